@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One snapshot memory device: what its parts share.
+ *
+ * Locks, outermost first.  None is taken while holding one to its right:
+ *
+ *   mmap_lock > dev->life > dev->control_lock
+ *   mmap_lock > dev->life > dev->capture_lock
+ *   dev->frames->release_lock > dev->frames->lock
+ *
+ * life is a read-write semaphore: readers use the device, remove() writes
+ * `gone`.  The spinlocks each guard one slot of a slab; the device executes
+ * doorbells of different slots independently.
+ */
+#ifndef SNAP_DEV_H
+#define SNAP_DEV_H
+
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/netdevice.h>
+#include <linux/pci.h>
+#include <linux/rwsem.h>
+#include <linux/spinlock.h>
+
+#include "snap_device.h"
+
+struct snap_frames;
+
+/**
+ * struct snap_dev - a device and its driver's state
+ * @ref: held by the PCI binding, by each region and by each lookup
+ * @list: in the list of usable devices, from the end of probe to remove
+ * @pdev: only valid while not @gone
+ * @netdev: likewise; compared, never followed, by the socket family
+ * @regs: BAR 0
+ * @status: the status page, written by the device
+ * @slab: slabs of all queues
+ * @slab_bytes: size of one
+ * @features: SNAP_F_* negotiated
+ * @window_start: physical address of window page 0
+ * @window_pages: size of the window area
+ * @rx_low: free frames at which received payload is copied out
+ * @frames: the pool
+ * @life: see above
+ * @gone: no command may be issued any more
+ * @control_lock: guards the mailbox's slab
+ * @capture_lock: guards the capture slot
+ * @regions: for unmapping at removal
+ * @regions_lock: guards @regions; innermost
+ */
+struct snap_dev {
+	struct kref ref;
+	struct list_head list;
+	struct pci_dev *pdev;
+	struct net_device *netdev;
+	u8 __iomem *regs;
+	const struct snap_status_page *status;
+	u8 *slab;
+	u32 slab_bytes;
+	u64 features;
+	phys_addr_t window_start;
+	u32 window_pages;
+	u32 rx_low;
+	struct snap_frames *frames;
+	struct rw_semaphore life;
+	bool gone;
+	struct mutex control_lock;	/* guards the mailbox's slab */
+	spinlock_t capture_lock;	/* guards the capture slot */
+	struct list_head regions;
+	struct mutex regions_lock;	/* guards regions */
+};
+
+/* The first device that probed and is still there, or NULL; put it back. */
+struct snap_dev *snap_dev_get(void);
+void snap_dev_put(struct snap_dev *sd);
+
+int snap_pci_register(void);
+void snap_pci_unregister(void);
+
+static inline u64 snap_read(const struct snap_dev *sd, u32 reg)
+{
+	return readq(sd->regs + reg);
+}
+
+static inline void snap_write(const struct snap_dev *sd, u32 reg, u64 value)
+{
+	writeq(value, sd->regs + reg);
+}
+
+static inline u64 snap_counter(const struct snap_dev *sd, enum snap_counter c)
+{
+	return snap_read(sd, SNAP_REG_COUNTERS + 8 * c);
+}
+
+#endif /* SNAP_DEV_H */

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The pool's frames as pages.
+ *
+ * A frame is in one of three states:
+ *
+ *   IDLE  the device has it; its page's reference count rests at one
+ *   OUT   the guest holds it `holds` times; the page's references count its
+ *         users: skbs, pipes, this driver
+ *   FREE  its last page reference was dropped; the holds go back to the
+ *         device in the next batch
+ *
+ * The core calls page_free() before it sets the count of a freed page back
+ * to one.  A FREE frame whose count is still zero is not touched: returned
+ * that early, it could come back from the device while the core still writes
+ * the count.
+ */
+#ifndef SNAP_FRAME_H
+#define SNAP_FRAME_H
+
+#include <linux/mm.h>
+#include <linux/types.h>
+
+struct snap_dev;
+struct snap_frames;
+struct snap_user;
+
+/**
+ * snap_frames_create() - make pages of the pool
+ * @sd: device whose registers and slabs are mapped
+ * @start: physical address of frame 0
+ * @count: number of frames
+ *
+ * Return: the pool, or an ERR_PTR.
+ */
+struct snap_frames *snap_frames_create(struct snap_dev *sd, phys_addr_t start,
+				       u32 count);
+
+/**
+ * snap_frames_destroy() - give the pool up
+ * @sf: pool, or NULL
+ *
+ * Frames that are OUT stay valid pages, orphaned, until the last of them is
+ * dropped; then the rest is freed.  The device is not used after the return.
+ *
+ * Return: number of frames that were out.
+ */
+u32 snap_frames_destroy(struct snap_frames *sf);
+
+u32 snap_frames_count(const struct snap_frames *sf);
+u32 snap_frames_out(struct snap_frames *sf);
+
+/* Is this one of the pool's pages, and which? */
+bool snap_frames_owns(const struct snap_frames *sf, const struct page *page);
+u64 snap_frames_offset(const struct snap_frames *sf, const struct page *page);
+
+/**
+ * snap_frames_adopt() - take frames that the device just gave
+ * @sf: pool
+ * @frame: their numbers; each carries one hold
+ * @n: how many
+ * @user: whom to charge, or NULL
+ * @page: filled with the pages; the caller owns one reference on each
+ *
+ * A frame that is on its way back at this moment cannot be adopted: its page
+ * is NULL, its hold is returned, and the result says so.
+ *
+ * Context: any.
+ * Return: 0; EAGAIN if some pages are NULL; EIO for numbers outside the pool.
+ */
+int snap_frames_adopt(struct snap_frames *sf, const u32 *frame, u32 n,
+		      struct snap_user *user, struct page **page);
+
+/* Return what is FREE to the device now.  Any context. */
+void snap_frames_flush(struct snap_frames *sf);
+
+int snap_frames_init(void);
+void snap_frames_exit(void);
+
+#endif /* SNAP_FRAME_H */

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The module: its parts in the order in which they need each other. */
+
+#include <linux/module.h>
+#include <linux/net.h>
+
+#include "snap.h"
+#include "snap_dev.h"
+#include "snap_frame.h"
+#include "snap_misc.h"
+#include "snap_sock.h"
+#include "snap_stats.h"
+
+static int __init snap_init(void)
+{
+	int err;
+
+	err = snap_stats_init();
+	if (err)
+		return err;
+	err = snap_frames_init();
+	if (err)
+		goto exit_stats;
+	err = snap_pci_register();
+	if (err)
+		goto exit_frames;
+	err = snap_misc_init();
+	if (err)
+		goto unregister_pci;
+	err = snap_sock_init();
+	if (err)
+		goto exit_misc;
+	return 0;
+
+exit_misc:
+	snap_misc_exit();
+unregister_pci:
+	snap_pci_unregister();
+exit_frames:
+	snap_frames_exit();
+exit_stats:
+	snap_stats_exit();
+	return err;
+}
+
+static void __exit snap_exit(void)
+{
+	snap_sock_exit();
+	snap_misc_exit();
+	snap_pci_unregister();
+	snap_frames_exit();
+	snap_stats_exit();
+}
+
+module_init(snap_init);
+module_exit(snap_exit);
+
+MODULE_DESCRIPTION("Snapshot memory network device and AF_SNAP sockets");
+MODULE_LICENSE("GPL");
+MODULE_ALIAS_NETPROTO(18);	/* AF_SNAP: the macro wants the digits */

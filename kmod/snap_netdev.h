@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The network interface: no rings.  Transmit is one doorbell, after which
+ * the skb is free; receive takes batches that the device filled.
+ */
+#ifndef SNAP_NETDEV_H
+#define SNAP_NETDEV_H
+
+#include <linux/netdevice.h>
+#include <linux/virtio_net.h>
+
+#include "snap_device.h"
+
+struct snap_dev;
+
+/**
+ * struct snap_netdev - private part of the net_device
+ * @sd: the device; valid as long as the interface
+ * @napi: polls TAKE
+ * @link_work: reads the status page after a control interrupt
+ * @batch: page of the batch being read, or NULL; NAPI only
+ * @batch_pos: byte offset of the next entry in it
+ * @batch_left: entries left in it
+ * @rx_copied: payload bytes copied because frames were short
+ * @tx_dma: skbs that had segments in guest memory
+ */
+struct snap_netdev {
+	struct snap_dev *sd;
+	struct napi_struct napi;
+	struct work_struct link_work;
+	struct page *batch;
+	u32 batch_pos;
+	u32 batch_left;
+	u64 rx_copied;
+	u64 tx_dma;
+};
+
+/* Create makes the interface, register shows it; unregister and destroy. */
+int snap_netdev_create(struct snap_dev *sd);
+int snap_netdev_register(struct snap_dev *sd);
+void snap_netdev_unregister(struct snap_dev *sd);
+void snap_netdev_destroy(struct snap_dev *sd);
+
+/* snap_tx.c; context: transmit lock held, softirqs off */
+netdev_tx_t snap_tx_xmit(struct sk_buff *skb, struct net_device *netdev);
+/* Wake the queue if the device takes packets again; NAPI. */
+void snap_tx_resume(struct snap_netdev *sn);
+
+/* snap_rx.c */
+int snap_rx_poll(struct napi_struct *napi, int budget);
+/* Drop the batch that was being read; NAPI is disabled. */
+void snap_rx_drop(struct snap_netdev *sn);
+
+/* struct snap_offload on the wire is struct virtio_net_hdr_v1. */
+static_assert(sizeof(struct snap_offload) == sizeof(struct virtio_net_hdr_v1));
+
+#endif /* SNAP_NETDEV_H */

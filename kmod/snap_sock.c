@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The socket family; see snap_sock.h. */
+
+#include <linux/in6.h>
+#include <linux/module.h>
+#include <linux/moduleparam.h>
+#include <net/inet_common.h>
+#include <net/ipv6.h>
+#include <net/sock.h>
+
+#include "snap_sock.h"
+
+/* Below this a copy is cheaper than a capture; Documentation/socket-api.rst. */
+static int copybreak = 8192;
+module_param(copybreak, int, 0644);
+MODULE_PARM_DESC(copybreak,
+		 "messages shorter than this many bytes are copied (new sockets)");
+
+/* Both have the family first, the longer one is only as long as this. */
+union snap_sock_addr {
+	struct sockaddr sa;
+	struct sockaddr_in sin;
+	struct sockaddr_in6 sin6;
+};
+
+struct snap_sock *snap_sock_of(const struct socket *sock)
+{
+	return SOCK_INODE((struct socket *)sock)->i_private;
+}
+
+/*
+ * AF_SNAP in an address means the inner family.  Returns @addr itself or, in
+ * @room, the translated copy: the caller's may be read-only or used again.
+ */
+static struct sockaddr *snap_sock_address(const struct sock *sk,
+					  struct sockaddr *addr, int len,
+					  union snap_sock_addr *room)
+{
+	if (!addr || len < (int)sizeof(sa_family_t) || addr->sa_family != AF_SNAP)
+		return addr;
+	memset(room, 0, sizeof(*room));
+	memcpy(room, addr, min_t(size_t, len, sizeof(*room)));
+	room->sa.sa_family = sk->sk_family;
+	return &room->sa;
+}
+
+static int snap_sock_bind(struct socket *sock, struct sockaddr *addr, int len)
+{
+	union snap_sock_addr room;
+
+	return snap_sock_of(sock)->base->bind(sock,
+		snap_sock_address(sock->sk, addr, len, &room), len);
+}
+
+static int snap_sock_connect(struct socket *sock, struct sockaddr *addr,
+			     int len, int flags)
+{
+	union snap_sock_addr room;
+
+	return snap_sock_of(sock)->base->connect(sock,
+		snap_sock_address(sock->sk, addr, len, &room), len, flags);
+}
+
+static int snap_sock_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
+{
+	struct sockaddr *name = msg->msg_name;
+	union snap_sock_addr room;
+	int ret;
+
+	msg->msg_name = snap_sock_address(sock->sk, name, msg->msg_namelen, &room);
+	ret = snap_send(sock, msg, len);
+	msg->msg_name = name;
+	return ret;
+}
+
+static int snap_sock_recvmsg(struct socket *sock, struct msghdr *msg,
+			     size_t len, int flags)
+{
+	struct snap_sock *ss = snap_sock_of(sock);
+	int ret = ss->base->recvmsg(sock, msg, len, flags);
+
+	if (ret >= 0 && !(flags & (MSG_PEEK | MSG_ERRQUEUE))) {
+		size_t copied = min_t(size_t, ret, len);	/* MSG_TRUNC */
+
+		snap_counts_receive(&ss->counts, copied);
+		snap_counts_receive(snap_counts_of(sock_net(sock->sk)), copied);
+	}
+	return ret;
+}
+
+static int snap_sock_set_copybreak(struct snap_sock *ss, sockptr_t optval,
+				   unsigned int optlen)
+{
+	int value;
+
+	if (optlen < sizeof(value))
+		return -EINVAL;
+	if (copy_from_sockptr(&value, optval, sizeof(value)))
+		return -EFAULT;
+	if (value < 0)
+		return -EINVAL;
+	WRITE_ONCE(ss->copybreak, value);
+	return 0;
+}
+
+static int snap_sock_setsockopt(struct socket *sock, int level, int optname,
+				sockptr_t optval, unsigned int optlen)
+{
+	struct snap_sock *ss = snap_sock_of(sock);
+
+	if (level == SOL_SNAP)
+		return optname == SNAP_COPYBREAK ?
+		       snap_sock_set_copybreak(ss, optval, optlen) : -ENOPROTOOPT;
+	/* It would put the inner family's operations in place of ours. */
+	if (level == SOL_IPV6 && optname == IPV6_ADDRFORM)
+		return -ENOPROTOOPT;
+	return ss->base->setsockopt(sock, level, optname, optval, optlen);
+}
+
+static int snap_sock_get_snap(struct snap_sock *ss, int optname,
+			      char __user *optval, int __user *optlen)
+{
+	struct snap_sock_stats stats;
+	const void *from = &stats;
+	int len, value, size;
+
+	if (get_user(len, optlen))
+		return -EFAULT;
+	switch (optname) {
+	case SNAP_COPYBREAK:
+		value = READ_ONCE(ss->copybreak);
+		from = &value;
+		size = sizeof(value);
+		break;
+	case SNAP_SOCK_STATS:
+		snap_counts_read(&ss->counts, &stats);
+		size = sizeof(stats);
+		break;
+	default:
+		return -ENOPROTOOPT;
+	}
+	/* whole numbers only: nobody wants a part of one */
+	if (len < (optname == SNAP_COPYBREAK ? (int)sizeof(value) : 8))
+		return -EINVAL;
+	size = min(size, len);
+	if (optname == SNAP_SOCK_STATS)
+		stats.size = size;
+	if (put_user(size, optlen) || copy_to_user(optval, from, size))
+		return -EFAULT;
+	return 0;
+}
+
+static int snap_sock_getsockopt(struct socket *sock, int level, int optname,
+				char __user *optval, int __user *optlen)
+{
+	struct snap_sock *ss = snap_sock_of(sock);
+
+	if (level == SOL_SNAP)
+		return snap_sock_get_snap(ss, optname, optval, optlen);
+	return ss->base->getsockopt(sock, level, optname, optval, optlen);
+}
+
+static int snap_sock_release(struct socket *sock)
+{
+	struct inode *inode = SOCK_INODE(sock);
+	struct snap_sock *ss = inode->i_private;
+	int ret = ss->base->release(sock);
+
+	inode->i_private = NULL;
+	kfree(ss);
+	return ret;
+}
+
+/*
+ * The rest goes straight to the inner family, whose operations are not all
+ * exported.
+ */
+
+static int snap_sock_getname(struct socket *sock, struct sockaddr *addr, int peer)
+{
+	return snap_sock_of(sock)->base->getname(sock, addr, peer);
+}
+
+static __poll_t snap_sock_poll(struct file *file, struct socket *sock,
+			       struct poll_table_struct *wait)
+{
+	return snap_sock_of(sock)->base->poll(file, sock, wait);
+}
+
+static int snap_sock_ioctl(struct socket *sock, unsigned int cmd,
+			   unsigned long arg)
+{
+	return snap_sock_of(sock)->base->ioctl(sock, cmd, arg);
+}
+
+#ifdef CONFIG_COMPAT
+static int snap_sock_compat_ioctl(struct socket *sock, unsigned int cmd,
+				  unsigned long arg)
+{
+	return snap_sock_of(sock)->base->compat_ioctl(sock, cmd, arg);
+}
+#endif
+
+static int snap_sock_read_skb(struct sock *sk, skb_read_actor_t recv_actor)
+{
+	return snap_sock_of(sk->sk_socket)->base->read_skb(sk, recv_actor);
+}
+
+static void snap_sock_splice_eof(struct socket *sock)
+{
+	const struct proto_ops *base = snap_sock_of(sock)->base;
+
+	if (base->splice_eof)
+		base->splice_eof(sock);
+}
+
+static int snap_sock_set_peek_off(struct sock *sk, int val)
+{
+	return snap_sock_of(sk->sk_socket)->base->set_peek_off(sk, val);
+}
+
+static const struct proto_ops snap_sock_ops = {
+	.family		= PF_SNAP,
+	.owner		= THIS_MODULE,
+	.release	= snap_sock_release,
+	.bind		= snap_sock_bind,
+	.connect	= snap_sock_connect,
+	.socketpair	= sock_no_socketpair,
+	.accept		= sock_no_accept,
+	.getname	= snap_sock_getname,
+	.poll		= snap_sock_poll,
+	.ioctl		= snap_sock_ioctl,
+	.gettstamp	= sock_gettstamp,
+	.listen		= sock_no_listen,
+	.shutdown	= inet_shutdown,
+	.setsockopt	= snap_sock_setsockopt,
+	.getsockopt	= snap_sock_getsockopt,
+	.sendmsg	= snap_sock_sendmsg,
+	.recvmsg	= snap_sock_recvmsg,
+	.read_skb	= snap_sock_read_skb,
+	.mmap		= sock_no_mmap,
+	.splice_eof	= snap_sock_splice_eof,
+	.set_peek_off	= snap_sock_set_peek_off,
+#ifdef CONFIG_COMPAT
+	.compat_ioctl	= snap_sock_compat_ioctl,
+#endif
+};
+
+static int snap_sock_create(struct net *net, struct socket *sock, int protocol,
+			    int kern)
+{
+	int family = protocol == SNAPPROTO_IPV6 ? PF_INET6 : PF_INET;
+	struct socket *inner;
+	struct snap_sock *ss;
+	struct sock *sk;
+	int err;
+
+	if (protocol != SNAPPROTO_IPV4 && protocol != SNAPPROTO_IPV6)
+		return -EPROTONOSUPPORT;
+	if (sock->type != SOCK_DGRAM)
+		return -ESOCKTNOSUPPORT;
+	ss = kzalloc(sizeof(*ss), GFP_KERNEL_ACCOUNT);
+	if (!ss)
+		return -ENOMEM;
+	err = kern ? sock_create_kern(net, family, SOCK_DGRAM, IPPROTO_UDP, &inner) :
+		     sock_create(family, SOCK_DGRAM, IPPROTO_UDP, &inner);
+	if (err) {
+		kfree(ss);
+		return err;
+	}
+	ss->base = READ_ONCE(inner->ops);
+	ss->copybreak = max(READ_ONCE(copybreak), 0);
+	SOCK_INODE(sock)->i_private = ss;
+
+	/* The sock moves over; its first struct socket is not needed again. */
+	sk = inner->sk;
+	inner->sk = NULL;
+	sock_graft(sk, sock);
+	sock->ops = &snap_sock_ops;
+	sock->state = SS_UNCONNECTED;
+	sock_release(inner);
+	return 0;
+}
+
+static const struct net_proto_family snap_sock_family = {
+	.family = PF_SNAP,
+	.create = snap_sock_create,
+	.owner = THIS_MODULE,
+};
+
+int __init snap_sock_init(void)
+{
+	return sock_register(&snap_sock_family);
+}
+
+void snap_sock_exit(void)
+{
+	sock_unregister(PF_SNAP);
+}

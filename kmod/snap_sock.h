@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The socket family.
+ *
+ * An AF_SNAP socket is the kernel's own UDP socket with our proto_ops: the
+ * struct sock comes from PF_INET or PF_INET6 and is grafted under the struct
+ * socket that the application made.  Every operation that is not ours is the
+ * real one; see Documentation/dataflow.rst.
+ */
+#ifndef SNAP_SOCK_H
+#define SNAP_SOCK_H
+
+#include <linux/net.h>
+
+#include "snap_stats.h"
+
+/**
+ * struct snap_sock - what is known of a socket beside its struct sock
+ * @base: the operations of the inner family
+ * @copybreak: bytes; shorter messages are copied
+ * @counts: of this socket
+ *
+ * Lives in the i_private of the socket's inode, from create to release.
+ */
+struct snap_sock {
+	const struct proto_ops *base;
+	int copybreak;
+	struct snap_counts counts;
+};
+
+struct snap_sock *snap_sock_of(const struct socket *sock);
+
+int snap_sock_init(void);
+void snap_sock_exit(void);
+
+/* snap_send.c: sendmsg, by reference where that is possible. */
+int snap_send(struct socket *sock, struct msghdr *msg, size_t len);
+
+#endif /* SNAP_SOCK_H */

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Counters of sockets: one set for each socket, one for its namespace. */
+#ifndef SNAP_STATS_H
+#define SNAP_STATS_H
+
+#include <linux/atomic.h>
+
+#include "snap.h"
+
+struct net;
+
+/**
+ * struct snap_counts - what struct snap_sock_stats reports, while counting
+ * @tx_ref_msgs: messages sent by reference
+ * @tx_ref_bytes: bytes in them
+ * @rx_msgs: messages received
+ * @rx_copied_bytes: bytes copied to the application in them
+ * @copied_msgs: messages sent by copy, by reason
+ * @copied_bytes: bytes in them
+ */
+struct snap_counts {
+	atomic64_t tx_ref_msgs;
+	atomic64_t tx_ref_bytes;
+	atomic64_t rx_msgs;
+	atomic64_t rx_copied_bytes;
+	atomic64_t copied_msgs[SNAP_COPY_REASONS];
+	atomic64_t copied_bytes[SNAP_COPY_REASONS];
+};
+
+void snap_counts_ref(struct snap_counts *c, size_t bytes);
+void snap_counts_copy(struct snap_counts *c, enum snap_copy_reason reason,
+		      size_t bytes);
+void snap_counts_receive(struct snap_counts *c, size_t bytes);
+void snap_counts_read(struct snap_counts *c, struct snap_sock_stats *out);
+
+/* The namespace's counters; they live as long as the namespace. */
+struct snap_counts *snap_counts_of(struct net *net);
+
+int snap_stats_init(void);
+void snap_stats_exit(void);
+
+#endif /* SNAP_STATS_H */
