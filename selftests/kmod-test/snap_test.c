@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What only a kernel module can try: a store into the pool, and one
+ * deliberate fault for each detector that the tests rely on.
+ *
+ * insmod snap_test.ko run=NAME does it while loading.
+ */
+
+#include <linux/delay.h>
+#include <linux/io.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/pci.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+
+#include "snap_device.h"
+
+static char *run = "";
+module_param(run, charp, 0444);
+MODULE_PARM_DESC(run, "store, kasan, lockdep, rcu, atomic, leak or warn");
+
+/* Store into frames through the linear map, as a stray pointer would. */
+static int snap_test_store_frames(phys_addr_t pool, u64 frames)
+{
+	u64 i, step = max(frames / 64, 1ull);
+
+	for (i = 0; i < frames; i += step) {
+		u8 *p = page_address(pfn_to_page(PHYS_PFN(pool) + i));
+		u8 before = READ_ONCE(p[100]);
+
+		WRITE_ONCE(p[100], ~before);
+		if (READ_ONCE(p[100]) != before) {
+			pr_err("snap_test: a store changed frame %llu\n", i);
+			return -EIO;
+		}
+	}
+	pr_info("snap_test: stores were discarded\n");
+	return 0;
+}
+
+static int snap_test_store(void)
+{
+	struct pci_dev *pdev;
+	void __iomem *regs;
+	int err;
+
+	pdev = pci_get_device(SNAP_PCI_VENDOR, SNAP_PCI_DEVICE, NULL);
+	if (!pdev)
+		return -ENODEV;
+	regs = pci_iomap(pdev, SNAP_BAR_REGS, 0);
+	if (!regs) {
+		pci_dev_put(pdev);
+		return -ENOMEM;
+	}
+	err = snap_test_store_frames(pci_resource_start(pdev, SNAP_BAR_MEMORY) +
+				     readq(regs + SNAP_REG_POOL_OFFSET),
+				     readq(regs + SNAP_REG_POOL_FRAMES));
+	pci_iounmap(pdev, regs);
+	pci_dev_put(pdev);
+	return err;
+}
+
+static int snap_test_kasan(void)
+{
+	u8 *p = kmalloc(64, GFP_KERNEL);
+
+	if (!p)
+		return -ENOMEM;
+	OPTIMIZER_HIDE_VAR(p);
+	kfree(p);
+	return READ_ONCE(p[3]) & 0;
+}
+
+static DEFINE_MUTEX(snap_test_a);
+static DEFINE_MUTEX(snap_test_b);
+
+static int snap_test_lockdep(void)
+{
+	mutex_lock(&snap_test_a);
+	mutex_lock(&snap_test_b);
+	mutex_unlock(&snap_test_b);
+	mutex_unlock(&snap_test_a);
+	mutex_lock(&snap_test_b);
+	mutex_lock(&snap_test_a);
+	mutex_unlock(&snap_test_a);
+	mutex_unlock(&snap_test_b);
+	return 0;
+}
+
+static int __rcu *snap_test_pointer;
+
+static int snap_test_rcu(void)
+{
+	return rcu_dereference(snap_test_pointer) ? -EINVAL : 0;
+}
+
+static DEFINE_SPINLOCK(snap_test_spin);	/* guards nothing */
+
+static int snap_test_atomic(void)
+{
+	spin_lock(&snap_test_spin);
+	msleep(20);
+	spin_unlock(&snap_test_spin);
+	return 0;
+}
+
+static int snap_test_leak(void)
+{
+	void *p;
+	int i;
+
+	/* several, so that a stale copy in a register hides one at most */
+	for (i = 0; i < 16; i++) {
+		p = kmalloc(200, GFP_KERNEL);
+		OPTIMIZER_HIDE_VAR(p);
+	}
+	return 0;
+}
+
+static int snap_test_warn(void)
+{
+	WARN(1, "snap_test: deliberate\n");
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	int (*run)(void);
+} snap_tests[] = {
+	{ "store", snap_test_store },
+	{ "kasan", snap_test_kasan },
+	{ "lockdep", snap_test_lockdep },
+	{ "rcu", snap_test_rcu },
+	{ "atomic", snap_test_atomic },
+	{ "leak", snap_test_leak },
+	{ "warn", snap_test_warn },
+};
+
+static int __init snap_test_init(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(snap_tests); i++)
+		if (!strcmp(run, snap_tests[i].name))
+			return snap_tests[i].run();
+	pr_err("snap_test: no test '%s'\n", run);
+	return -EINVAL;
+}
+
+static void __exit snap_test_exit(void)
+{
+}
+
+module_init(snap_test_init);
+module_exit(snap_test_exit);
+
+MODULE_DESCRIPTION("Tests of snapshot memory that need the kernel");
+MODULE_LICENSE("GPL");
