@@ -164,8 +164,12 @@ static int snap_sock_release(struct socket *sock)
 {
 	struct inode *inode = SOCK_INODE(sock);
 	struct snap_sock *ss = inode->i_private;
-	int ret = ss->base->release(sock);
+	int ret;
 
+	/* accept() makes a socket before it asks us, and drops it unused. */
+	if (!ss)
+		return 0;
+	ret = ss->base->release(sock);
 	inode->i_private = NULL;
 	kfree(ss);
 	return ret;
