@@ -1,0 +1,97 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Build and test the engine three ways: plain, with the address and undefined
+# behaviour sanitizers, with the thread sanitizer (the tests with threads).
+# Usage: check.sh [plain|asan|tsan ...]
+# The last line is "N passed, N failed, N skipped"; the exit status says if
+# all is well.
+set -euo pipefail
+
+engine=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+build=$(cd "$engine/../.." && pwd)/build
+logs=$build/logs
+mkdir -p "$logs"
+
+passed=0 failed=0 skipped=0
+
+# Print the number in front of " tests" on the last line that has this tag.
+count() { # tag log
+    sed -n "s/^\[ *$1 *\] \([0-9]*\) test.*/\1/p" "$2" | tail -n 1
+}
+
+fail() { # message log
+    echo "FAILED: $1; see $2"
+    failed=$((failed + 1))
+}
+
+run_tests() { # flavour program
+    local log=$logs/engine-$1-$2.log status=0 ran p f s
+    # The thread sanitizer makes the model test ten times slower.
+    [[ $1 != tsan ]] || local -x SNAPMEM_STEPS=${SNAPMEM_STEPS:-2000}
+    ASAN_OPTIONS=strict_string_checks=1 \
+        UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+        TSAN_OPTIONS=halt_on_error=1:suppressions=$engine/tests/tsan.supp \
+        timeout 150 "$build/engine-$1/tests/snapmem-test-$2" \
+        >"$log" 2>&1 || status=$?
+    p=$(count PASSED "$log")
+    f=$(count FAILED "$log")
+    s=$(count SKIPPED "$log")
+    ran=$(sed -n 's/^\[=*\] \([0-9]*\) tests* from .* ran\..*/\1/p' "$log")
+    passed=$((passed + ${p:-0}))
+    failed=$((failed + ${f:-0}))
+    skipped=$((skipped + ${s:-0}))
+    echo "$1 $2: ${p:-0} passed, ${f:-0} failed, ${s:-0} skipped"
+    if ((${s:-0} > 0)); then
+        # The reason stands below the place it was given at.
+        sed -n '/: Skipped$/{n;s/^/  skipped: /p}' "$log" | sort | uniq -c
+    fi
+    if [[ -z $ran || ( $status -ne 0 && ${f:-0} -eq 0 ) ]]; then
+        tail -n 40 "$log"
+        fail "$1 $2 ended with status $status" "$log"
+    elif [[ $status -ne 0 ]]; then
+        grep -B 20 '^\[  FAILED' "$log" | head -n 60 || true
+        echo "FAILED: $1 $2; see $log"
+    fi
+}
+
+flavour() { # name sanitizer programs...
+    local name=$1 sanitizer=$2
+    local dir=$build/engine-$1 log=$logs/engine-$1-build.log
+    local -a targets=()
+    shift 2
+    # The option of a tree that is there may differ: set it again.
+    if [[ -f $dir/build.ninja ]]; then
+        meson configure "$dir" -Dtests=true >/dev/null
+    elif ! meson setup "$dir" "$engine" --werror -Dtests=true -Ddebug=true \
+        -Doptimization="$([[ $sanitizer == none ]] && echo 2 || echo 1)" \
+        -Db_sanitize="$sanitizer" >"$log" 2>&1; then
+        tail -n 20 "$log"
+        fail "$name: meson setup" "$log"
+        return
+    fi
+    for program; do targets+=("tests/snapmem-test-$program"); done
+    if ! ninja -C "$dir" "${targets[@]}" >"$log" 2>&1; then
+        grep -E -A 5 'error|FAILED' "$log" | head -n 40
+        fail "$name: build" "$log"
+        return
+    fi
+    for program; do run_tests "$name" "$program"; done
+}
+
+for name in "${@:-plain asan tsan}"; do
+    for one in $name; do
+        case $one in
+        plain) flavour plain none units threads ;;
+        asan) flavour asan address,undefined units threads ;;
+        tsan) flavour tsan thread threads ;;
+        *)
+            echo "check.sh: no such flavour: $one" >&2
+            exit 2
+            ;;
+        esac
+    done
+done
+
+echo "$passed passed, $failed failed, $skipped skipped"
+((failed == 0 && passed > 0))

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// The C boundary: checks arguments that C cannot type, and turns exceptions
+// into a status.
+#include "snapmem/snapmem.h"
+
+#include "engine.hpp"
+#include "userfault_trap.hpp"
+
+#include <memory>
+#include <utility>
+
+using snapmem_impl::Engine;
+using snapmem_impl::Frame;
+using snapmem_impl::UserfaultTrap;
+
+static_assert(SNAPMEM_FRAME_BYTES == snapmem_impl::page_bytes);
+
+struct snapmem {
+    snapmem(const snapmem_config &config,
+            std::unique_ptr<snapmem_impl::WriteTrap> trap,
+            std::uint32_t map_budget)
+        : engine(config, std::move(trap), map_budget) {}
+
+    Engine engine;
+};
+
+namespace {
+
+// Frames and window pages have one file, indexed by 32 bits with room left.
+constexpr std::uint32_t frames_max = 1u << 24;
+
+const char *config_error(const snapmem_config &c) {
+    if (c.frames == 0 || c.frames > frames_max) {
+        return "the pool must have between 1 and 2^24 frames";
+    }
+    if (c.window_pages == 0 || c.window_pages > frames_max) {
+        return "the window must have between 1 and 2^24 pages";
+    }
+    if (c.rx_reserve >= c.frames) {
+        return "the reserve for reception must be smaller than the pool";
+    }
+    if (c.mode != SNAPMEM_AUTO && c.mode != SNAPMEM_SHARE &&
+        c.mode != SNAPMEM_COPY) {
+        return "no such capture mode";
+    }
+    return nullptr;
+}
+
+template <typename F>
+snapmem_status guarded(F f) noexcept {
+    try {
+        return f();
+    } catch (...) {
+        return SNAPMEM_NO_MEMORY;
+    }
+}
+
+} // namespace
+
+extern "C" {
+
+snapmem *snapmem_new(const snapmem_config *config, const char **error) {
+    const char *message = config_error(*config);
+    if (message == nullptr) {
+        try {
+            std::unique_ptr<snapmem_impl::WriteTrap> trap;
+            if (config->mode != SNAPMEM_COPY) {
+                trap = std::make_unique<UserfaultTrap>();
+            }
+            // Half of the mappings: the process needs some itself.
+            const std::uint32_t budget = snapmem_impl::mappings_max() / 2;
+            return std::make_unique<snapmem>(*config, std::move(trap), budget)
+                .release();
+        } catch (const snapmem_impl::TrapError &) {
+            message = "sharing needs userfaultfd with write protection of "
+                      "shared memory, which this host does not give";
+        } catch (...) {
+            message = "no memory for the pool and the window";
+        }
+    }
+    if (error != nullptr) {
+        *error = message;
+    }
+    return nullptr;
+}
+
+void snapmem_free(snapmem *m) {
+    const std::unique_ptr<snapmem> gone(m);
+}
+
+bool snapmem_can_share(const snapmem *m) {
+    return m->engine.can_share();
+}
+
+uint8_t *snapmem_pool(const snapmem *m) {
+    return m->engine.pool_base();
+}
+
+uint8_t *snapmem_window(const snapmem *m) {
+    return m->engine.window_base();
+}
+
+snapmem_status snapmem_region_create(snapmem *m, uint32_t npages,
+                                     snapmem_hint hint, uint32_t *region,
+                                     uint32_t *window_page) {
+    return guarded([&] {
+        return m->engine.region_create(npages, hint, *region, *window_page);
+    });
+}
+
+snapmem_status snapmem_region_destroy(snapmem *m, uint32_t region) {
+    return guarded([&] { return m->engine.region_destroy(region); });
+}
+
+snapmem_status snapmem_capture(snapmem *m, uint32_t region, uint64_t offset,
+                               uint32_t length, uint32_t *frames, size_t room,
+                               uint32_t *nframes) {
+    return guarded([&] {
+        return m->engine.capture(region, offset, length, {frames, room},
+                                 *nframes);
+    });
+}
+
+snapmem_status snapmem_release(snapmem *m, const uint32_t *frames, size_t count,
+                               size_t *done) {
+    return guarded([&] {
+        size_t dropped = 0;
+        const snapmem_status status =
+            m->engine.release({frames, count}, dropped);
+        if (done != nullptr) {
+            *done = dropped;
+        }
+        return status;
+    });
+}
+
+bool snapmem_guest_holds(const snapmem *m, uint32_t first, uint32_t count) {
+    return m->engine.guest_holds(first, count);
+}
+
+snapmem_status snapmem_receive(snapmem *m, uint32_t *frames, size_t count) {
+    return guarded([&] { return m->engine.receive({frames, count}); });
+}
+
+void snapmem_give(snapmem *m, const uint32_t *frames, size_t count) {
+    m->engine.give({frames, count});
+}
+
+void snapmem_hold(snapmem *m, const uint32_t *frames, size_t count) {
+    m->engine.hold({frames, count});
+}
+
+void snapmem_drop(snapmem *m, const uint32_t *frames, size_t count) {
+    m->engine.drop({frames, count});
+}
+
+uint32_t snapmem_free_frames(const snapmem *m) {
+    return m->engine.available();
+}
+
+void snapmem_reset(snapmem *m) {
+    m->engine.reset();
+}
+
+void snapmem_get_counters(const snapmem *m, snapmem_counters *out) {
+    m->engine.get_counters(*out);
+}
+
+const char *snapmem_check(const snapmem *m) {
+    try {
+        return m->engine.check();
+    } catch (...) {
+        return "no memory for the check";
+    }
+}
+
+} // extern "C"

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Names and units that all parts of the engine share.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace snapmem_impl {
+
+using Frame = std::uint32_t; // index of a frame in the pool
+using Page = std::uint32_t;  // index of a page in the window area
+
+inline constexpr std::size_t page_bytes = 4096;
+
+} // namespace snapmem_impl

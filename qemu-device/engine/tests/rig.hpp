@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// An engine with one of three traps, and a guest that stores into it.
+#pragma once
+
+#include "engine.hpp"
+#include "fake_trap.hpp"
+#include "userfault_trap.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <gtest/gtest.h>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace snapmem_test {
+
+using snapmem_impl::Engine;
+using snapmem_impl::Frame;
+using snapmem_impl::page_bytes;
+
+enum class Trap { none, fake, real };
+
+// Empty, or why userfaultfd cannot be used on this host.
+inline std::string no_userfault() {
+    try {
+        Engine({.frames = 1,
+                .window_pages = 1,
+                .rx_reserve = 0,
+                .mode = SNAPMEM_SHARE},
+               std::make_unique<snapmem_impl::UserfaultTrap>(), 100);
+        return {};
+    } catch (const std::system_error &e) {
+        return std::string("no userfaultfd write protection: ") + e.what();
+    }
+}
+
+#define SKIP_WITHOUT(trap)                                                     \
+    if ((trap) == Trap::real && !no_userfault().empty())                       \
+    GTEST_SKIP() << no_userfault()
+
+struct RegionName {
+    std::uint32_t handle = 0;
+    Page page = 0;
+};
+
+struct Captured {
+    snapmem_status status = SNAPMEM_OK;
+    std::vector<Frame> frames;
+};
+
+class Rig {
+  public:
+    Rig(Trap kind, const snapmem_config &config, std::uint32_t budget = 10000) {
+        std::unique_ptr<snapmem_impl::WriteTrap> trap;
+        if (kind == Trap::fake) {
+            auto fake = std::make_unique<FakeTrap>();
+            fake_ = fake.get();
+            trap = std::move(fake);
+        } else if (kind == Trap::real) {
+            trap = std::make_unique<snapmem_impl::UserfaultTrap>();
+        }
+        engine_ = std::make_unique<Engine>(config, std::move(trap), budget);
+    }
+
+    Engine *operator->() { return engine_.get(); }
+    FakeTrap &fake() { return *fake_; }
+
+    // What a frame holds, and what the guest sees at a window page.
+    [[nodiscard]] std::uint8_t *frame(Frame f) const {
+        return engine_->pool_base() + f * page_bytes;
+    }
+    [[nodiscard]] std::uint8_t *page(Page p) const {
+        return engine_->window_base() + p * page_bytes;
+    }
+
+    // A store of the guest, `offset` bytes into the window page, any length.
+    void store(Page p, std::size_t offset, const void *data, std::size_t n) {
+        const auto *from = static_cast<const std::uint8_t *>(data);
+        p += static_cast<Page>(offset / page_bytes);
+        offset %= page_bytes;
+        while (n != 0) {
+            const std::size_t part = std::min(n, page_bytes - offset);
+            const auto land = [&] {
+                std::memcpy(page(p) + offset, from, part);
+            };
+            if (fake_ != nullptr) {
+                fake_->store(p, land);
+            } else {
+                land();
+            }
+            from += part;
+            n -= part;
+            offset = 0;
+            ++p;
+        }
+    }
+    void fill(Page p, std::uint8_t byte, std::uint32_t npages = 1) {
+        const std::vector<std::uint8_t> data(npages * page_bytes, byte);
+        store(p, 0, data.data(), data.size());
+    }
+
+    RegionName create(std::uint32_t npages,
+                      snapmem_hint hint = SNAPMEM_HINT_NONE) {
+        RegionName r;
+        EXPECT_EQ(engine_->region_create(npages, hint, r.handle, r.page),
+                  SNAPMEM_OK);
+        return r;
+    }
+    Captured capture(std::uint32_t region, std::uint64_t offset,
+                     std::uint32_t length) {
+        Captured c;
+        c.frames.resize(SNAPMEM_CAPTURE_BYTES_MAX / page_bytes + 1);
+        std::uint32_t n = 0;
+        c.status = engine_->capture(region, offset, length, c.frames, n);
+        c.frames.resize(n);
+        return c;
+    }
+    void release(const std::vector<Frame> &frames) {
+        std::size_t done = 0;
+        EXPECT_EQ(engine_->release(frames, done), SNAPMEM_OK);
+        EXPECT_EQ(done, frames.size());
+    }
+    [[nodiscard]] snapmem_counters counters() const {
+        snapmem_counters c;
+        engine_->get_counters(c);
+        return c;
+    }
+    void poison_pool(std::uint32_t frames) {
+        std::memset(engine_->pool_base(), 0xaa, frames * page_bytes);
+    }
+
+  private:
+    FakeTrap *fake_ = nullptr; // the engine's
+    std::unique_ptr<Engine> engine_;
+};
+
+inline bool all_bytes(const std::uint8_t *p, std::size_t n, std::uint8_t b) {
+    return std::all_of(p, p + n, [b](std::uint8_t x) { return x == b; });
+}
+
+inline std::string trap_name(Trap t) {
+    return t == Trap::none ? "none" : t == Trap::fake ? "fake" : "real";
+}
+
+inline std::string mode_name(snapmem_mode m) {
+    return m == SNAPMEM_AUTO ? "auto" : m == SNAPMEM_SHARE ? "share" : "copy";
+}
+
+} // namespace snapmem_test

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "rig.hpp"
+
+#include "snapmem/snapmem.h"
+
+#include <array>
+#include <gtest/gtest.h>
+#include <memory>
+
+namespace snapmem_test {
+namespace {
+
+struct Free {
+    void operator()(snapmem *m) const { snapmem_free(m); }
+};
+using Handle = std::unique_ptr<snapmem, Free>;
+
+Handle make(snapmem_config config, const char **error) {
+    return Handle(snapmem_new(&config, error));
+}
+
+TEST(CBoundary, RefusesBadSizes) {
+    const std::array<snapmem_config, 7> bad{{
+        {0, 1, 0, SNAPMEM_COPY},
+        {1, 0, 0, SNAPMEM_COPY},
+        {(1U << 24) + 1, 1, 0, SNAPMEM_COPY},
+        {1, (1U << 24) + 1, 0, SNAPMEM_COPY},
+        {~0U, ~0U, 0, SNAPMEM_COPY},
+        {4, 4, 4, SNAPMEM_COPY},
+        {4, 4, 0, static_cast<snapmem_mode>(3)},
+    }};
+    for (const snapmem_config &config : bad) {
+        const char *error = nullptr;
+        EXPECT_EQ(make(config, &error), nullptr);
+        EXPECT_NE(error, nullptr);
+        EXPECT_EQ(make(config, nullptr), nullptr);
+    }
+}
+
+TEST(CBoundary, FreeTakesNull) {
+    snapmem_free(nullptr);
+}
+
+TEST(CBoundary, SaysWhetherItCanShare) {
+    const Handle copy = make({8, 8, 0, SNAPMEM_COPY}, nullptr);
+    EXPECT_FALSE(snapmem_can_share(copy.get()));
+    const Handle automatic = make({8, 8, 0, SNAPMEM_AUTO}, nullptr);
+    EXPECT_EQ(snapmem_can_share(automatic.get()), no_userfault().empty());
+    const char *error = nullptr;
+    const Handle share = make({8, 8, 0, SNAPMEM_SHARE}, &error);
+    EXPECT_EQ(share != nullptr, no_userfault().empty());
+    EXPECT_EQ(error == nullptr, no_userfault().empty());
+}
+
+TEST(CBoundary, MakesAndFreesALargeEngineLazily) {
+    const Handle m = make({1U << 20, 1U << 20, 64, SNAPMEM_COPY}, nullptr);
+    ASSERT_NE(m, nullptr);
+    EXPECT_EQ(snapmem_free_frames(m.get()), 1U << 20);
+}
+
+TEST(CBoundary, RoundTrip) {
+    for (const snapmem_mode mode : {SNAPMEM_COPY, SNAPMEM_AUTO}) {
+        const Handle m = make({64, 64, 4, mode}, nullptr);
+        ASSERT_NE(m, nullptr);
+        std::uint32_t region = 0;
+        std::uint32_t page = 0;
+        ASSERT_EQ(snapmem_region_create(m.get(), 4, SNAPMEM_HINT_KEEP, &region,
+                                        &page),
+                  SNAPMEM_OK);
+        std::uint8_t *at = snapmem_window(m.get()) + page * SNAPMEM_FRAME_BYTES;
+        std::memset(at, 1, 8192);
+        std::array<std::uint32_t, 4> frames{};
+        std::uint32_t n = 0;
+        ASSERT_EQ(snapmem_capture(m.get(), region, 0, 8192, frames.data(),
+                                  frames.size(), &n),
+                  SNAPMEM_OK);
+        ASSERT_EQ(n, 2U);
+        std::memset(at, 2, 8192);
+        for (std::uint32_t i = 0; i < n; ++i) {
+            EXPECT_TRUE(all_bytes(snapmem_pool(m.get()) +
+                                      frames[i] * SNAPMEM_FRAME_BYTES,
+                                  SNAPMEM_FRAME_BYTES, 1));
+            EXPECT_TRUE(snapmem_guest_holds(m.get(), frames[i], 1));
+        }
+        std::size_t done = 0;
+        EXPECT_EQ(snapmem_release(m.get(), frames.data(), n, &done),
+                  SNAPMEM_OK);
+        EXPECT_EQ(done, 2U);
+
+        ASSERT_EQ(snapmem_receive(m.get(), frames.data(), 2), SNAPMEM_OK);
+        snapmem_give(m.get(), frames.data(), 2);
+        snapmem_hold(m.get(), frames.data(), 1);
+        EXPECT_EQ(snapmem_release(m.get(), frames.data(), 2, nullptr),
+                  SNAPMEM_OK);
+        snapmem_drop(m.get(), frames.data(), 1);
+        EXPECT_EQ(snapmem_free_frames(m.get()), 60U);
+        EXPECT_EQ(snapmem_region_destroy(m.get(), region), SNAPMEM_OK);
+        EXPECT_EQ(snapmem_check(m.get()), nullptr);
+        snapmem_reset(m.get());
+        snapmem_counters c;
+        snapmem_get_counters(m.get(), &c);
+        EXPECT_EQ(c.captures, 1U);
+        EXPECT_EQ(c.free_frames, 64U);
+        EXPECT_EQ(c.released, 4U);
+    }
+}
+
+} // namespace
+} // namespace snapmem_test

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Short of frames, of mappings, of regions; a trap that fails.
+#include "rig.hpp"
+
+#include <gtest/gtest.h>
+
+namespace snapmem_test {
+namespace {
+
+snapmem_config share_config(std::uint32_t frames, std::uint32_t reserve) {
+    return {.frames = frames,
+            .window_pages = 64,
+            .rx_reserve = reserve,
+            .mode = SNAPMEM_SHARE};
+}
+
+// Take all frames that can be had.
+std::vector<Frame> drain(Rig &rig) {
+    std::vector<Frame> frames(rig->available());
+    EXPECT_EQ(rig->receive(frames), SNAPMEM_OK);
+    return frames;
+}
+
+class LimitsTest : public testing::TestWithParam<Trap> {
+  protected:
+    void SetUp() override { SKIP_WITHOUT(GetParam()); }
+};
+
+INSTANTIATE_TEST_SUITE_P(Traps, LimitsTest,
+                         testing::Values(Trap::fake, Trap::real),
+                         [](const auto &info) {
+                             return trap_name(info.param);
+                         });
+
+TEST_P(LimitsTest, StoresAreServedWithThePoolFull) {
+    Rig rig(GetParam(), share_config(64, 0));
+    const RegionName r = rig.create(32);
+    rig.fill(r.page, 1, 32);
+    const Captured c = rig.capture(r.handle, 0, 32 * page_bytes);
+    ASSERT_EQ(c.status, SNAPMEM_OK);
+    EXPECT_EQ(rig.counters().reserved_frames, 32U);
+    EXPECT_EQ(rig->available(), 0U);
+    std::vector<Frame> one(1);
+    EXPECT_EQ(rig->receive(one), SNAPMEM_NO_FRAMES);
+    EXPECT_EQ(rig.capture(r.handle, 0, 1).status, SNAPMEM_NO_FRAMES);
+    // The pages are shared already: once more costs no frame.
+    const Captured again = rig.capture(r.handle, 0, 32 * page_bytes);
+    EXPECT_EQ(again.status, SNAPMEM_OK);
+    rig.fill(r.page, 2, 32);
+    EXPECT_TRUE(all_bytes(rig.page(r.page), 32 * page_bytes, 2));
+    for (const Frame f : c.frames) {
+        EXPECT_TRUE(all_bytes(rig.frame(f), page_bytes, 1));
+    }
+    EXPECT_EQ(rig.counters().free_frames, 0U);
+    EXPECT_STREQ(rig->check(), nullptr);
+    EXPECT_EQ(rig.capture(r.handle, 0, page_bytes).status, SNAPMEM_NO_FRAMES);
+}
+
+TEST_P(LimitsTest, ReleasingASharedFrameFreesItsPromise) {
+    Rig rig(GetParam(), share_config(40, 0));
+    const RegionName r = rig.create(20);
+    const Captured c = rig.capture(r.handle, 0, 20 * page_bytes);
+    EXPECT_EQ(rig->available(), 0U);
+    rig.release(c.frames);
+    EXPECT_EQ(rig->available(), 20U);
+    const auto taken = drain(rig);
+    rig.fill(r.page, 1, 20); // armed, not shared: needs no frame
+    EXPECT_EQ(rig.counters().cow_copies, 0U);
+    EXPECT_STREQ(rig->check(), nullptr);
+}
+
+TEST_P(LimitsTest, OnlyReceptionUsesItsReserve) {
+    Rig rig(GetParam(), share_config(20, 8));
+    std::uint32_t handle = 0;
+    std::uint32_t page = 0;
+    EXPECT_EQ(rig->region_create(13, SNAPMEM_HINT_NONE, handle, page),
+              SNAPMEM_NO_FRAMES);
+    const RegionName r = rig.create(10);
+    EXPECT_EQ(rig.capture(r.handle, 0, 3 * page_bytes).status,
+              SNAPMEM_NO_FRAMES);
+    EXPECT_EQ(rig.capture(r.handle, 1, 2 * page_bytes).status,
+              SNAPMEM_NO_FRAMES);
+    EXPECT_EQ(rig.counters().free_frames, 10U);
+    EXPECT_EQ(rig.counters().guest_frames, 0U);
+    EXPECT_EQ(rig.capture(r.handle, 0, 2 * page_bytes).status, SNAPMEM_OK);
+    std::vector<Frame> frames(9);
+    EXPECT_EQ(rig->receive(frames), SNAPMEM_NO_FRAMES);
+    frames.resize(8);
+    EXPECT_EQ(rig->receive(frames), SNAPMEM_OK);
+    rig.fill(r.page, 1, 2);
+    EXPECT_STREQ(rig->check(), nullptr);
+}
+
+TEST_P(LimitsTest, ShortOfMappingsItCopies) {
+    // 1 + 1 for the region, its end, then 2 per shared page.
+    Rig rig(GetParam(), share_config(256, 0), 3 + 2 * 8);
+    const RegionName r = rig.create(32);
+    const Captured few = rig.capture(r.handle, 0, 8 * page_bytes);
+    EXPECT_EQ(rig.counters().shared_bytes, 8 * page_bytes);
+    const Captured more = rig.capture(r.handle, 0, 9 * page_bytes);
+    ASSERT_EQ(more.status, SNAPMEM_OK);
+    EXPECT_EQ(rig.counters().copied_bytes, 9 * page_bytes);
+    rig.fill(r.page, 1, 32);
+    for (const Frame f : few.frames) {
+        EXPECT_TRUE(all_bytes(rig.frame(f), page_bytes, 0));
+    }
+    EXPECT_STREQ(rig->check(), nullptr);
+    // The window is in pieces now: no mapping is left for a region.
+    std::uint32_t handle = 0;
+    std::uint32_t page = 0;
+    EXPECT_EQ(rig->region_create(16, SNAPMEM_HINT_NONE, handle, page),
+              SNAPMEM_OK);
+    rig.fill(page, 3, 16);
+    EXPECT_STREQ(rig->check(), nullptr);
+}
+
+TEST(Limits, RegionsNeedMappings) {
+    Rig rig(Trap::none,
+            {.frames = 64,
+             .window_pages = 64,
+             .rx_reserve = 0,
+             .mode = SNAPMEM_COPY},
+            5);
+    const auto all = drain(rig);
+    std::vector<Frame> odd;
+    for (Frame f = 1; f < 64; f += 2) {
+        odd.push_back(f);
+    }
+    rig->drop(odd);
+    std::uint32_t handle = 0;
+    std::uint32_t page = 0;
+    EXPECT_EQ(rig->region_create(4, SNAPMEM_HINT_NONE, handle, page),
+              SNAPMEM_NO_MEMORY);
+    EXPECT_EQ(rig.counters().free_frames, 32U);
+    EXPECT_STREQ(rig->check(), nullptr);
+    EXPECT_EQ(rig->region_create(3, SNAPMEM_HINT_NONE, handle, page),
+              SNAPMEM_OK);
+}
+
+TEST(Limits, AsManyRegionsAsPromised) {
+    Rig rig(Trap::fake, {.frames = 2000,
+                         .window_pages = 2000,
+                         .rx_reserve = 0,
+                         .mode = SNAPMEM_SHARE});
+    std::uint32_t handle = 0;
+    std::uint32_t page = 0;
+    for (std::uint32_t i = 0; i < SNAPMEM_REGIONS_MAX; ++i) {
+        ASSERT_EQ(rig->region_create(1, SNAPMEM_HINT_NONE, handle, page),
+                  SNAPMEM_OK);
+    }
+    EXPECT_EQ(rig->region_create(1, SNAPMEM_HINT_NONE, handle, page),
+              SNAPMEM_NO_REGIONS);
+    EXPECT_STREQ(rig->check(), nullptr);
+    rig->reset();
+    EXPECT_EQ(rig->available(), 2000U);
+    EXPECT_STREQ(rig->check(), nullptr);
+}
+
+TEST(Limits, AnArmThatFailsHalfWayCopies) {
+    Rig rig(Trap::fake, share_config(64, 0));
+    const RegionName r = rig.create(8);
+    rig.fake().fail_arm = true;
+    const Captured c = rig.capture(r.handle, 0, 8 * page_bytes);
+    ASSERT_EQ(c.status, SNAPMEM_OK);
+    EXPECT_EQ(rig.counters().copied_bytes, 8 * page_bytes);
+    rig.fill(r.page, 1, 8); // the armed half goes through resolve_store()
+    EXPECT_EQ(rig.counters().cow_copies, 0U);
+    EXPECT_TRUE(all_bytes(rig.frame(c.frames[0]), page_bytes, 0));
+    EXPECT_STREQ(rig->check(), nullptr);
+    rig.fake().fail_arm = false;
+    const Captured d = rig.capture(r.handle, 0, 8 * page_bytes);
+    EXPECT_EQ(rig.counters().shared_bytes, 8 * page_bytes);
+}
+
+TEST(Limits, ARegionThatCannotBeWatchedIsUndone) {
+    Rig rig(Trap::fake, share_config(64, 0));
+    rig.fake().fail_rebound = true;
+    std::uint32_t handle = 0;
+    std::uint32_t page = 0;
+    EXPECT_EQ(rig->region_create(8, SNAPMEM_HINT_NONE, handle, page),
+              SNAPMEM_NO_MEMORY);
+    EXPECT_EQ(rig->available(), 64U);
+    EXPECT_STREQ(rig->check(), nullptr);
+}
+
+TEST(Limits, WithoutATrapAutoCopiesAndShareRefuses) {
+    snapmem_config config = share_config(64, 0);
+    const auto make = [&] {
+        auto trap = std::make_unique<FakeTrap>();
+        trap->fail_start = true;
+        return Engine(config, std::move(trap), 1000);
+    };
+    EXPECT_THROW(make(), snapmem_impl::TrapError);
+    config.mode = SNAPMEM_AUTO;
+    EXPECT_FALSE(make().can_share());
+}
+
+TEST(Limits, AutoFindsABufferThatStaysAndOneThatDoesNot) {
+    Rig rig(Trap::fake, {.frames = 256,
+                         .window_pages = 64,
+                         .rx_reserve = 0,
+                         .mode = SNAPMEM_AUTO});
+    const RegionName stays = rig.create(16);
+    for (int i = 0; i < 200; ++i) {
+        rig.release(rig.capture(stays.handle, 0, 16 * page_bytes).frames);
+    }
+    EXPECT_EQ(rig.counters().shared_bytes, (200 - 63) * 16 * page_bytes);
+    const RegionName changes = rig.create(16);
+    const std::uint64_t before = rig.counters().shared_bytes;
+    for (int i = 0; i < 1000; ++i) {
+        rig.fill(changes.page, static_cast<std::uint8_t>(i), 16);
+        rig.release(rig.capture(changes.handle, 0, 16 * page_bytes).frames);
+    }
+    // One fault frees 16 pages that nobody holds: only held ones hurt.
+    EXPECT_LE(rig.counters().shared_bytes - before, 1000 * 16 * page_bytes);
+    const RegionName queued = rig.create(16);
+    const std::uint64_t start = rig.counters().shared_bytes;
+    Captured last;
+    for (int i = 0; i < 1000; ++i) {
+        rig.fill(queued.page, static_cast<std::uint8_t>(i), 16);
+        Captured now = rig.capture(queued.handle, 0, 16 * page_bytes);
+        rig.release(last.frames);
+        last = std::move(now);
+    }
+    EXPECT_LE(rig.counters().shared_bytes - start, 5 * 16 * page_bytes);
+}
+
+} // namespace
+} // namespace snapmem_test

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "window.hpp"
+
+#include <cstdio>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace snapmem_impl {
+namespace {
+
+class WindowTest : public testing::Test {
+  protected:
+    static constexpr std::uint32_t frames = 64;
+    static constexpr std::uint32_t pages = 64;
+    Fd file_ = make_memory_file("snapmem-test",
+                                std::uint64_t{frames + pages} * page_bytes);
+    Mapping pool_{file_, 0, frames *page_bytes};
+    Window window_{file_, frames, pages};
+
+    void SetUp() override {
+        for (Frame f = 0; f < frames; ++f) {
+            pool_.data()[f * page_bytes] = static_cast<std::uint8_t>(f + 1);
+        }
+    }
+    void TearDown() override { EXPECT_STREQ(window_.check(), nullptr); }
+
+    // The byte the guest sees; frame f has f + 1.
+    [[nodiscard]] int at(Page p) const {
+        return window_.base()[p * page_bytes];
+    }
+    void unbind(Page p, std::uint32_t n) {
+        ASSERT_TRUE(window_.unbind(p, n, [](Frame) {}));
+    }
+    // Mappings the kernel has for the window.
+    [[nodiscard]] std::uint32_t kernel_segments() const {
+        const auto begin = reinterpret_cast<std::uintptr_t>(window_.base());
+        std::ifstream maps("/proc/self/maps");
+        std::uint32_t n = 0;
+        for (std::string line; std::getline(maps, line);) {
+            const auto start = std::stoull(line, nullptr, 16);
+            n += start >= begin && start < begin + pages * page_bytes;
+        }
+        return n;
+    }
+};
+
+TEST_F(WindowTest, ScratchPagesAreWritableEverywhere) {
+    for (Page p = 0; p < pages; ++p) {
+        window_.base()[p * page_bytes + 7] = 9;
+    }
+    EXPECT_EQ(window_.segments(), 1U);
+}
+
+TEST_F(WindowTest, BindsRunsAndShowsTheFrames) {
+    const std::vector<Frame> run{5, 6, 7, 20, 30, 31};
+    EXPECT_EQ(Window::bind_cost(run), 4U);
+    ASSERT_TRUE(window_.bind(10, run, 1));
+    for (Page i = 0; i < run.size(); ++i) {
+        EXPECT_EQ(at(10 + i), static_cast<int>(run[i] + 1));
+        EXPECT_EQ(window_.frame(10 + i), run[i]);
+        EXPECT_EQ(window_.owner(10 + i), 1U);
+    }
+    EXPECT_EQ(window_.segments(), 5U);
+    EXPECT_EQ(window_.owner(9), 0U);
+    EXPECT_EQ(window_.owner(16), 0U);
+    unbind(10, 6);
+    EXPECT_EQ(window_.segments(), 1U);
+    EXPECT_EQ(at(10), 0);
+}
+
+TEST_F(WindowTest, RebindsOnePage) {
+    const std::vector<Frame> run{1, 2, 3};
+    ASSERT_TRUE(window_.bind(0, run, 1));
+    ASSERT_TRUE(window_.rebind(1, 40));
+    EXPECT_EQ(at(0), 2);
+    EXPECT_EQ(at(1), 41);
+    EXPECT_EQ(at(2), 4);
+    EXPECT_EQ(window_.segments(), 4U);
+}
+
+TEST_F(WindowTest, UnbindGivesTheFramesBackLastFirst) {
+    const std::vector<Frame> run{1, 2, 9};
+    ASSERT_TRUE(window_.bind(3, run, 1));
+    std::vector<Frame> freed;
+    ASSERT_TRUE(window_.unbind(3, 3, [&](Frame f) { freed.push_back(f); }));
+    EXPECT_EQ(freed, (std::vector<Frame>{9, 2, 1}));
+}
+
+TEST_F(WindowTest, FindsTheFirstGap) {
+    EXPECT_EQ(window_.find_gap(pages), Page{0});
+    EXPECT_EQ(window_.find_gap(pages + 1), std::nullopt);
+    const std::vector<Frame> one{1};
+    ASSERT_TRUE(window_.bind(3, one, 1));
+    EXPECT_EQ(window_.find_gap(3), Page{0});
+    EXPECT_EQ(window_.find_gap(4), Page{4});
+    EXPECT_EQ(window_.find_gap(61), std::nullopt);
+}
+
+// segments() must never be below what the kernel uses, unbind() must never
+// raise it, and bind_cost and rebind_cost must be upper bounds.
+TEST_F(WindowTest, SegmentsBoundTheKernelsMappings) {
+    const std::uint64_t seed = std::random_device{}();
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937_64 random(seed);
+    std::vector<std::vector<Frame>> bound(8); // run i at page 8 * i
+    for (int step = 0; step < 2000; ++step) {
+        const auto i = static_cast<std::uint32_t>(random() % 8);
+        const std::uint32_t before = window_.segments();
+        if (bound[i].empty()) {
+            const auto n = static_cast<std::uint32_t>(1 + random() % 8);
+            std::vector<Frame> run;
+            Frame f = 8 * i;
+            for (std::uint32_t k = 0; k < n; ++k) {
+                run.push_back(random() % 3 ? f++ : f = random() % frames);
+            }
+            for (Frame &x : run) {
+                x %= frames;
+            }
+            ASSERT_TRUE(window_.bind(8 * i, run, i + 1));
+            ASSERT_LE(window_.segments(), before + Window::bind_cost(run));
+            bound[i] = run;
+        } else if (random() % 2) {
+            unbind(8 * i, static_cast<std::uint32_t>(bound[i].size()));
+            ASSERT_LE(window_.segments(), before);
+            bound[i].clear();
+        } else {
+            const Page p = 8 * i + random() % bound[i].size();
+            ASSERT_TRUE(window_.rebind(p, random() % frames));
+            ASSERT_LE(window_.segments(), before + Window::rebind_cost);
+        }
+        ASSERT_STREQ(window_.check(), nullptr);
+        if (step % 10 == 0) {
+            ASSERT_LE(kernel_segments(), window_.segments());
+        }
+    }
+}
+
+} // namespace
+} // namespace snapmem_impl
