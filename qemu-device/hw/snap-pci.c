@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Snapshot memory NIC: the PCI function, its properties and its life.
+ */
+#include "qemu/osdep.h"
+#include "qemu/main-loop.h"
+#include "qemu/module.h"
+#include "qapi/error.h"
+#include "exec/memory.h"
+#include "hw/pci/msix.h"
+#include "hw/pci/pci.h"
+#include "hw/pci/pcie.h"
+#include "hw/qdev-properties.h"
+#include "hw/resettable.h"
+#include "migration/blocker.h"
+#include "net/eth.h"
+#include "standard-headers/linux/virtio_net.h"
+#include "snap.h"
+#include "trace.h"
+
+#define SNAP_POOL_SIZE_MIN  (4 * MiB)
+#define SNAP_POOL_SIZE_MAX  (16 * GiB)
+#define SNAP_PCIE_CAP       0xe0
+
+/* The ABI is little-endian, and the code copies its structs as they are. */
+QEMU_BUILD_BUG_ON(HOST_BIG_ENDIAN);
+/* What the backend puts before a packet is what the ABI calls offload. */
+QEMU_BUILD_BUG_ON(sizeof(struct snap_offload) !=
+                  sizeof(struct virtio_net_hdr_mrg_rxbuf));
+QEMU_BUILD_BUG_ON(sizeof(struct snap_offload) !=
+                  sizeof(struct virtio_net_hdr_v1));
+QEMU_BUILD_BUG_ON(SNAP_RX_STOP <= SNAP_RX_FRAMES_MAX + 1);
+QEMU_BUILD_BUG_ON(SNAP_RX_RESUME >= SNAP_RX_LOW_MIN);
+QEMU_BUILD_BUG_ON(SNAP_SLAB_OFFSET + SNAP_QUEUES * SNAP_SLAB_BYTES >
+                  SNAP_POOL_OFFSET);
+QEMU_BUILD_BUG_ON(SNAP_MTU_MAX + ETH_HLEN + 4 > SNAP_TX_BYTES_MAX);
+
+void snap_interrupt(SnapState *s, unsigned vector)
+{
+    PCIDevice *pdev = PCI_DEVICE(s);
+
+    if (msix_enabled(pdev)) {
+        s->counter[SNAP_CTR_INTERRUPTS]++;
+        trace_snap_interrupt(s, vector);
+        msix_notify(pdev, vector);
+    }
+}
+
+bool snap_link_up(SnapState *s)
+{
+    NetClientState *nc = qemu_get_queue(s->nic);
+
+    return nc->peer && !nc->link_down;
+}
+
+void snap_publish(SnapState *s)
+{
+    qatomic_set(&s->status->free_frames, snapmem_free_frames(s->mem));
+    qatomic_set(&s->status->tx_paused, s->tx_paused);
+    qatomic_set(&s->status->link_up, snap_link_up(s));
+}
+
+void snap_start(SnapState *s)
+{
+    uint64_t f = s->driver_features;
+
+    if (f & ~s->features) {
+        s->state = SNAP_STATE_REFUSED;
+        trace_snap_start(s, f, s->state);
+        return;
+    }
+    if (s->vnet_hdr) {
+        bool csum = f & SNAP_F_RX_CSUM;
+        bool lro = csum && (f & SNAP_F_RX_LRO);
+
+        qemu_set_offload(qemu_get_queue(s->nic)->peer,
+                         csum, lro, lro, lro, 0, 0, 0);
+    }
+    s->state = SNAP_STATE_RUNNING;
+    trace_snap_start(s, f, s->state);
+    /* Packets may have waited for us. */
+    qemu_bh_schedule(s->rx_bh);
+}
+
+void snap_reset(SnapState *s)
+{
+    /* First, so that dropping packets below raises no interrupt. */
+    s->state = SNAP_STATE_IDLE;
+    s->driver_features = 0;
+    snap_tx_reset(s);
+    snap_rx_reset(s);
+    snapmem_reset(s->mem);
+    s->status->resets++;
+    snap_publish(s);
+    trace_snap_reset(s, s->status->resets);
+}
+
+static void snap_reset_hold(Object *obj, ResetType type)
+{
+    snap_reset(SNAP(obj));
+}
+
+static void snap_link_status_changed(NetClientState *nc)
+{
+    SnapState *s = qemu_get_nic_opaque(nc);
+
+    trace_snap_link(s, snap_link_up(s));
+    snap_publish(s);
+    snap_interrupt(s, SNAP_VECTOR_CONTROL);
+}
+
+static NetClientInfo snap_net_info = {
+    .type = NET_CLIENT_DRIVER_NIC,
+    .size = sizeof(NICState),
+    .can_receive = snap_can_receive,
+    .receive = snap_receive,
+    .link_status_changed = snap_link_status_changed,
+};
+
+static bool snap_parse_capture(SnapState *s, snapmem_mode *mode, Error **errp)
+{
+    if (!s->capture || !strcmp(s->capture, "auto")) {
+        *mode = SNAPMEM_AUTO;
+    } else if (!strcmp(s->capture, "share")) {
+        *mode = SNAPMEM_SHARE;
+    } else if (!strcmp(s->capture, "copy")) {
+        *mode = SNAPMEM_COPY;
+    } else {
+        error_setg(errp, "snap: capture=%s: must be auto, share or copy",
+                   s->capture);
+        return false;
+    }
+    return true;
+}
+
+static bool snap_check_size(const char *name, uint64_t size, Error **errp)
+{
+    if (size < SNAP_POOL_SIZE_MIN || size > SNAP_POOL_SIZE_MAX ||
+        size % SNAP_POOL_ALIGN) {
+        error_setg(errp, "snap: %s=%" PRIu64 ": must be a multiple of 2 MiB "
+                   "from 4 MiB to 16 GiB", name, size);
+        return false;
+    }
+    return true;
+}
+
+/* Check all properties and make the engine from them. */
+static bool snap_make_engine(SnapState *s, Error **errp)
+{
+    const char *why = NULL;
+    snapmem_config config = { };
+
+    if (!s->window_size) {
+        s->window_size = s->pool_size;
+    }
+    if (!snap_check_size("pool-size", s->pool_size, errp) ||
+        !snap_check_size("window-size", s->window_size, errp) ||
+        !snap_parse_capture(s, &config.mode, errp)) {
+        return false;
+    }
+    s->frames = s->pool_size / SNAP_FRAME_SIZE;
+    s->window_pages = s->window_size / SNAP_FRAME_SIZE;
+    if (!s->rx_reserve) {
+        s->rx_reserve = MIN(1024, s->frames / 8);
+    }
+    if (s->rx_reserve < SNAP_RX_RESERVE_MIN ||
+        s->rx_reserve > s->frames / 2) {
+        error_setg(errp, "snap: rx-reserve=%u: must be from %u to %u, half "
+                   "of the frames of the pool", s->rx_reserve,
+                   SNAP_RX_RESERVE_MIN, s->frames / 2);
+        return false;
+    }
+    s->rx_low = MAX(SNAP_RX_LOW_MIN, s->rx_reserve / 2);
+
+    config.frames = s->frames;
+    config.window_pages = s->window_pages;
+    config.rx_reserve = s->rx_reserve;
+    s->mem = snapmem_new(&config, &why);
+    if (!s->mem) {
+        error_setg(errp, "snap: no snapshot memory: %s", why);
+        return false;
+    }
+    return true;
+}
+
+/*
+ * The memory BAR.  Status page and slabs are ordinary RAM of QEMU; pool and
+ * windows belong to the engine.
+ */
+static bool snap_make_memory(SnapState *s, Error **errp)
+{
+    Object *owner = OBJECT(s);
+    uint64_t end = SNAP_POOL_OFFSET + s->pool_size + s->window_size;
+
+    memory_region_init(&s->memory, owner, "snap.memory", pow2ceil(end));
+    if (!memory_region_init_rom_nomigrate(&s->status_page, owner,
+                                          "snap.status", SNAP_FRAME_SIZE,
+                                          errp) ||
+        !memory_region_init_ram_nomigrate(&s->slabs, owner, "snap.slabs",
+                                          SNAP_QUEUES * SNAP_SLAB_BYTES,
+                                          errp)) {
+        return false;
+    }
+    memory_region_init_ram_ptr(&s->pool, owner, "snap.pool", s->pool_size,
+                               snapmem_pool(s->mem));
+    memory_region_set_readonly(&s->pool, true);
+    memory_region_init_ram_ptr(&s->windows, owner, "snap.windows",
+                               s->window_size, snapmem_window(s->mem));
+
+    memory_region_add_subregion(&s->memory, SNAP_STATUS_OFFSET,
+                                &s->status_page);
+    memory_region_add_subregion(&s->memory, SNAP_SLAB_OFFSET, &s->slabs);
+    memory_region_add_subregion(&s->memory, SNAP_POOL_OFFSET, &s->pool);
+    memory_region_add_subregion(&s->memory, SNAP_POOL_OFFSET + s->pool_size,
+                                &s->windows);
+    s->status = memory_region_get_ram_ptr(&s->status_page);
+    s->slab = memory_region_get_ram_ptr(&s->slabs);
+    return true;
+}
+
+static void snap_make_nic(SnapState *s)
+{
+    DeviceState *dev = DEVICE(s);
+    NetClientState *nc;
+
+    qemu_macaddr_default_if_unset(&s->conf.macaddr);
+    s->nic = qemu_new_nic(&snap_net_info, &s->conf,
+                          object_get_typename(OBJECT(s)), dev->id,
+                          &dev->mem_reentrancy_guard, s);
+    nc = qemu_get_queue(s->nic);
+    qemu_format_nic_info_str(nc, s->conf.macaddr.a);
+    nc->do_not_pad = true;
+    s->vnet_hdr = qemu_has_vnet_hdr_len(nc->peer, sizeof(struct snap_offload));
+    if (s->vnet_hdr) {
+        qemu_set_vnet_hdr_len(nc->peer, sizeof(struct snap_offload));
+        s->features = SNAP_F_ALL;
+    }
+}
+
+static void snap_realize(PCIDevice *pdev, Error **errp)
+{
+    SnapState *s = SNAP(pdev);
+
+    error_setg(&s->migration_blocker, "snap: the snapshot memory NIC does "
+               "not support migration or saved states");
+    if (migrate_add_blocker(&s->migration_blocker, errp) < 0) {
+        return;
+    }
+    /*
+     * Pages of the windows change under their RAMBlock, without telling
+     * anybody: whoever pins guest memory (device assignment) would keep the
+     * old ones.
+     */
+    if (ram_block_discard_require(true)) {
+        error_setg(errp, "snap: cannot share a machine with assigned devices "
+                   "or whatever else pins guest memory");
+        goto del_blocker;
+    }
+    if (!snap_make_engine(s, errp) || !snap_make_memory(s, errp)) {
+        goto allow_pinning;
+    }
+    memory_region_init_io(&s->regs, OBJECT(s), &snap_regs_ops, s,
+                          "snap.registers", SNAP_REGS_SIZE);
+    pci_register_bar(pdev, SNAP_BAR_REGS, PCI_BASE_ADDRESS_SPACE_MEMORY,
+                     &s->regs);
+    pci_register_bar(pdev, SNAP_BAR_MEMORY,
+                     PCI_BASE_ADDRESS_SPACE_MEMORY |
+                     PCI_BASE_ADDRESS_MEM_TYPE_64 |
+                     PCI_BASE_ADDRESS_MEM_PREFETCH, &s->memory);
+    if (pci_bus_is_express(pci_get_bus(pdev)) &&
+        pcie_endpoint_cap_init(pdev, SNAP_PCIE_CAP) < 0) {
+        error_setg(errp, "snap: no room for the PCI Express capability");
+        goto allow_pinning;
+    }
+    if (msix_init_exclusive_bar(pdev, SNAP_VECTORS, SNAP_BAR_MSIX, errp)) {
+        goto allow_pinning;
+    }
+    for (unsigned i = 0; i < SNAP_VECTORS; i++) {
+        msix_vector_use(pdev, i);
+    }
+    s->batch = g_new0(SnapBatch, SNAP_BATCHES + 1);
+    s->tx_copy = g_malloc(SNAP_TX_BYTES_MAX);
+    s->rx_bh = qemu_bh_new_guarded(snap_rx_bh, s,
+                                   &DEVICE(s)->mem_reentrancy_guard);
+    snap_make_nic(s);
+    snap_publish(s);
+    return;
+
+allow_pinning:
+    ram_block_discard_require(false);
+del_blocker:
+    migrate_del_blocker(&s->migration_blocker);
+}
+
+static void snap_exit(PCIDevice *pdev)
+{
+    SnapState *s = SNAP(pdev);
+
+    s->state = SNAP_STATE_IDLE;
+    snap_tx_reset(s);
+    snap_rx_reset(s);
+    qemu_del_nic(s->nic);
+    qemu_bh_delete(s->rx_bh);
+    g_free(s->tx_copy);
+    g_free(s->batch);
+    msix_uninit_exclusive_bar(pdev);
+    ram_block_discard_require(false);
+    migrate_del_blocker(&s->migration_blocker);
+}
+
+static void snap_instance_init(Object *obj)
+{
+    /* A PCI Express function where the bus is one; the bus decides. */
+    PCI_DEVICE(obj)->cap_present |= QEMU_PCI_CAP_EXPRESS;
+}
+
+static void snap_instance_finalize(Object *obj)
+{
+    /* Only now no MemoryRegion is left that leads to the engine's memory. */
+    snapmem_free(SNAP(obj)->mem);
+}
+
+static const Property snap_properties[] = {
+    DEFINE_NIC_PROPERTIES(SnapState, conf),
+    DEFINE_PROP_SIZE("pool-size", SnapState, pool_size, 64 * MiB),
+    DEFINE_PROP_SIZE("window-size", SnapState, window_size, 0),
+    DEFINE_PROP_STRING("capture", SnapState, capture),
+    DEFINE_PROP_UINT32("rx-reserve", SnapState, rx_reserve, 0),
+};
+
+static void snap_class_init(ObjectClass *class, void *data)
+{
+    DeviceClass *dc = DEVICE_CLASS(class);
+    PCIDeviceClass *k = PCI_DEVICE_CLASS(class);
+    ResettableClass *rc = RESETTABLE_CLASS(class);
+
+    k->realize = snap_realize;
+    k->exit = snap_exit;
+    k->vendor_id = SNAP_PCI_VENDOR;
+    k->device_id = SNAP_PCI_DEVICE;
+    k->revision = SNAP_VERSION;
+    k->class_id = PCI_CLASS_NETWORK_ETHERNET;
+    rc->phases.hold = snap_reset_hold;
+    dc->desc = "Snapshot memory NIC";
+    device_class_set_props(dc, snap_properties);
+    set_bit(DEVICE_CATEGORY_NETWORK, dc->categories);
+
+    object_class_property_set_description(class, "pool-size",
+        "Memory for snapshots and received packets, a multiple of 2 MiB");
+    object_class_property_set_description(class, "window-size",
+        "Address space for regions (default: as pool-size)");
+    object_class_property_set_description(class, "capture",
+        "How to take a snapshot: auto, share or copy");
+    object_class_property_set_description(class, "rx-reserve",
+        "Frames of the pool that only reception may use");
+}
+
+static void snap_register_types(void)
+{
+    static InterfaceInfo interfaces[] = {
+        { INTERFACE_PCIE_DEVICE },
+        { INTERFACE_CONVENTIONAL_PCI_DEVICE },
+        { },
+    };
+    static const TypeInfo info = {
+        .name = TYPE_SNAP,
+        .parent = TYPE_PCI_DEVICE,
+        .instance_size = sizeof(SnapState),
+        .instance_init = snap_instance_init,
+        .instance_finalize = snap_instance_finalize,
+        .class_init = snap_class_init,
+        .interfaces = interfaces,
+    };
+
+    type_register_static(&info);
+}
+type_init(snap_register_types)

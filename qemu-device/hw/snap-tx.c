@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Snapshot memory NIC: transmission.
+ *
+ * A packet is handed to the backend inside the doorbell: pool frames from
+ * where they are (nobody can change them, and the guest cannot give up its
+ * hold while the BQL is ours), everything else from a private copy.  A
+ * backend that cannot take it now gets a copy in QEMU's queue; until that is
+ * gone, TX answers BUSY.  So no hold on a frame outlives the doorbell.
+ */
+#include "qemu/osdep.h"
+#include "hw/pci/pci.h"
+#include "qemu/cutils.h"
+#include "qemu/iov.h"
+#include "standard-headers/linux/virtio_net.h"
+#include "snap.h"
+#include "trace.h"
+
+/* Is the header one that the backend may see, under the features in force? */
+static bool snap_tx_offload_ok(SnapState *s, const struct snap_offload *o,
+                               uint32_t length)
+{
+    uint64_t f = s->driver_features;
+    bool csum = o->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM;
+
+    if (o->flags & ~VIRTIO_NET_HDR_F_NEEDS_CSUM || o->num_buffers ||
+        o->hdr_len > length) {
+        return false;
+    }
+    if (!(f & SNAP_F_CSUM) &&
+        !buffer_is_zero(o, sizeof(*o))) {
+        return false;
+    }
+    if (csum) {
+        if ((uint32_t)o->csum_start + o->csum_offset + 2 > length) {
+            return false;
+        }
+    } else if (o->csum_start || o->csum_offset) {
+        return false;
+    }
+    switch (o->gso_type) {
+    case VIRTIO_NET_HDR_GSO_NONE:
+        return !o->gso_size;
+    case VIRTIO_NET_HDR_GSO_TCPV4:
+    case VIRTIO_NET_HDR_GSO_TCPV4 | VIRTIO_NET_HDR_GSO_ECN:
+        return csum && o->gso_size && (f & SNAP_F_TSO4);
+    case VIRTIO_NET_HDR_GSO_TCPV6:
+    case VIRTIO_NET_HDR_GSO_TCPV6 | VIRTIO_NET_HDR_GSO_ECN:
+        return csum && o->gso_size && (f & SNAP_F_TSO6);
+    default:
+        return false;
+    }
+}
+
+static uint32_t snap_tx_check_segment(SnapState *s,
+                                      const struct snap_segment *seg)
+{
+    uint64_t pool_bytes = s->pool_size, first, last;
+
+    if (seg->reserved) {
+        return SNAP_ST_BAD_RESERVED;
+    }
+    if (seg->kind < SNAP_SEG_FRAME || seg->kind > SNAP_SEG_DMA) {
+        return SNAP_ST_BAD_SEGMENT;
+    }
+    if (!seg->length || seg->length > SNAP_TX_BYTES_MAX) {
+        return SNAP_ST_BAD_LENGTH;
+    }
+    switch (seg->kind) {
+    case SNAP_SEG_FRAME:
+        if (seg->addr >= pool_bytes || seg->length > pool_bytes - seg->addr) {
+            return SNAP_ST_BAD_FRAME;
+        }
+        first = seg->addr / SNAP_FRAME_SIZE;
+        last = (seg->addr + seg->length - 1) / SNAP_FRAME_SIZE;
+        return snapmem_guest_holds(s->mem, first, last - first + 1) ?
+               SNAP_ST_OK : SNAP_ST_BAD_FRAME;
+    case SNAP_SEG_INLINE:
+        return seg->addr < SNAP_SLAB_BYTES &&
+               seg->length <= SNAP_SLAB_BYTES - seg->addr ?
+               SNAP_ST_OK : SNAP_ST_BAD_SEGMENT;
+    default: /* SNAP_SEG_DMA */
+        return seg->addr <= UINT64_MAX - seg->length ?
+               SNAP_ST_OK : SNAP_ST_BAD_SEGMENT;
+    }
+}
+
+static uint32_t snap_tx_check(SnapState *s, const struct snap_tx *tx)
+{
+    uint64_t sum = 0;
+
+    if (tx->reserved || tx->reserved2) {
+        return SNAP_ST_BAD_RESERVED;
+    }
+    if (!tx->nsegs || tx->nsegs > SNAP_TX_SEGMENTS_MAX) {
+        return SNAP_ST_BAD_COUNT;
+    }
+    if (tx->length < SNAP_TX_BYTES_MIN || tx->length > SNAP_TX_BYTES_MAX) {
+        return SNAP_ST_BAD_LENGTH;
+    }
+    if (!snap_tx_offload_ok(s, &tx->offload, tx->length)) {
+        return SNAP_ST_BAD_OFFLOAD;
+    }
+    for (unsigned i = 0; i < tx->nsegs; i++) {
+        uint32_t status = snap_tx_check_segment(s, &tx->seg[i]);
+
+        if (status != SNAP_ST_OK) {
+            return status;
+        }
+        sum += tx->seg[i].length;
+    }
+    return sum == tx->length ? SNAP_ST_OK : SNAP_ST_BAD_LENGTH;
+}
+
+/* The backend has got rid of the packet that paused us (0: thrown away). */
+static void snap_tx_resume(NetClientState *nc, ssize_t sent)
+{
+    SnapState *s = qemu_get_nic_opaque(nc);
+
+    s->tx_paused = false;
+    trace_snap_tx_resume(s, sent);
+    snap_publish(s);
+    if (s->state == SNAP_STATE_RUNNING) {
+        snap_interrupt(s, SNAP_VECTOR_DATA);
+    }
+}
+
+/*
+ * Only RAM: a read of a device's registers could have effects, on this
+ * device among others.
+ */
+static bool snap_tx_dma(SnapState *s, uint64_t addr, void *to, uint32_t length)
+{
+    const MemTxAttrs attrs = { .memory = true };
+
+    return pci_dma_rw(PCI_DEVICE(s), addr, to, length,
+                      DMA_DIRECTION_TO_DEVICE, attrs) == MEMTX_OK;
+}
+
+uint32_t snap_tx(SnapState *s, unsigned queue, const struct snap_tx *tx)
+{
+    struct iovec iov[1 + SNAP_TX_SEGMENTS_MAX];
+    uint64_t by_kind[SNAP_SEG_DMA + 1] = { 0 };
+    uint8_t *copy = s->tx_copy;
+    unsigned n = 0;
+    uint32_t status = snap_tx_check(s, tx);
+    ssize_t sent;
+
+    if (status != SNAP_ST_OK) {
+        return status;
+    }
+    if (!snap_link_up(s)) {
+        s->counter[SNAP_CTR_TX_DROPPED]++;
+        return SNAP_ST_LINK_DOWN;
+    }
+    if (s->tx_paused) {
+        return SNAP_ST_BUSY;
+    }
+    if (s->vnet_hdr) {
+        iov[n++] = (struct iovec){ (void *)&tx->offload,
+                                   sizeof(tx->offload) };
+    }
+    /* The lengths sum up to no more than tx_copy has. */
+    for (unsigned i = 0; i < tx->nsegs; i++) {
+        const struct snap_segment *seg = &tx->seg[i];
+
+        by_kind[seg->kind] += seg->length;
+        if (seg->kind == SNAP_SEG_FRAME) {
+            iov[n++] = (struct iovec){ snapmem_pool(s->mem) + seg->addr,
+                                       seg->length };
+            continue;
+        }
+        if (seg->kind == SNAP_SEG_INLINE) {
+            memcpy(copy, snap_slab(s, queue) + seg->addr, seg->length);
+        } else if (!snap_tx_dma(s, seg->addr, copy, seg->length)) {
+            return SNAP_ST_DMA_FAULT;
+        }
+        iov[n++] = (struct iovec){ copy, seg->length };
+        copy += seg->length;
+    }
+
+    sent = qemu_sendv_packet_async(qemu_get_queue(s->nic), iov, n,
+                                   snap_tx_resume);
+    trace_snap_tx(s, tx->length, tx->nsegs, sent);
+    if (sent < 0) {
+        s->counter[SNAP_CTR_TX_DROPPED]++;
+        return SNAP_ST_OK;
+    }
+    if (sent == 0) {
+        s->tx_paused = true;
+        s->counter[SNAP_CTR_TX_PAUSES]++;
+    }
+    s->counter[SNAP_CTR_TX_PACKETS]++;
+    s->counter[SNAP_CTR_TX_BYTES] += tx->length;
+    s->counter[SNAP_CTR_TX_FRAME_BYTES] += by_kind[SNAP_SEG_FRAME];
+    s->counter[SNAP_CTR_TX_INLINE_BYTES] += by_kind[SNAP_SEG_INLINE];
+    s->counter[SNAP_CTR_TX_DMA_BYTES] += by_kind[SNAP_SEG_DMA];
+    return SNAP_ST_OK;
+}
+
+void snap_tx_reset(SnapState *s)
+{
+    /* Calls snap_tx_resume() for a packet that is still queued. */
+    qemu_purge_queued_packets(qemu_get_queue(s->nic));
+    s->tx_paused = false;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Snapshot memory NIC: state of one device.
+ *
+ * uapi/snap_device.h is what the guest sees, snapmem/snapmem.h what owns the
+ * frames; this glue lies between them and the net and PCI layers of QEMU.
+ *
+ * Locking: everything here runs under the BQL, in the thread of a vCPU
+ * (registers) or in the main loop (packets, bottom half, monitor).  The
+ * engine has a thread and a lock of its own.
+ *
+ * Whatever the guest writes is hostile: an entry is copied out of the slab
+ * before it is looked at, and nothing is read from the slab twice.
+ *
+ * Fields of the ABI are little-endian; so is every host that this device is
+ * built for (asserted in snap-pci.c), hence no conversions.
+ */
+#ifndef HW_SNAP_SNAP_H
+#define HW_SNAP_SNAP_H
+
+#include "hw/pci/pci_device.h"
+#include "net/net.h"
+#include "qemu/units.h"
+#include "qom/object.h"
+#include "standard-headers/linux/snap_device.h"
+#include <snapmem/snapmem.h>
+
+#define TYPE_SNAP "snap"
+OBJECT_DECLARE_SIMPLE_TYPE(SnapState, SNAP)
+
+#define SNAP_DATA_QUEUES    1
+#define SNAP_QUEUES         (1 + SNAP_DATA_QUEUES)
+#define SNAP_SLAB_BYTES     (64 * KiB)
+
+/* Places in the memory BAR; the windows follow the pool. */
+#define SNAP_STATUS_OFFSET  0
+#define SNAP_SLAB_OFFSET    (64 * KiB)
+#define SNAP_POOL_OFFSET    SNAP_POOL_ALIGN
+
+/* An Ethernet payload that tap takes: 65535 less the Ethernet header. */
+#define SNAP_MTU_MAX        65521
+
+/*
+ * Reception stops when no more than SNAP_RX_STOP frames are free, which is
+ * more than one packet and its batch need, and goes on at SNAP_RX_RESUME.
+ * That lies below the level at which the driver copies (SNAP_RX_LOW_MIN or
+ * more), so frames that unread sockets keep cannot stop reception for ever.
+ */
+#define SNAP_RX_STOP        20
+#define SNAP_RX_RESUME      32
+#define SNAP_RX_LOW_MIN     64
+#define SNAP_RX_RESERVE_MIN 128
+
+/* Batches that wait for TAKE, beside the open one. */
+#define SNAP_BATCHES        64
+
+/*
+ * A batch: frame[0] holds the entries, the others are payload.  The device
+ * has one hold on each of them until TAKE makes it the guest's.
+ */
+typedef struct SnapBatch {
+    uint32_t used;              /* bytes of entries in frame[0] */
+    uint32_t packets;
+    uint32_t nframes;           /* 0: not begun */
+    uint32_t frame[1 + SNAP_FRAME_SIZE / sizeof(uint32_t)];
+} SnapBatch;
+
+struct SnapState {
+    PCIDevice parent_obj;
+
+    /* Properties */
+    NICConf conf;
+    uint64_t pool_size;         /* bytes */
+    uint64_t window_size;       /* bytes; 0: as the pool */
+    uint32_t rx_reserve;        /* frames; 0: chosen by the device */
+    char *capture;              /* auto, share or copy */
+
+    /* Set by realize, constant afterwards */
+    NICState *nic;
+    snapmem *mem;               /* freed in instance_finalize */
+    uint32_t frames;
+    uint32_t window_pages;
+    uint32_t rx_low;            /* frames */
+    uint64_t features;          /* offered */
+    bool vnet_hdr;              /* the backend speaks virtio_net_hdr */
+    Error *migration_blocker;
+
+    MemoryRegion regs;
+    MemoryRegion memory;        /* holds the four below */
+    MemoryRegion status_page;
+    MemoryRegion slabs;
+    MemoryRegion pool;
+    MemoryRegion windows;
+    struct snap_status_page *status;
+    uint8_t *slab;              /* of queue 0; the others follow */
+
+    uint32_t state;             /* SNAP_STATE_* */
+    uint64_t driver_features;   /* in force while RUNNING */
+    uint64_t counter[SNAP_CTR_MAX]; /* those that the engine does not keep */
+
+    uint8_t *tx_copy;           /* SNAP_TX_BYTES_MAX bytes of one packet */
+    bool tx_paused;
+
+    QEMUBH *rx_bh;              /* asks the backend for waiting packets */
+    SnapBatch *batch;           /* ring of SNAP_BATCHES + 1 */
+    uint32_t batch_first;       /* the oldest sealed one */
+    uint32_t batch_sealed;      /* how many; the open one comes after them */
+    bool rx_armed;              /* one interrupt, please */
+    bool rx_stalled;            /* reception waits for frames or for TAKE */
+};
+
+/* snap-pci.c */
+void snap_interrupt(SnapState *s, unsigned vector);
+void snap_start(SnapState *s);
+/* As after power-on, but for counters and the status page's count. */
+void snap_reset(SnapState *s);
+bool snap_link_up(SnapState *s);
+/* Tell the guest what is free now; after everything that moves frames. */
+void snap_publish(SnapState *s);
+
+/* snap-regs.c */
+extern const MemoryRegionOps snap_regs_ops;
+
+/* snap-queue.c */
+void snap_doorbell(SnapState *s, unsigned queue, uint64_t offset);
+static inline uint8_t *snap_slab(SnapState *s, unsigned queue)
+{
+    return s->slab + queue * SNAP_SLAB_BYTES;
+}
+
+static inline uint8_t *snap_frame(SnapState *s, uint32_t frame)
+{
+    return snapmem_pool(s->mem) + (size_t)frame * SNAP_FRAME_SIZE;
+}
+
+/* snap-tx.c: tx is a private copy; returns an enum snap_status. */
+uint32_t snap_tx(SnapState *s, unsigned queue, const struct snap_tx *tx);
+void snap_tx_reset(SnapState *s);
+
+/* snap-rx.c */
+bool snap_can_receive(NetClientState *nc);
+ssize_t snap_receive(NetClientState *nc, const uint8_t *buf, size_t size);
+uint64_t snap_rx_take(SnapState *s);
+void snap_rx_arm(SnapState *s, bool armed);
+/* Frames or batches have become free: go on receiving if that was awaited. */
+void snap_rx_resume(SnapState *s);
+void snap_rx_reset(SnapState *s);
+void snap_rx_bh(void *opaque);
+
+#endif /* HW_SNAP_SNAP_H */

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A machine with a snap device, seen from the bus: for the device's qtests.
+ */
+#ifndef SNAP_FIXTURE_H
+#define SNAP_FIXTURE_H
+
+#include "libqtest.h"
+#include "libqos/pci.h"
+#include "standard-headers/linux/snap_device.h"
+
+/* Guest memory that the tests may use: 1 MiB from here. */
+#define SNAP_TEST_RAM       0x200000
+
+typedef struct Snap {
+    QTestState *qts;
+    QPCIBus *bus;
+    QPCIDevice *dev;
+    QPCIBar regs;
+    uint64_t status, slab, pool, window;    /* bus addresses */
+    uint64_t slab_bytes;
+    uint32_t frames, window_pages;
+    uint32_t free_frames;   /* at the start */
+    int sock;               /* our end of the backend, or -1 */
+} Snap;
+
+/* A small machine; SNAP_QEMU_OPTIONS of the environment are added. */
+QTestState *snap_qemu(const char *machine, const char *options);
+/* Boot, map the BARs, read the places; the device stays IDLE. */
+Snap *snap_boot(const char *machine, bool backend, const char *properties);
+/* The same, and START without features. */
+Snap *snap_run(bool backend, const char *properties);
+void snap_halt(Snap *s);
+/* Find out where everything is, after the function has been enabled. */
+void snap_map(Snap *s, int devfn);
+
+uint64_t snap_get(Snap *s, uint32_t reg);
+void snap_set(Snap *s, uint32_t reg, uint64_t value);
+uint64_t snap_count(Snap *s, enum snap_counter c);
+struct snap_status_page snap_status_page(Snap *s);
+void snap_start(Snap *s, uint64_t features);
+void snap_assert_all_free(Snap *s);
+
+/*
+ * Put the entry at offset 0 of the queue's slab, ring, read it back; returns
+ * the status.  The macro is for the usual structs.
+ */
+uint32_t snap_submit(Snap *s, unsigned queue, void *entry, size_t bytes);
+#define snap_do(s, queue, entry) snap_submit(s, queue, entry, sizeof(*(entry)))
+
+uint32_t snap_create(Snap *s, uint32_t npages, uint32_t *window_page);
+uint32_t snap_destroy(Snap *s, uint32_t region);
+uint32_t snap_capture(Snap *s, uint32_t region, uint64_t offset,
+                      uint32_t length, struct snap_capture *c);
+uint32_t snap_release(Snap *s, const uint32_t *frames, uint32_t count);
+void snap_read_frame(Snap *s, uint32_t frame, uint8_t *to);
+
+/* One segment, addressed as its kind wants. */
+struct snap_tx snap_tx_of(uint16_t kind, uint64_t addr, uint32_t length);
+uint32_t snap_send(Snap *s, struct snap_tx *tx);
+
+/* The other end of the wire. */
+void snap_wire_send(Snap *s, const void *packet, uint32_t length);
+uint32_t snap_wire_receive(Snap *s, void *packet, uint32_t room);
+
+/* Wait until a counter has a value; fails after some seconds. */
+void snap_wait(Snap *s, enum snap_counter c, uint64_t value);
+
+/* A received batch, copied out of the pool. */
+typedef struct SnapReceived {
+    uint32_t batch, packets;
+    uint8_t bytes[SNAP_FRAME_SIZE];
+} SnapReceived;
+bool snap_take(Snap *s, SnapReceived *r);
+/* Puts the packet at `at` together, checks zero tails; NULL *frames allowed. */
+uint32_t snap_packet(Snap *s, const SnapReceived *r, uint32_t at,
+                     uint8_t *packet, uint32_t *frames);
+static inline const struct snap_rx *snap_rx_at(const SnapReceived *r,
+                                               uint32_t at)
+{
+    return (const struct snap_rx *)(r->bytes + at);
+}
+/* Give back the batch and all payload frames in it. */
+void snap_give_back(Snap *s, const SnapReceived *r);
+
+void snap_pattern(uint8_t *p, size_t length, unsigned seed);
+
+/* snap-net.c: transmission, reception, interrupts */
+void snap_add_net_tests(void);
+/* snap-mutate.c */
+void snap_test_mutations(void);
+
+#endif /* SNAP_FIXTURE_H */

@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The snapshot memory NIC under a hostile guest: valid entries with some of
+ * their fields changed, from a seed (SNAP_SEED, printed), against a model of
+ * what the guest holds.  Best run with a QEMU under AddressSanitizer.
+ */
+#include "qemu/osdep.h"
+#include "snap-fixture.h"
+
+#define PAGE        SNAP_FRAME_SIZE
+#define ROUNDS      20000
+#define EPOCH       1000        /* rounds between two resets */
+#define REGION_PAGES 8
+
+typedef union Entry {
+    struct snap_entry e;
+    struct snap_capture capture;
+    struct snap_release release;
+    struct snap_tx tx;
+    struct snap_region_create create;
+    struct snap_region_destroy destroy;
+    uint8_t bytes[sizeof(struct snap_release)];
+} Entry;
+
+typedef struct Model {
+    Snap *s;
+    uint64_t random;
+    uint64_t seen[SNAP_ST_MAX];
+    uint32_t *holds;            /* of the guest, by frame */
+    uint32_t held;              /* their sum */
+    uint32_t region[SNAP_REGIONS_MAX];
+    uint32_t regions;
+} Model;
+
+/* xorshift64* */
+static uint64_t draw(Model *m)
+{
+    m->random ^= m->random >> 12;
+    m->random ^= m->random << 25;
+    m->random ^= m->random >> 27;
+    return m->random * 0x2545f4914f6cdd1dull;
+}
+
+static uint32_t below(Model *m, uint32_t n)
+{
+    return (draw(m) >> 32) % n;
+}
+
+static uint32_t some_region(Model *m)
+{
+    return m->regions ? m->region[below(m, m->regions)] : 1;
+}
+
+/* A frame that the guest holds, if there is one. */
+static uint32_t some_frame(Model *m)
+{
+    uint32_t at = below(m, m->s->frames);
+
+    for (uint32_t i = 0; m->held && i < m->s->frames; i++) {
+        uint32_t frame = (at + i) % m->s->frames;
+
+        if (m->holds[frame]) {
+            return frame;
+        }
+    }
+    return at;
+}
+
+/* ---- Valid entries ------------------------------------------------------ */
+
+static size_t make_capture(Model *m, Entry *e)
+{
+    uint32_t offset = below(m, REGION_PAGES * PAGE);
+
+    e->capture = (struct snap_capture) {
+        .e.op = SNAP_OP_CAPTURE,
+        .region = some_region(m),
+        .offset = offset,
+        .length = 1 + below(m, REGION_PAGES * PAGE - offset),
+    };
+    return sizeof(e->capture);
+}
+
+static size_t make_release(Model *m, Entry *e)
+{
+    uint32_t n = 0, want = 1 + below(m, SNAP_RELEASE_MAX);
+
+    e->release = (struct snap_release) { .e.op = SNAP_OP_RELEASE };
+    for (uint32_t f = 0; f < m->s->frames && n < want; f++) {
+        for (uint32_t i = 0; i < m->holds[f] && n < want; i++) {
+            e->release.frame[n++] = f;
+        }
+    }
+    e->release.count = MAX(n, 1);
+    return sizeof(e->release);
+}
+
+static size_t make_tx(Model *m, Entry *e)
+{
+    uint32_t nsegs = 1 + below(m, 4);
+
+    e->tx = (struct snap_tx) { .e.op = SNAP_OP_TX, .nsegs = nsegs };
+    for (unsigned i = 0; i < nsegs; i++) {
+        struct snap_segment *seg = &e->tx.seg[i];
+        uint32_t offset = below(m, PAGE - 64);
+
+        seg->length = 14 + below(m, PAGE - offset - 14);
+        if (m->held && below(m, 2)) {
+            seg->kind = SNAP_SEG_FRAME;
+            seg->addr = (uint64_t)some_frame(m) * PAGE + offset;
+        } else if (below(m, 2)) {
+            seg->kind = SNAP_SEG_INLINE;
+            seg->addr = 0x8000 + offset;
+        } else {
+            seg->kind = SNAP_SEG_DMA;
+            seg->addr = SNAP_TEST_RAM + offset;
+        }
+        e->tx.length += seg->length;
+    }
+    return sizeof(e->tx);
+}
+
+static size_t make_create(Model *m, Entry *e)
+{
+    e->create = (struct snap_region_create) {
+        .e.op = SNAP_OP_REGION_CREATE,
+        .npages = REGION_PAGES,
+        .hint = below(m, SNAP_HINT_MAX),
+    };
+    return sizeof(e->create);
+}
+
+static size_t make_destroy(Model *m, Entry *e)
+{
+    e->destroy = (struct snap_region_destroy) {
+        .e.op = SNAP_OP_REGION_DESTROY,
+        .region = some_region(m),
+    };
+    return sizeof(e->destroy);
+}
+
+/* ---- Mutation ----------------------------------------------------------- */
+
+static uint64_t odd_value(Model *m, uint64_t old)
+{
+    switch (below(m, 8)) {
+    case 0:
+        return 0;
+    case 1:
+        return 1;
+    case 2:
+        return ~0ull;
+    case 3:
+        return old + 1;
+    case 4:
+        return old - 1;
+    case 5:
+        return old ^ (1ull << below(m, 64));
+    case 6:
+        return 1ull << below(m, 64);
+    default:
+        return draw(m);
+    }
+}
+
+/* Overwrite an aligned field of 2, 4 or 8 bytes, mostly near the front. */
+static void mutate(Model *m, Entry *e, size_t bytes)
+{
+    size_t width = 2u << below(m, 3);
+    size_t span = below(m, 8) ? MIN(bytes, 64) : bytes;
+    size_t at = below(m, span / width) * width;
+    uint64_t value = 0;
+
+    memcpy(&value, e->bytes + at, width);
+    value = odd_value(m, value);
+    memcpy(e->bytes + at, &value, width);
+}
+
+/* ---- The model ---------------------------------------------------------- */
+
+static void learn(Model *m, const Entry *sent, const Entry *got)
+{
+    uint32_t done;
+
+    switch (sent->e.op) {
+    case SNAP_OP_CAPTURE:
+        if (got->e.status != SNAP_ST_OK) {
+            return;
+        }
+        g_assert_cmpuint(got->capture.nframes, <=, SNAP_CAPTURE_FRAMES_MAX);
+        for (uint32_t i = 0; i < got->capture.nframes; i++) {
+            g_assert_cmpuint(got->capture.frame[i], <, m->s->frames);
+            m->holds[got->capture.frame[i]]++;
+            m->held++;
+        }
+        return;
+    case SNAP_OP_RELEASE:
+        done = got->e.status == SNAP_ST_OK ? sent->release.count :
+               got->e.status == SNAP_ST_BAD_FRAME ? got->release.done : 0;
+        g_assert_cmpuint(done, <=, SNAP_RELEASE_MAX);
+        for (uint32_t i = 0; i < done; i++) {
+            uint32_t frame = sent->release.frame[i];
+
+            g_assert_cmpuint(frame, <, m->s->frames);
+            g_assert_cmpuint(m->holds[frame], >, 0);
+            m->holds[frame]--;
+            m->held--;
+        }
+        return;
+    case SNAP_OP_REGION_CREATE:
+        if (got->e.status == SNAP_ST_OK) {
+            g_assert_cmpuint(m->regions, <, SNAP_REGIONS_MAX);
+            m->region[m->regions++] = got->create.region;
+        }
+        return;
+    case SNAP_OP_REGION_DESTROY:
+        if (got->e.status != SNAP_ST_OK) {
+            return;
+        }
+        for (uint32_t i = 0; i < m->regions; i++) {
+            if (m->region[i] == sent->destroy.region) {
+                m->region[i] = m->region[--m->regions];
+                return;
+            }
+        }
+        g_assert_not_reached();
+    }
+}
+
+/* All of it is written, for a mutated op may be that of a longer entry. */
+static uint32_t run(Model *m, unsigned queue, Entry *e)
+{
+    Entry sent = *e;
+    uint32_t status = snap_submit(m->s, queue, e, sizeof(*e));
+
+    g_assert_cmpuint(status, >, SNAP_ST_PENDING);
+    g_assert_cmpuint(status, <, SNAP_ST_MAX);
+    m->seen[status]++;
+    if (queue == (sent.e.op >= SNAP_OP_REGION_CREATE ? SNAP_QUEUE_CONTROL :
+                  SNAP_QUEUE_DATA)) {
+        learn(m, &sent, e);
+    }
+    return status;
+}
+
+static void one_round(Model *m)
+{
+    static size_t (*const make[])(Model *, Entry *) = {
+        make_create, make_destroy, make_capture, make_capture, make_release,
+        make_tx, make_tx,
+    };
+    unsigned which = below(m, ARRAY_SIZE(make));
+    unsigned queue = which < 2 ? SNAP_QUEUE_CONTROL : SNAP_QUEUE_DATA;
+    Entry e = { 0 };
+    size_t bytes = make[which](m, &e);
+
+    for (unsigned i = below(m, 4); i; i--) {
+        mutate(m, &e, bytes);
+    }
+    if (!below(m, 64)) {
+        queue ^= 1;
+    }
+    /* What was captured before must not mind. */
+    qtest_writeq(m->s->qts, m->s->window + below(m, 64 * PAGE) / 8 * 8,
+                 draw(m));
+    run(m, queue, &e);
+}
+
+static void bad_doorbell(Model *m)
+{
+    uint64_t offset = draw(m) >> below(m, 64);
+
+    if (offset % SNAP_ENTRY_ALIGN || offset >= m->s->slab_bytes) {
+        snap_set(m->s, SNAP_QUEUE_PAGE(below(m, 2)) + SNAP_QREG_DOORBELL,
+                 offset);
+    }
+}
+
+static void bad_register(Model *m)
+{
+    uint32_t reg = below(m, SNAP_REGS_SIZE);
+
+    /* Neither a reset nor a doorbell by accident. */
+    if (reg % 8 || (reg >= 0x28 && reg < SNAP_QUEUE_PAGE(0)) ||
+        reg >= SNAP_QUEUE_PAGE(2)) {
+        snap_set(m->s, reg, draw(m));
+        snap_get(m->s, reg);
+    }
+}
+
+/* Throw away what is on the wire; all of it, until the device is done. */
+static void drain(Model *m)
+{
+    uint8_t bytes[65536];
+
+    do {
+        while (recv(m->s->sock, bytes, sizeof(bytes), MSG_DONTWAIT) > 0) {
+        }
+    } while (snap_status_page(m->s).tx_paused);
+}
+
+/* ---- Situations that mutations alone do not lead to --------------------- */
+
+static void reach_busy(Model *m)
+{
+    Entry e;
+
+    drain(m);
+    do {
+        memset(&e, 0, sizeof(e));
+        e.tx = snap_tx_of(SNAP_SEG_DMA, SNAP_TEST_RAM, 60000);
+    } while (run(m, SNAP_QUEUE_DATA, &e) != SNAP_ST_BUSY);
+    for (unsigned i = 0; i < 50; i++) {
+        one_round(m);
+    }
+    drain(m);
+}
+
+static void reach_link_down(Model *m)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        qtest_qmp_assert_success(m->s->qts, "{ 'execute': 'set_link',"
+                                 " 'arguments': { 'name': 'snap0',"
+                                 " 'up': %i } }", i);
+        for (unsigned j = 0; j < 50; j++) {
+            one_round(m);
+        }
+    }
+}
+
+static void reach_no_regions(Model *m)
+{
+    Entry e;
+    uint32_t status;
+
+    do {
+        make_create(m, &e);
+        e.create.npages = 1;
+        status = run(m, SNAP_QUEUE_CONTROL, &e);
+    } while (status == SNAP_ST_OK);
+    for (unsigned i = 0; i < 50; i++) {
+        one_round(m);
+    }
+}
+
+static void reach_no_frames(Model *m)
+{
+    Entry e;
+
+    do {
+        make_capture(m, &e);
+    } while (run(m, SNAP_QUEUE_DATA, &e) !=
+             SNAP_ST_NO_FRAMES);
+    for (unsigned i = 0; i < 50; i++) {
+        one_round(m);
+    }
+}
+
+/* ---- Around it ---------------------------------------------------------- */
+
+/* A valid packet each way. */
+static void both_ways(Model *m)
+{
+    Snap *s = m->s;
+    uint8_t bytes[3000], got[3000];
+    struct snap_tx tx = snap_tx_of(SNAP_SEG_DMA, SNAP_TEST_RAM, sizeof(bytes));
+    uint64_t packets = snap_count(s, SNAP_CTR_RX_PACKETS);
+    SnapReceived r;
+
+    snap_pattern(bytes, sizeof(bytes), draw(m));
+    qtest_memwrite(s->qts, SNAP_TEST_RAM, bytes, sizeof(bytes));
+    g_assert_cmpuint(snap_send(s, &tx), ==, SNAP_ST_OK);
+    g_assert_cmpmem(got, snap_wire_receive(s, got, sizeof(got)), bytes,
+                    sizeof(bytes));
+    snap_wire_send(s, bytes, sizeof(bytes));
+    snap_wait(s, SNAP_CTR_RX_PACKETS, packets + 1);
+    g_assert_true(snap_take(s, &r));
+    g_assert_cmpmem(got, snap_packet(s, &r, 0, got, NULL), bytes,
+                    sizeof(bytes));
+    snap_give_back(s, &r);
+}
+
+static void release_all(Model *m)
+{
+    Entry e;
+
+    while (m->held) {
+        make_release(m, &e);
+        g_assert_cmpuint(run(m, SNAP_QUEUE_DATA, &e), ==,
+                         SNAP_ST_OK);
+    }
+    while (m->regions) {
+        make_destroy(m, &e);
+        g_assert_cmpuint(run(m, SNAP_QUEUE_CONTROL, &e),
+                         ==, SNAP_ST_OK);
+    }
+}
+
+/* By turns: give everything back, or let the device forget it. */
+static void new_epoch(Model *m, bool reset)
+{
+    Entry e;
+
+    drain(m);
+    if (reset) {
+        snap_set(m->s, SNAP_REG_CONTROL, SNAP_CTL_RESET);
+        memset(m->holds, 0, m->s->frames * sizeof(*m->holds));
+        m->held = 0;
+        m->regions = 0;
+        make_tx(m, &e);
+        run(m, SNAP_QUEUE_DATA, &e);
+        snap_assert_all_free(m->s);
+        snap_start(m->s, 0);
+    } else {
+        release_all(m);
+        snap_assert_all_free(m->s);
+    }
+    both_ways(m);
+}
+
+void snap_test_mutations(void)
+{
+    static void (*const reach[])(Model *) = {
+        reach_busy, reach_link_down, reach_no_regions, reach_no_frames,
+    };
+    const char *seed = g_getenv("SNAP_SEED");
+    Model m = {
+        .s = snap_run(true, ",pool-size=16M,window-size=8M"),
+        .random = seed ? g_ascii_strtoull(seed, NULL, 0) : 20130513,
+    };
+
+    g_test_message("SNAP_SEED=%" PRIu64, m.random);
+    m.random = m.random ?: 1;
+    m.holds = g_new0(uint32_t, m.s->frames);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        if (i % EPOCH == EPOCH - 1) {
+            reach[i / EPOCH % ARRAY_SIZE(reach)](&m);
+            new_epoch(&m, i / EPOCH % 3 != 1);
+        }
+        one_round(&m);
+        if (i % 16 == 0) {
+            drain(&m);
+            bad_doorbell(&m);
+            bad_register(&m);
+        }
+    }
+    new_epoch(&m, false);
+    for (unsigned i = SNAP_ST_OK; i < SNAP_ST_MAX; i++) {
+        g_test_message("status %2u: %" PRIu64 " times", i, m.seen[i]);
+    }
+    for (unsigned i = SNAP_ST_OK; i < SNAP_ST_MAX; i++) {
+        g_assert_cmpuint(m.seen[i], >, 0);
+    }
+    g_assert_cmpuint(snap_count(m.s, SNAP_CTR_BAD_DOORBELL), >, 0);
+    g_assert_cmpuint(snap_count(m.s, SNAP_CTR_BAD_REGISTER), >, 0);
+    snap_halt(m.s);
+    g_free(m.holds);
+}

@@ -1,0 +1,588 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The snapshot memory NIC seen from the bus and from the wire: transmission,
+ * reception, interrupts.
+ */
+#include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "hw/pci/pci_regs.h"
+#include "qobject/qdict.h"
+#include "snap-fixture.h"
+
+#define PAGE            SNAP_FRAME_SIZE
+#define PACKET_MAX      70000
+/* Where messages of the vectors go, and what they say. */
+#define MESSAGE_AT(v)   (SNAP_TEST_RAM + 0x200000 + 4 * (v))
+#define MESSAGE(v)      (0x5a00 + (v))
+
+/* ---- Transmission ------------------------------------------------------- */
+
+static void expect_packet(Snap *s, const uint8_t *want, uint32_t length)
+{
+    g_autofree uint8_t *got = g_malloc(PACKET_MAX);
+    uint32_t n = snap_wire_receive(s, got, PACKET_MAX);
+
+    g_assert_cmpmem(got, n, want, length);
+}
+
+static void test_tx(void)
+{
+    static const uint32_t lengths[] = { 14, 60, 1514, 9014, SNAP_TX_BYTES_MAX };
+    Snap *s = snap_run(true, "");
+    g_autofree uint8_t *bytes = g_malloc(PACKET_MAX);
+    struct snap_capture c;
+    struct snap_tx tx;
+    uint32_t page, region = snap_create(s, 2, &page), at = 0, packets = 0;
+    uint64_t total = 0;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(lengths); i++) {
+        snap_pattern(bytes, lengths[i], i);
+        qtest_memwrite(s->qts, SNAP_TEST_RAM, bytes, lengths[i]);
+        tx = snap_tx_of(SNAP_SEG_DMA, SNAP_TEST_RAM, lengths[i]);
+        g_assert_cmpuint(snap_send(s, &tx), ==, SNAP_ST_OK);
+        expect_packet(s, bytes, lengths[i]);
+        total += lengths[i];
+        packets++;
+    }
+    g_assert_cmpuint(snap_count(s, SNAP_CTR_TX_DMA_BYTES), ==, total);
+
+    snap_pattern(bytes, 2 * PAGE, 9);
+    qtest_memwrite(s->qts, s->slab + s->slab_bytes + 0x8000, bytes, 1000);
+    tx = snap_tx_of(SNAP_SEG_INLINE, 0x8000, 1000);
+    g_assert_cmpuint(snap_send(s, &tx), ==, SNAP_ST_OK);
+    expect_packet(s, bytes, 1000);
+    g_assert_cmpuint(snap_count(s, SNAP_CTR_TX_INLINE_BYTES), ==, 1000);
+
+    /* From a captured frame, whose page has changed since. */
+    qtest_memwrite(s->qts, s->window + page * (uint64_t)PAGE, bytes, PAGE);
+    g_assert_cmpuint(snap_capture(s, region, 0, PAGE, &c), ==, SNAP_ST_OK);
+    qtest_memset(s->qts, s->window + page * (uint64_t)PAGE, 0xee, PAGE);
+    tx = snap_tx_of(SNAP_SEG_FRAME, (uint64_t)c.frame[0] * PAGE + 100, 3000);
+    g_assert_cmpuint(snap_send(s, &tx), ==, SNAP_ST_OK);
+    expect_packet(s, bytes + 100, 3000);
+    g_assert_cmpuint(snap_count(s, SNAP_CTR_TX_FRAME_BYTES), ==, 3000);
+
+    /* As many segments as there may be, of all kinds. */
+    qtest_memwrite(s->qts, SNAP_TEST_RAM, bytes, PAGE);
+    qtest_memwrite(s->qts, s->slab + s->slab_bytes + 0x8000, bytes, PAGE);
+    tx = snap_tx_of(0, 0, 0);
+    tx.nsegs = SNAP_TX_SEGMENTS_MAX;
+    for (unsigned i = 0; i < tx.nsegs; i++) {
+        static const uint16_t kind[] = {
+            SNAP_SEG_INLINE, SNAP_SEG_FRAME, SNAP_SEG_DMA,
+        };
+        uint64_t base[] = {
+            0x8000, (uint64_t)c.frame[0] * PAGE, SNAP_TEST_RAM,
+        };
+
+        tx.seg[i] = (struct snap_segment) {
+            .addr = base[i % 3] + at, .length = 1 + 17 * i, .kind = kind[i % 3],
+        };
+        at += tx.seg[i].length;
+    }
+    tx.length = at;
+    g_assert_cmpuint(snap_send(s, &tx), ==, SNAP_ST_OK);
+    expect_packet(s, bytes, at);
+
+    g_assert_cmpuint(snap_count(s, SNAP_CTR_TX_PACKETS), ==, packets + 3);
+    g_assert_cmpuint(snap_count(s, SNAP_CTR_TX_BYTES), ==,
+                     total + 4000 + at);
+    g_assert_cmpuint(snap_count(s, SNAP_CTR_BAD_ENTRY), ==, 0);
+    g_assert_cmpuint(snap_release(s, c.frame, 1), ==, SNAP_ST_OK);
+    g_assert_cmpuint(snap_send(s, &tx), ==, SNAP_ST_BAD_FRAME);
+    g_assert_cmpuint(snap_destroy(s, region), ==, SNAP_ST_OK);
+    snap_assert_all_free(s);
+    snap_halt(s);
+}
+
+static void test_bad_tx(void)
+{
+    Snap *s = snap_run(true, "");
+    struct snap_tx tx;
+    uint8_t bytes[60];
+    uint64_t pool_bytes = (uint64_t)s->frames * PAGE;
+
+#define EXPECT(status, ...) do { \
+        tx = snap_tx_of(SNAP_SEG_DMA, SNAP_TEST_RAM, 60); \
+        __VA_ARGS__; \
+        g_assert_cmpuint(snap_send(s, &tx), ==, SNAP_ST_ ## status); \
+    } while (0)
+
+    EXPECT(BAD_FLAGS, tx.e.flags = 1);
+    EXPECT(BAD_RESERVED, tx.reserved = 1);
+    EXPECT(BAD_RESERVED, tx.reserved2 = 1);
+    EXPECT(BAD_RESERVED, tx.seg[0].reserved = 1);
+    EXPECT(BAD_COUNT, tx.nsegs = 0);
+    EXPECT(BAD_COUNT, tx.nsegs = SNAP_TX_SEGMENTS_MAX + 1);
+    EXPECT(BAD_LENGTH, tx.length = tx.seg[0].length = SNAP_TX_BYTES_MIN - 1);
+    EXPECT(BAD_LENGTH, tx.length = tx.seg[0].length = SNAP_TX_BYTES_MAX + 1);
+    EXPECT(BAD_LENGTH, tx.length = 61);
+    EXPECT(BAD_LENGTH, tx.seg[0].length = 0);
+    EXPECT(BAD_LENGTH, tx.seg[0].length = ~0u);
+    EXPECT(BAD_LENGTH, tx.nsegs = 2; tx.seg[1] = tx.seg[0]);
+    EXPECT(BAD_SEGMENT, tx.seg[0].kind = 0);
+    EXPECT(BAD_SEGMENT, tx.seg[0].kind = SNAP_SEG_DMA + 1);
+    EXPECT(BAD_SEGMENT, tx.seg[0].addr = ~0ull);
+    EXPECT(BAD_SEGMENT, tx.seg[0].kind = SNAP_SEG_INLINE;
+           tx.seg[0].addr = s->slab_bytes - 59);
+    EXPECT(BAD_SEGMENT, tx.seg[0].kind = SNAP_SEG_INLINE;
+           tx.seg[0].addr = ~0ull - 20);
+    EXPECT(BAD_FRAME, tx.seg[0].kind = SNAP_SEG_FRAME; tx.seg[0].addr = 0);
+    EXPECT(BAD_FRAME, tx.seg[0].kind = SNAP_SEG_FRAME;
+           tx.seg[0].addr = pool_bytes - 59);
+    EXPECT(BAD_FRAME, tx.seg[0].kind = SNAP_SEG_FRAME;
+           tx.seg[0].addr = pool_bytes);
+    EXPECT(BAD_FRAME, tx.seg[0].kind = SNAP_SEG_FRAME;
+           tx.seg[0].addr = ~0ull - 20);
+    /* No feature is in force: the offload header must be zero. */
+    EXPECT(BAD_OFFLOAD, tx.offload.flags = 1; tx.offload.csum_start = 14);
+    EXPECT(BAD_OFFLOAD, tx.offload.gso_type = 1; tx.offload.gso_size = 1000);
+    EXPECT(BAD_OFFLOAD, tx.offload.hdr_len = 14);
+    EXPECT(BAD_OFFLOAD, tx.offload.num_buffers = 1);
+    EXPECT(BAD_OFFLOAD, tx.offload.csum_offset = 1);
+    /* Nothing there, and a device's registers: ours. */
+    EXPECT(DMA_FAULT, tx.seg[0].addr = 0x700000000000);
+    EXPECT(DMA_FAULT, tx.seg[0].addr = s->regs.addr);
+#undef EXPECT
+    g_assert_cmpuint(snap_count(s, SNAP_CTR_TX_PACKETS), ==, 0);
+    g_assert_cmpuint(snap_count(s, SNAP_CTR_BAD_ENTRY), ==, 28);
+
+    snap_pattern(bytes, 60, 1);
+    qtest_memwrite(s->qts, SNAP_TEST_RAM, bytes, 60);
+    tx = snap_tx_of(SNAP_SEG_DMA, SNAP_TEST_RAM, 60);
+    g_assert_cmpuint(snap_send(s, &tx), ==, SNAP_ST_OK);
+    expect_packet(s, bytes, 60);
+    snap_halt(s);
+}
+
+static void wait_resumed(Snap *s)
+{
+    int64_t end = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
+
+    while (snap_status_page(s).tx_paused) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(1000);
+    }
+}
+
+/* ---- Interrupts --------------------------------------------------------- */
+
+static void set_vectors(Snap *s)
+{
+    qpci_msix_enable(s->dev);
+    for (unsigned v = 0; v < SNAP_VECTORS; v++) {
+        uint64_t at = s->dev->msix_table_bar.addr + s->dev->msix_table_off +
+                      v * PCI_MSIX_ENTRY_SIZE;
+
+        qtest_writel(s->qts, at + PCI_MSIX_ENTRY_LOWER_ADDR, MESSAGE_AT(v));
+        qtest_writel(s->qts, at + PCI_MSIX_ENTRY_UPPER_ADDR, 0);
+        qtest_writel(s->qts, at + PCI_MSIX_ENTRY_DATA, MESSAGE(v));
+        qtest_writel(s->qts, at + PCI_MSIX_ENTRY_VECTOR_CTRL, 0);
+        qtest_writel(s->qts, MESSAGE_AT(v), 0);
+    }
+}
+
+/* Has there been a message since we asked last? */
+static bool message(Snap *s, unsigned vector)
+{
+    uint32_t data = qtest_readl(s->qts, MESSAGE_AT(vector));
+
+    qtest_writel(s->qts, MESSAGE_AT(vector), 0);
+    g_assert(data == 0 || data == MESSAGE(vector));
+    return data != 0;
+}
+
+static void arm(Snap *s, uint64_t value)
+{
+    snap_set(s, SNAP_QUEUE_PAGE(SNAP_QUEUE_DATA) + SNAP_QREG_ARM, value);
+}
+
+static void test_tx_busy(void)
+{
+    Snap *s = snap_run(true, "");
+    g_autofree uint8_t *bytes = g_malloc(60000);
+    struct snap_tx tx;
+    unsigned sent = 0;
+
+    set_vectors(s);
+    snap_pattern(bytes, 60000, 1);
+    qtest_memwrite(s->qts, SNAP_TEST_RAM, bytes, 60000);
+    while (!snap_status_page(s).tx_paused) {
+        tx = snap_tx_of(SNAP_SEG_DMA, SNAP_TEST_RAM, 60000);
+        g_assert_cmpuint(snap_send(s, &tx), ==, SNAP_ST_OK);
+        g_assert_cmpuint(++sent, <, 10000);
+    }
+    tx = snap_tx_of(SNAP_SEG_DMA, SNAP_TEST_RAM, 60000);
+    g_assert_cmpuint(snap_send(s, &tx), ==, SNAP_ST_BUSY);
+    /* Bad ones are bad even now. */
+    tx.reserved = 1;
+    g_assert_cmpuint(snap_send(s, &tx), ==, SNAP_ST_BAD_RESERVED);
+    g_assert_cmpuint(snap_count(s, SNAP_CTR_TX_PAUSES), ==, 1);
+    g_assert_false(message(s, SNAP_VECTOR_DATA));
+    /* The packet that paused us was accepted: its bytes are safe. */
+    qtest_memset(s->qts, SNAP_TEST_RAM, 0xee, 60000);
+    while (sent--) {
+        expect_packet(s, bytes, 60000);
+    }
+    wait_resumed(s);
+    g_assert_true(message(s, SNAP_VECTOR_DATA));
+    tx = snap_tx_of(SNAP_SEG_DMA, SNAP_TEST_RAM, 600);
+    g_assert_cmpuint(snap_send(s, &tx), ==, SNAP_ST_OK);
+    memset(bytes, 0xee, 600);
+    expect_packet(s, bytes, 600);
+
+    /* A reset while paused throws the packet away, without a message. */
+    do {
+        tx = snap_tx_of(SNAP_SEG_DMA, SNAP_TEST_RAM, 60000);
+        g_assert_cmpuint(snap_send(s, &tx), ==, SNAP_ST_OK);
+    } while (!snap_status_page(s).tx_paused);
+    snap_set(s, SNAP_REG_CONTROL, SNAP_CTL_RESET);
+    g_assert_cmpuint(snap_status_page(s).tx_paused, ==, 0);
+    g_assert_false(message(s, SNAP_VECTOR_DATA));
+    snap_halt(s);
+}
+
+static void set_link(Snap *s, bool up)
+{
+    qtest_qmp_assert_success(s->qts, "{ 'execute': 'set_link', 'arguments': {"
+                             " 'name': 'snap0', 'up': %i } }", up);
+}
+
+static void test_link(void)
+{
+    Snap *s = snap_run(true, "");
+    struct snap_tx tx = snap_tx_of(SNAP_SEG_DMA, SNAP_TEST_RAM, 60);
+
+    set_vectors(s);
+    g_assert_cmpuint(snap_status_page(s).link_up, ==, 1);
+    set_link(s, false);
+    g_assert_cmpuint(snap_status_page(s).link_up, ==, 0);
+    g_assert_true(message(s, SNAP_VECTOR_CONTROL));
+    g_assert_cmpuint(snap_send(s, &tx), ==, SNAP_ST_LINK_DOWN);
+    g_assert_cmpuint(snap_count(s, SNAP_CTR_TX_DROPPED), ==, 1);
+    set_link(s, true);
+    g_assert_cmpuint(snap_status_page(s).link_up, ==, 1);
+    g_assert_true(message(s, SNAP_VECTOR_CONTROL));
+    g_assert_false(message(s, SNAP_VECTOR_DATA));
+    g_assert_cmpuint(snap_send(s, &tx), ==, SNAP_ST_OK);
+    snap_halt(s);
+
+    /* Without a backend the link is down for good. */
+    s = snap_run(false, "");
+    g_assert_cmpuint(snap_status_page(s).link_up, ==, 0);
+    g_assert_cmpuint(snap_send(s, &tx), ==, SNAP_ST_LINK_DOWN);
+    snap_halt(s);
+}
+
+static void test_interrupts(void)
+{
+    Snap *s = snap_run(true, "");
+    uint8_t bytes[60] = { 0 };
+    SnapReceived r;
+
+    set_vectors(s);
+    /* Armed, one message for the first packet only. */
+    arm(s, 1);
+    g_assert_false(message(s, SNAP_VECTOR_DATA));
+    snap_wire_send(s, bytes, 60);
+    snap_wait(s, SNAP_CTR_RX_PACKETS, 1);
+    g_assert_true(message(s, SNAP_VECTOR_DATA));
+    snap_wire_send(s, bytes, 60);
+    snap_wait(s, SNAP_CTR_RX_PACKETS, 2);
+    g_assert_false(message(s, SNAP_VECTOR_DATA));
+    /* Armed when something is there already: at once. */
+    arm(s, 1);
+    g_assert_true(message(s, SNAP_VECTOR_DATA));
+    g_assert_true(snap_take(s, &r));
+    g_assert_cmpuint(r.packets, ==, 2);
+    snap_give_back(s, &r);
+    /* Armed and disarmed. */
+    arm(s, 1);
+    arm(s, 0);
+    snap_wire_send(s, bytes, 60);
+    snap_wait(s, SNAP_CTR_RX_PACKETS, 3);
+    g_assert_false(message(s, SNAP_VECTOR_DATA));
+    g_assert_cmpuint(snap_count(s, SNAP_CTR_INTERRUPTS), ==, 2);
+    /* A reset disarms. */
+    g_assert_true(snap_take(s, &r));
+    snap_give_back(s, &r);
+    arm(s, 1);
+    snap_set(s, SNAP_REG_CONTROL, SNAP_CTL_RESET);
+    arm(s, 1);
+    snap_start(s, 0);
+    snap_wire_send(s, bytes, 60);
+    snap_wait(s, SNAP_CTR_RX_PACKETS, 4);
+    g_assert_false(message(s, SNAP_VECTOR_DATA));
+    snap_halt(s);
+}
+
+/* No DMA and no messages, but everything else. */
+static void test_bus_master_off(void)
+{
+    Snap *s = snap_run(true, "");
+    struct snap_tx tx = snap_tx_of(SNAP_SEG_DMA, SNAP_TEST_RAM, 60);
+    uint8_t bytes[60];
+    SnapReceived r;
+
+    set_vectors(s);
+    qpci_config_writew(s->dev, PCI_COMMAND, PCI_COMMAND_MEMORY);
+    g_assert_cmpuint(snap_send(s, &tx), ==, SNAP_ST_DMA_FAULT);
+    snap_pattern(bytes, 60, 1);
+    qtest_memwrite(s->qts, s->slab + s->slab_bytes + 0x8000, bytes, 60);
+    tx = snap_tx_of(SNAP_SEG_INLINE, 0x8000, 60);
+    g_assert_cmpuint(snap_send(s, &tx), ==, SNAP_ST_OK);
+    expect_packet(s, bytes, 60);
+    arm(s, 1);
+    snap_wire_send(s, bytes, 60);
+    snap_wait(s, SNAP_CTR_RX_PACKETS, 1);
+    g_assert_false(message(s, SNAP_VECTOR_DATA));
+    g_assert_true(snap_take(s, &r));
+    snap_give_back(s, &r);
+    qpci_config_writew(s->dev, PCI_COMMAND,
+                       PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+    tx = snap_tx_of(SNAP_SEG_DMA, SNAP_TEST_RAM, 60);
+    g_assert_cmpuint(snap_send(s, &tx), ==, SNAP_ST_OK);
+    snap_assert_all_free(s);
+    snap_halt(s);
+}
+
+/* ---- Reception ---------------------------------------------------------- */
+
+typedef struct Shape {
+    const char *name;
+    unsigned tags;          /* VLAN */
+    uint16_t type;
+    uint8_t extensions;     /* IPv6: hop-by-hop headers of 8 bytes */
+    uint8_t protocol;
+    uint8_t transport;      /* bytes of TCP or UDP header */
+    bool fragment;
+    uint32_t header;        /* what the device must split at */
+} Shape;
+
+static const Shape shapes[] = {
+    { "udp4", 0, 0x0800, 0, 17, 8, false, 14 + 20 + 8 },
+    { "tcp4", 0, 0x0800, 0, 6, 20, false, 14 + 20 + 20 },
+    { "tcp4 with options", 0, 0x0800, 0, 6, 60, false, 14 + 20 + 60 },
+    { "tcp4 in a vlan", 1, 0x0800, 0, 6, 32, false, 18 + 20 + 32 },
+    { "udp4 in two vlans", 2, 0x0800, 0, 17, 8, false, 22 + 20 + 8 },
+    { "a fragment", 0, 0x0800, 0, 17, 8, true, 14 + 20 },
+    { "icmp", 0, 0x0800, 0, 1, 0, false, 14 + 20 },
+    { "udp6", 0, 0x86dd, 0, 17, 8, false, 14 + 40 + 8 },
+    { "tcp6 behind extensions", 1, 0x86dd, 3, 6, 20, false, 18 + 64 + 20 },
+    { "more extensions than fit", 0, 0x86dd, 200, 17, 8, false, 14 + 40 + 136 },
+    { "a broken tcp header", 0, 0x0800, 0, 6, 4, false, 14 + 20 },
+    { "neither", 0, 0x88b5, 0, 0, 0, false, 14 },
+};
+
+static void build(const Shape *shape, uint8_t *p, uint32_t length)
+{
+    uint32_t at = 12;
+
+    snap_pattern(p, length, 5);
+    for (unsigned i = 0; i < shape->tags; i++) {
+        stw_be_p(p + at, 0x8100);
+        at += 4;
+    }
+    stw_be_p(p + at, shape->type);
+    at += 2;
+    if (shape->type == 0x0800) {
+        p[at] = 0x45;
+        stw_be_p(p + at + 6, shape->fragment ? 0x2000 : 0x4000);
+        p[at + 9] = shape->protocol;
+        at += 20;
+    } else if (shape->type == 0x86dd) {
+        p[at + 6] = shape->extensions ? 0 : shape->protocol;
+        at += 40;
+        for (unsigned i = 0; i < shape->extensions; i++) {
+            p[at] = i + 1 < shape->extensions ? 0 : shape->protocol;
+            p[at + 1] = 0;
+            at += 8;
+        }
+    }
+    if (shape->protocol == 6) {
+        p[at + 12] = shape->transport / 4 << 4;
+    }
+}
+
+static void test_rx_shapes(void)
+{
+    static const uint32_t lengths[] = { 1500, 4096, 9000, 65000, 65553 };
+    Snap *s = snap_run(true, "");
+    g_autofree uint8_t *sent = g_malloc(PACKET_MAX);
+    g_autofree uint8_t *got = g_malloc(PACKET_MAX);
+    uint64_t packets = 0, frames = 0;
+    SnapReceived r;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(shapes); i++) {
+        const Shape *shape = &shapes[i];
+
+        for (unsigned j = 0; j < ARRAY_SIZE(lengths); j++) {
+            build(shape, sent, MAX(lengths[j], 2000));
+            snap_wire_send(s, sent, lengths[j]);
+            snap_wait(s, SNAP_CTR_RX_PACKETS, ++packets);
+            g_assert_true(snap_take(s, &r));
+            g_test_message("%s, %u bytes", shape->name, lengths[j]);
+            g_assert_cmpuint(r.packets, ==, 1);
+            g_assert_cmpuint(snap_rx_at(&r, 0)->hdr_len, ==, shape->header);
+            g_assert_cmpmem(got, snap_packet(s, &r, 0, got, NULL),
+                            sent, lengths[j]);
+            frames += snap_rx_at(&r, 0)->nframes;
+            snap_give_back(s, &r);
+            g_assert_false(snap_take(s, &r));
+        }
+    }
+    g_assert_cmpuint(snap_count(s, SNAP_CTR_RX_FRAMES), ==, frames);
+    g_assert_cmpuint(snap_count(s, SNAP_CTR_RX_DROPPED), ==, 0);
+    snap_assert_all_free(s);
+    snap_halt(s);
+}
+
+static void test_rx_small(void)
+{
+    Snap *s = snap_run(true, "");
+    uint8_t sent[300], got[300];
+    uint32_t at;
+    SnapReceived r;
+
+    /* Too short to be a packet */
+    snap_wire_send(s, sent, 13);
+    snap_wait(s, SNAP_CTR_RX_DROPPED, 1);
+    g_assert_false(snap_take(s, &r));
+    for (uint32_t n = 14; n <= SNAP_RX_INLINE_MAX; n++) {
+        snap_pattern(sent, n, n);
+        snap_wire_send(s, sent, n);
+    }
+    snap_wait(s, SNAP_CTR_RX_PACKETS, SNAP_RX_INLINE_MAX - 13);
+    for (uint32_t n = 14; n <= SNAP_RX_INLINE_MAX;) {
+        g_assert_true(snap_take(s, &r));
+        at = 0;
+        for (unsigned i = 0; i < r.packets; i++, n++) {
+            const struct snap_rx *rx = snap_rx_at(&r, at);
+
+            snap_pattern(sent, n, n);
+            g_assert_cmpuint(rx->nframes, ==, 0);
+            g_assert_cmpuint(rx->hdr_len, ==, n);
+            g_assert_cmpmem(got, snap_packet(s, &r, at, got, NULL), sent, n);
+            at += rx->size;
+        }
+        snap_give_back(s, &r);
+    }
+    g_assert_false(snap_take(s, &r));
+    snap_assert_all_free(s);
+    snap_halt(s);
+}
+
+/* Take and give back everything; packets carry their number at 100. */
+static uint32_t drain(Snap *s, uint32_t next, uint32_t until)
+{
+    int64_t end = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
+    uint8_t got[2000];
+    SnapReceived r;
+
+    while (next < until) {
+        uint32_t at = 0;
+
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        if (!snap_take(s, &r)) {
+            g_usleep(1000);
+            continue;
+        }
+        for (unsigned i = 0; i < r.packets; i++) {
+            snap_packet(s, &r, at, got, NULL);
+            g_assert_cmpuint(ldl_le_p(got + 32), ==, next);
+            next++;
+            at += snap_rx_at(&r, at)->size;
+        }
+        snap_give_back(s, &r);
+    }
+    return next;
+}
+
+/*
+ * More packets than there is room for: reception stops and goes on when
+ * frames come back; nothing is lost, nothing overtakes.
+ */
+static void test_rx_full(const void *length_arg)
+{
+    uint32_t length = GPOINTER_TO_UINT(length_arg);
+    /* About what a 4 MiB pool holds, or 64 batches, and a little more */
+    uint32_t count = length > SNAP_RX_INLINE_MAX ? 1040 : 3000;
+    Snap *s = snap_run(true, "");
+    g_autofree uint8_t *bytes = g_malloc0(length);
+    uint32_t next;
+
+    for (next = 0; next < count; next++) {
+        stl_le_p(bytes + 32, next);
+        snap_wire_send(s, bytes, length);
+    }
+    snap_wait(s, SNAP_CTR_RX_STALLS, 1);
+    g_assert_cmpuint(snap_count(s, SNAP_CTR_RX_PACKETS), <, count);
+    if (length > SNAP_RX_INLINE_MAX) {
+        g_assert_cmpuint(snap_count(s, SNAP_CTR_FREE_FRAMES), >, 0);
+        g_assert_cmpuint(snap_count(s, SNAP_CTR_FREE_FRAMES), <=, 20);
+    }
+    drain(s, 0, count);
+    g_assert_cmpuint(snap_count(s, SNAP_CTR_RX_PACKETS), ==, count);
+    g_assert_cmpuint(snap_count(s, SNAP_CTR_RX_DROPPED), ==, 0);
+    snap_assert_all_free(s);
+    snap_halt(s);
+}
+
+/* Batches that nobody took are the device's: a reset frees them. */
+static void test_rx_reset(void)
+{
+    Snap *s = snap_run(true, "");
+    uint8_t bytes[1000] = { 0 };
+    SnapReceived r;
+
+    for (unsigned i = 0; i < 200; i++) {
+        snap_wire_send(s, bytes, i % 2 ? 60 : 1000);
+    }
+    snap_wait(s, SNAP_CTR_RX_PACKETS, 200);
+    g_assert_true(snap_take(s, &r));
+    snap_set(s, SNAP_REG_CONTROL, SNAP_CTL_RESET);
+    g_assert_false(snap_take(s, &r));
+    snap_assert_all_free(s);
+    snap_start(s, 0);
+    g_assert_false(snap_take(s, &r));
+    snap_wire_send(s, bytes, 60);
+    snap_wait(s, SNAP_CTR_RX_PACKETS, 201);
+    g_assert_true(snap_take(s, &r));
+    snap_give_back(s, &r);
+    snap_assert_all_free(s);
+    snap_halt(s);
+}
+
+/* What comes before START waits in the backend. */
+static void test_rx_before_start(void)
+{
+    Snap *s = snap_boot("q35", true, "");
+    uint8_t bytes[60] = { 0 };
+    SnapReceived r;
+
+    snap_wire_send(s, bytes, 60);
+    g_usleep(50 * 1000);
+    g_assert_false(snap_take(s, &r));
+    g_assert_cmpuint(snap_count(s, SNAP_CTR_RX_PACKETS), ==, 0);
+    snap_start(s, 0);
+    snap_wait(s, SNAP_CTR_RX_PACKETS, 1);
+    snap_halt(s);
+}
+
+void snap_add_net_tests(void)
+{
+    qtest_add_func("/snap/tx", test_tx);
+    qtest_add_func("/snap/tx/bad", test_bad_tx);
+    qtest_add_func("/snap/tx/busy", test_tx_busy);
+    qtest_add_func("/snap/link", test_link);
+    qtest_add_func("/snap/interrupts", test_interrupts);
+    qtest_add_func("/snap/bus-master-off", test_bus_master_off);
+    qtest_add_func("/snap/rx/shapes", test_rx_shapes);
+    qtest_add_func("/snap/rx/small", test_rx_small);
+    qtest_add_data_func("/snap/rx/no-frames", GUINT_TO_POINTER(1000),
+                        test_rx_full);
+    qtest_add_data_func("/snap/rx/no-batches", GUINT_TO_POINTER(60),
+                        test_rx_full);
+    qtest_add_func("/snap/rx/reset", test_rx_reset);
+    qtest_add_func("/snap/rx/before-start", test_rx_before_start);
+}
