@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Names of the enumerations of the ABI, as programs print them.
+#include <snap/libsnap.h>
+
+#include <array>
+
+namespace {
+
+struct Reason {
+    unsigned int value;
+    const char *name;
+    const char *text;
+};
+
+constexpr std::array reasons{
+    Reason{SNAP_COPY_SHORT, "short", "shorter than the copybreak"},
+    Reason{SNAP_COPY_NOT_REGION, "not_region", "the buffer is in no region"},
+    Reason{SNAP_COPY_SCATTERED, "scattered",
+           "several buffers, or one over several mappings"},
+    Reason{SNAP_COPY_ROUTE, "route",
+           "leaves by another network device, or by none yet"},
+    Reason{SNAP_COPY_FLAGS, "flags",
+           "MSG_ZEROCOPY, MSG_MORE or corking was asked for"},
+    Reason{SNAP_COPY_NO_FRAMES, "no_frames", "the device was out of frames"},
+    Reason{SNAP_COPY_QUOTA, "quota",
+           "the user had its share of frames in flight"},
+    Reason{SNAP_COPY_RACE, "race", "a frame was on its way back"},
+    Reason{SNAP_COPY_DEVICE, "device", "the device refused, or is leaving"},
+};
+
+struct Counter {
+    unsigned int value;
+    const char *name;
+    bool level = false;
+};
+
+constexpr std::array counters{
+    Counter{SNAP_CTR_DOORBELLS, "doorbells"},
+    Counter{SNAP_CTR_TAKES, "takes"},
+    Counter{SNAP_CTR_INTERRUPTS, "interrupts"},
+    Counter{SNAP_CTR_BAD_REGISTER, "bad_register"},
+    Counter{SNAP_CTR_BAD_DOORBELL, "bad_doorbell"},
+    Counter{SNAP_CTR_BAD_ENTRY, "bad_entry"},
+    Counter{SNAP_CTR_CAPTURES, "captures"},
+    Counter{SNAP_CTR_SHARED_BYTES, "shared_bytes"},
+    Counter{SNAP_CTR_COPIED_BYTES, "copied_bytes"},
+    Counter{SNAP_CTR_WRITE_FAULTS, "write_faults"},
+    Counter{SNAP_CTR_COW_COPIES, "cow_copies"},
+    Counter{SNAP_CTR_RELEASED, "released"},
+    Counter{SNAP_CTR_TX_PACKETS, "tx_packets"},
+    Counter{SNAP_CTR_TX_BYTES, "tx_bytes"},
+    Counter{SNAP_CTR_TX_FRAME_BYTES, "tx_frame_bytes"},
+    Counter{SNAP_CTR_TX_DMA_BYTES, "tx_dma_bytes"},
+    Counter{SNAP_CTR_TX_INLINE_BYTES, "tx_inline_bytes"},
+    Counter{SNAP_CTR_TX_DROPPED, "tx_dropped"},
+    Counter{SNAP_CTR_TX_PAUSES, "tx_pauses"},
+    Counter{SNAP_CTR_RX_PACKETS, "rx_packets"},
+    Counter{SNAP_CTR_RX_BYTES, "rx_bytes"},
+    Counter{SNAP_CTR_RX_FRAMES, "rx_frames"},
+    Counter{SNAP_CTR_RX_DROPPED, "rx_dropped"},
+    Counter{SNAP_CTR_RX_STALLS, "rx_stalls"},
+    Counter{SNAP_CTR_FREE_FRAMES, "free_frames", true},
+    Counter{SNAP_CTR_GUEST_FRAMES, "guest_frames", true},
+    Counter{SNAP_CTR_REGION_FRAMES, "region_frames", true},
+    Counter{SNAP_CTR_RESERVED_FRAMES, "reserved_frames", true},
+};
+
+// A new value in the ABI stops the build here until it has a name.
+template <typename Table>
+constexpr bool in_order(const Table &table) {
+    for (size_t i = 0; i < table.size(); i++)
+        if (table[i].value != i)
+            return false;
+    return true;
+}
+static_assert(reasons.size() == SNAP_COPY_REASONS && in_order(reasons));
+static_assert(counters.size() == SNAP_CTR_MAX && in_order(counters));
+
+} // namespace
+
+extern "C" {
+
+const char *snap_copy_reason_name(unsigned int reason) {
+    return reason < reasons.size() ? reasons[reason].name : nullptr;
+}
+
+const char *snap_copy_reason_text(unsigned int reason) {
+    return reason < reasons.size() ? reasons[reason].text : nullptr;
+}
+
+const char *snap_counter_name(unsigned int counter) {
+    return counter < counters.size() ? counters[counter].name : nullptr;
+}
+
+int snap_counter_is_level(unsigned int counter) {
+    return counter < counters.size() && counters[counter].level ? 1 : 0;
+}
+
+} // extern "C"

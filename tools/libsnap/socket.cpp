@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// AF_SNAP sockets are ordinary descriptors: these are short cuts only.
+#include <snap/libsnap.h>
+
+#include <algorithm>
+#include <cstring>
+#include <sys/socket.h>
+
+#include "boundary.h"
+
+using snap::detail::guard;
+
+extern "C" {
+
+int snap_socket(int type, int protocol) {
+    return guard([&] {
+        const int fd = ::socket(AF_SNAP, type | SOCK_CLOEXEC, protocol);
+        return fd < 0 ? -errno : fd;
+    });
+}
+
+int snap_socket_stats(int fd, snap_sock_stats *stats) {
+    return guard([&] {
+        if (stats == nullptr || stats->size < sizeof(stats->size))
+            return -EINVAL;
+        snap_sock_stats answer{};
+        const uint32_t asked = stats->size;
+        const size_t room = std::min<size_t>(asked, sizeof(answer));
+        auto filled = static_cast<socklen_t>(room);
+        answer.size = filled;
+        if (::getsockopt(fd, SOL_SNAP, SNAP_SOCK_STATS, &answer, &filled) < 0)
+            return -errno;
+        std::memset(stats, 0, asked);
+        std::memcpy(stats, &answer, room);
+        return 0;
+    });
+}
+
+int snap_set_copybreak(int fd, int bytes) {
+    return guard([&] {
+        return ::setsockopt(fd, SOL_SNAP, SNAP_COPYBREAK, &bytes,
+                            sizeof(bytes)) < 0
+                   ? -errno
+                   : 0;
+    });
+}
+
+int snap_get_copybreak(int fd) {
+    return guard([&] {
+        int bytes = 0;
+        socklen_t length = sizeof(bytes);
+        return ::getsockopt(fd, SOL_SNAP, SNAP_COPYBREAK, &bytes, &length) < 0
+                   ? -errno
+                   : bytes;
+    });
+}
+
+} // extern "C"

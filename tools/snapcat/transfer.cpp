@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "transfer.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace snapcat {
+
+namespace {
+
+constexpr std::size_t datagram_room = 65536;
+constexpr auto for_ever = std::chrono::hours(1000000);
+
+[[noreturn]] void fail(const char *what) {
+    throw std::system_error(errno, std::generic_category(), what);
+}
+
+void write_all(std::span<const std::byte> bytes) {
+    while (!bytes.empty()) {
+        const ssize_t wrote =
+            ::write(STDOUT_FILENO, bytes.data(), bytes.size());
+        if (wrote < 0)
+            fail("standard output");
+        bytes = bytes.subspan(static_cast<std::size_t>(wrote));
+    }
+}
+
+// SIGINT and SIGTERM as something to poll, so that the report is printed.
+snap::Socket open_signals() {
+    sigset_t set;
+    ::sigemptyset(&set);
+    ::sigaddset(&set, SIGINT);
+    ::sigaddset(&set, SIGTERM);
+    if (::sigprocmask(SIG_BLOCK, &set, nullptr) < 0)
+        fail("sigprocmask");
+    const int fd = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd < 0)
+        fail("signalfd");
+    return snap::Socket(fd);
+}
+
+timespec to_timespec(std::chrono::nanoseconds time) {
+    time = std::max(time, std::chrono::nanoseconds::zero());
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time);
+    return {static_cast<time_t>(seconds.count()),
+            static_cast<long>((time - seconds).count())};
+}
+
+} // namespace
+
+void Pacer::sent(std::size_t bytes, Clock::time_point now) {
+    if (rate_ == 0)
+        return;
+    constexpr auto burst = std::chrono::milliseconds(2);
+    const auto cost = std::chrono::duration_cast<Clock::duration>(
+        std::chrono::duration<double>(static_cast<double>(bytes) /
+                                      static_cast<double>(rate_)));
+    next_ = std::max(next_, now - burst) + cost;
+}
+
+Transfer::Transfer(const Options &options)
+    : options_(options), socket_(open_socket(options)), memory_(options),
+      received_(datagram_room), pacer_(options.rate),
+      input_ended_(options.listen && options.keep),
+      peer_known_(!options.listen), last_heard_(Clock::now()) {}
+
+bool Transfer::may_read() const {
+    return peer_known_ && !input_ended_ && !pending_ready_;
+}
+
+bool Transfer::sending_is_over() const {
+    return input_ended_ && !pending_ready_;
+}
+
+Pacer::Clock::duration Transfer::patience(Clock::time_point now) const {
+    const bool counts = options_.listen || sending_is_over();
+    if (options_.wait.count() == 0 || !counts)
+        return for_ever;
+    return last_heard_ + options_.wait - now;
+}
+
+void Transfer::read_input() {
+    const auto room = memory_.bytes().subspan(pending_);
+    const ssize_t got = ::read(STDIN_FILENO, room.data(), room.size());
+    if (got < 0)
+        fail("standard input");
+    pending_ += static_cast<std::size_t>(got);
+    input_ended_ = got == 0;
+    pending_ready_ = pending_ != 0 && (!options_.fill || input_ended_ ||
+                                       pending_ == options_.bytes);
+}
+
+void Transfer::send_pending() {
+    const auto message = memory_.bytes().first(pending_);
+    if (::send(socket_.fd(), message.data(), message.size(), 0) < 0)
+        fail("send");
+    out_.add(pending_);
+    pacer_.sent(pending_, Clock::now());
+    pending_ = 0;
+    pending_ready_ = false;
+    if (!options_.listen && out_.messages == options_.count)
+        input_ended_ = true;
+}
+
+Transfer::Step Transfer::receive() {
+    sockaddr_storage peer{};
+    socklen_t peer_length = sizeof(peer);
+    const ssize_t got = ::recvfrom(
+        socket_.fd(), received_.data(), received_.size(), MSG_DONTWAIT,
+        reinterpret_cast<sockaddr *>(&peer), &peer_length);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return Step::more;
+    if (got < 0)
+        fail("receive");
+    last_heard_ = Clock::now();
+    if (!peer_known_ && !options_.keep) {
+        if (::connect(socket_.fd(), reinterpret_cast<sockaddr *>(&peer),
+                      peer_length) < 0)
+            fail("connect to the first peer");
+        peer_known_ = true;
+    }
+    if (got == 0 && options_.end_mark)
+        return options_.listen && in_.messages < options_.count ? Step::missing
+                                                                : Step::done;
+    const auto length = static_cast<std::size_t>(got);
+    in_.add(length);
+    write_all(std::span(received_).first(length));
+    return options_.listen && in_.messages == options_.count ? Step::done
+                                                             : Step::more;
+}
+
+Transfer::Step Transfer::out_of_patience() const {
+    if (!options_.listen)
+        return Step::done;
+    return options_.count != 0 || options_.end_mark || in_.messages == 0
+               ? Step::missing
+               : Step::done;
+}
+
+int Transfer::run() {
+    const snap::Socket signals = open_signals();
+    bool end_mark_due = options_.end_mark && !options_.listen;
+    for (;;) {
+        auto now = Clock::now();
+        if (pending_ready_ && pacer_.delay(now).count() <= 0) {
+            send_pending();
+            now = Clock::now();
+        }
+        if (!options_.listen && sending_is_over()) {
+            if (end_mark_due && ::send(socket_.fd(), nullptr, 0, 0) < 0)
+                fail("send");
+            if (std::exchange(end_mark_due, false) || out_.messages == 0)
+                last_heard_ = now;
+            if (options_.wait.count() == 0)
+                return exit_ok;
+        }
+        if (patience(now).count() <= 0)
+            return out_of_patience() == Step::done ? exit_ok : exit_missing;
+
+        std::array<pollfd, 3> polled{{
+            {socket_.fd(), POLLIN, 0},
+            {signals.fd(), POLLIN, 0},
+            {may_read() ? STDIN_FILENO : -1, POLLIN, 0},
+        }};
+        auto sleep = patience(now);
+        if (pending_ready_)
+            sleep = std::min(sleep, pacer_.delay(now));
+        const timespec timeout = to_timespec(sleep);
+        if (::ppoll(polled.data(), polled.size(), &timeout, nullptr) < 0)
+            fail("poll");
+        if (polled[1].revents != 0)
+            return exit_ok;
+        if (polled[0].revents != 0) {
+            const Step step = receive();
+            if (step != Step::more)
+                return step == Step::done ? exit_ok : exit_missing;
+        }
+        if (polled[2].revents != 0)
+            read_input();
+    }
+}
+
+std::string Transfer::report() const {
+    std::string text;
+    const auto line = [&](const std::string &what, std::uint64_t messages,
+                          std::uint64_t bytes) {
+        text += "snapcat: " + what + ' ' + std::to_string(messages) +
+                " messages " + std::to_string(bytes) + " bytes\n";
+    };
+    line("sent", out_.messages, out_.bytes);
+    line("received", in_.messages, in_.bytes);
+    if (options_.inet)
+        return text;
+    const auto stats = socket_.stats();
+    line("by reference", stats.tx_ref_msgs, stats.tx_ref_bytes);
+    line("copied", stats.tx_copied_msgs, stats.tx_copied_bytes);
+    for (unsigned int i = 0; i < SNAP_COPY_REASONS; i++)
+        if (stats.copied_msgs[i] != 0)
+            line(std::string("copied ") + snap_copy_reason_name(i),
+                 stats.copied_msgs[i], stats.copied_bytes[i]);
+    text += std::string("snapcat: sent from ") +
+            (memory_.in_region() ? "a region\n" : "plain memory\n");
+    return text;
+}
+
+} // namespace snapcat

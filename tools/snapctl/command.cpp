@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The command line and the commands of snapctl.
+#include "command.h"
+
+#include "report.h"
+
+#include <snap/libsnap.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <getopt.h>
+#include <iterator>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <sys/wait.h>
+
+namespace snapctl {
+
+namespace {
+
+void print(std::string text) {
+    if (!text.ends_with('\n'))
+        text += '\n';
+    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() ||
+        std::fflush(stdout) != 0)
+        throw std::system_error(errno, std::generic_category(),
+                                "standard output");
+}
+
+// Runs a program and returns its exit code, shell fashion: 127 if it could
+// not be started, 128 + signal if one ended it.
+int run_program(char **program) {
+    const pid_t child = ::fork();
+    if (child < 0)
+        throw std::system_error(errno, std::generic_category(), "fork");
+    if (child == 0) {
+        ::execvp(program[0], program);
+        std::fprintf(stderr, "snapctl: %s: %s\n", program[0],
+                     std::strerror(errno));
+        ::_exit(127);
+    }
+    int status = 0;
+    while (::waitpid(child, &status, 0) < 0)
+        if (errno != EINTR)
+            throw std::system_error(errno, std::generic_category(), "waitpid");
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+// Errors of the device are told apart from all others: explain() knows them.
+template <typename Question>
+auto ask(Question question) {
+    try {
+        return question();
+    } catch (const std::system_error &error) {
+        throw DeviceError(error.code().value());
+    }
+}
+
+int run_status(const Request &request) {
+    const auto info = ask([] { return snap::Device().info(); });
+    print(request.json ? status_json(info) : status_text(info));
+    return exit_ok;
+}
+
+int run_stats(const Request &request) {
+    const auto device = ask([] { return snap::Device(); });
+    const auto read = [&] { return device.stats(); };
+    auto stats = ask(read);
+    int code = exit_ok;
+    if (request.program != nullptr) {
+        code = run_program(request.program);
+        stats = difference(stats, ask(read));
+    }
+    print(request.json ? stats_json(stats) : stats_text(stats));
+    return code;
+}
+
+int run_reasons(const Request &request) {
+    print(request.json ? reasons_json() : reasons_text());
+    return exit_ok;
+}
+
+constexpr std::array commands{
+    Command{"status", "the device, its frames and this user's quota",
+            run_status, false},
+    Command{"stats", "what went by reference, what was copied and why",
+            run_stats, true},
+    Command{"reasons", "why messages are copied, by name", run_reasons, false},
+};
+
+enum Option {
+    opt_json = 'j',
+    opt_help = 'h',
+    opt_version = 'V',
+    opt_delta = 'd'
+};
+
+constexpr std::array<option, 5> long_options{{
+    {"json", no_argument, nullptr, opt_json},
+    {"delta", no_argument, nullptr, opt_delta},
+    {"help", no_argument, nullptr, opt_help},
+    {"version", no_argument, nullptr, opt_version},
+    {nullptr, 0, nullptr, 0},
+}};
+
+int run_help(const Request &) {
+    print(usage());
+    return exit_ok;
+}
+
+int run_version(const Request &) {
+    print(std::string("snapctl ") + snap_version());
+    return exit_ok;
+}
+
+constexpr Command help_command{"help", "", run_help, false};
+constexpr Command version_command{"version", "", run_version, false};
+
+} // namespace
+
+std::string usage() {
+    std::string text =
+        "Usage: snapctl [--json] COMMAND\n"
+        "       snapctl [--json] stats --delta [--] PROGRAM [ARGUMENT...]\n"
+        "\nCommands:\n";
+    for (const auto &command : commands) {
+        std::string name = command.name;
+        name.resize(10, ' ');
+        text += "  " + name + command.help + '\n';
+    }
+    return text +
+           "\nOptions:\n"
+           "  -j, --json     one JSON object instead of text\n"
+           "  -d, --delta    with stats: run PROGRAM and print the change\n"
+           "  -h, --help     this text\n"
+           "  -V, --version  the version\n"
+           "\nExit codes: 0 done, 1 failed, 2 usage, 3 no module or no "
+           "device;\n"
+           "with --delta the exit code of PROGRAM.\n";
+}
+
+Request parse(int argc, char **argv) {
+    Request request;
+    bool delta = false;
+    optind = 0; // starts getopt afresh, also for tests
+    opterr = 0;
+    // "+" stops at the first word that is no option: the command, then what
+    // it is given.  Options are allowed on both sides of the command.
+    for (;;) {
+        const int got =
+            getopt_long(argc, argv, "+:jdhV", long_options.data(), nullptr);
+        if (got == opt_json) {
+            request.json = true;
+        } else if (got == opt_delta) {
+            delta = true;
+        } else if (got == opt_help) {
+            request.command = &help_command;
+            return request;
+        } else if (got == opt_version) {
+            request.command = &version_command;
+            return request;
+        } else if (got != -1) {
+            throw UsageError(std::string("unknown option ") +
+                             argv[std::max(1, optind - 1)]);
+        } else if (optind >= argc || request.command != nullptr) {
+            break;
+        } else {
+            const std::string_view word = argv[optind++];
+            const auto found =
+                std::find_if(commands.begin(), commands.end(),
+                             [&](auto &c) { return word == c.name; });
+            if (found == commands.end())
+                throw UsageError("unknown command " + std::string(word));
+            request.command = &*found;
+        }
+    }
+    if (request.command == nullptr)
+        throw UsageError("no command");
+    if (delta && !request.command->takes_delta)
+        throw UsageError(std::string("--delta does not go with ") +
+                         request.command->name);
+    if (delta && optind >= argc)
+        throw UsageError("--delta needs a program to run");
+    if (!delta && optind < argc)
+        throw UsageError(std::string("unexpected argument ") + argv[optind]);
+    if (delta)
+        request.program = argv + optind;
+    return request;
+}
+
+std::string explain(int error) {
+    switch (error) {
+    case ENOENT:
+    case ENXIO:
+        return "there is no " SNAP_DEVICE_PATH ": load the snap module "
+               "(modprobe snap)";
+    case ENODEV:
+        return "the snap module is loaded, but there is no device";
+    case EPROTONOSUPPORT:
+        return "the snap module has another ABI version than this program (" +
+               std::to_string(SNAP_ABI_VERSION) +
+               "): install module and tools of the same release";
+    case EACCES:
+    case EPERM:
+        return "no permission to open " SNAP_DEVICE_PATH;
+    case ENOTTY:
+        return SNAP_DEVICE_PATH " is not the device of the snap module";
+    default:
+        return std::string("cannot ask " SNAP_DEVICE_PATH ": ") +
+               std::strerror(error);
+    }
+}
+
+DeviceError::DeviceError(int error)
+    : std::runtime_error(explain(error)), code_(error) {}
+
+int DeviceError::exit_code() const noexcept {
+    return code_ == ENOENT || code_ == ENXIO || code_ == ENODEV ? exit_absent
+                                                                : exit_failed;
+}
+
+} // namespace snapctl

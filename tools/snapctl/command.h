@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What snapctl was asked to do.
+#ifndef SNAPCTL_COMMAND_H
+#define SNAPCTL_COMMAND_H
+
+#include <stdexcept>
+#include <string>
+
+namespace snapctl {
+
+// Exit codes, as in snapctl(8).
+enum Exit { exit_ok = 0, exit_failed = 1, exit_usage = 2, exit_absent = 3 };
+
+struct Request;
+
+struct Command {
+    const char *name;
+    const char *help;
+    int (*run)(const Request &);
+    bool takes_delta;
+};
+
+struct Request {
+    const Command *command = nullptr; // never null from parse()
+    bool json = false;
+    char **program = nullptr; // of --delta, ended by a null pointer
+};
+
+struct UsageError : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+// The device could not be asked; what() is explain() of the errno.
+class DeviceError : public std::runtime_error {
+  public:
+    explicit DeviceError(int error);
+    int exit_code() const noexcept;
+
+  private:
+    int code_;
+};
+
+// Options and commands in any order; throws UsageError.  argv must live on.
+Request parse(int argc, char **argv);
+
+std::string usage();
+
+// What to say when the device could not be asked.
+std::string explain(int error);
+
+} // namespace snapctl
+
+#endif

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A writer of JSON, small: fields appear in the order in which they are put.
+#ifndef SNAPCTL_JSON_H
+#define SNAPCTL_JSON_H
+
+#include <concepts>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace snapctl {
+
+class Json {
+  public:
+    Json() : text_("{") {}
+
+    Json &put(std::string_view name, std::string_view value);
+
+    template <std::integral Number>
+    Json &put(std::string_view name, Number value) {
+        key(name);
+        text_ += std::to_string(value);
+        return *this;
+    }
+
+    // An object inside this one, until close().
+    Json &open(std::string_view name);
+    Json &close();
+
+    // Closes the outermost object; the writer is spent.
+    std::string finish() &&;
+
+  private:
+    void key(std::string_view name);
+    void quote(std::string_view text);
+
+    std::string text_;
+    bool first_ = true;
+};
+
+} // namespace snapctl
+
+#endif

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What the module answers, as text for people and JSON for programs.
+#ifndef SNAPCTL_REPORT_H
+#define SNAPCTL_REPORT_H
+
+#include <snap/libsnap.h>
+
+#include <string>
+
+namespace snapctl {
+
+std::string status_text(const snap_info &info);
+std::string status_json(const snap_info &info);
+
+std::string stats_text(const snap_stats &stats);
+std::string stats_json(const snap_stats &stats);
+
+std::string reasons_text();
+std::string reasons_json();
+
+// What happened in between; a level is shown as it is afterwards.
+snap_stats difference(const snap_stats &before, const snap_stats &after);
+
+// "csum tso4 ..." or "none"; bits without a name as one hexadecimal number.
+std::string feature_names(std::uint64_t features);
+
+} // namespace snapctl
+
+#endif

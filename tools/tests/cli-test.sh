@@ -1,0 +1,125 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The programs from outside, on plain UDP over loopback: TAP.
+set -euo pipefail
+
+build=${1:?usage: cli-test.sh BUILD_FOLDER}
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export LC_ALL=C.UTF-8
+number=0
+failures=0
+
+# check NAME EXPECTED ACTUAL
+check() {
+    number=$((number + 1))
+    if [[ $2 == "$3" ]]; then
+        echo "ok $number $1"
+    else
+        echo "not ok $number $1"
+        echo "# expected '$2', got '$3'"
+        failures=$((failures + 1))
+    fi
+}
+
+# code COMMAND...: prints its exit code; output goes to $work/out and err.
+code() {
+    local result=0
+    "$@" >"$work/out" 2>"$work/err" </dev/null || result=$?
+    echo "$result"
+}
+
+# Both are run by name, by code().
+# shellcheck disable=SC2317
+to_full_disk() { "$@" >/dev/full; }
+# shellcheck disable=SC2317
+with_input() { echo x | "$@"; }
+
+free_port() {
+    python3 -c 'import socket; s = socket.socket(type=socket.SOCK_DGRAM)
+s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# listening PORT: waits until somebody has bound it.
+listening() {
+    local hex try
+    printf -v hex ':%04X ' "$1"
+    for try in {1..100}; do
+        grep -qi "$hex" /proc/net/udp /proc/net/udp6 && return
+        sleep 0.02
+    done
+    echo "# nobody listens on port $1 after $try tries"
+}
+
+digest() { sha256sum <"$1" | cut -d ' ' -f 1; }
+
+snapcat=$build/snapcat
+snapctl=$build/snapctl
+
+check "snapctl without a module" 3 \
+    "$(SNAP_DEVICE=/nonexistent/snap code "$snapctl" status)"
+check "says to load it" 1 "$(grep -c 'load the snap module' "$work/err")"
+check "snapctl on another device" 1 \
+    "$(SNAP_DEVICE=/dev/null code "$snapctl" --json stats)"
+check "snapctl usage" 2 "$(code "$snapctl" frob)"
+check "snapctl help" 0 "$(code "$snapctl" --help)"
+check "snapctl reasons are JSON" 0 "$(code "$snapctl" --json reasons)"
+cp "$work/out" "$work/json"
+check "and parse" 0 "$(code python3 -m json.tool "$work/json")"
+check "snapctl output that cannot be written" 1 \
+    "$(code to_full_disk "$snapctl" reasons)"
+check "snapcat usage" 2 "$(code "$snapcat" -b 0 localhost 1)"
+check "snapcat help" 0 "$(code "$snapcat" --help)"
+check "snapcat hears nothing" 3 \
+    "$(code "$snapcat" --inet -l -w 1 "$(free_port)")"
+check "snapcat is refused" 1 \
+    "$(code with_input "$snapcat" --inet -w 2 127.0.0.1 "$(free_port)")"
+
+head -c 3000001 /dev/urandom >"$work/in"
+for family in 4 6; do
+    host=127.0.0.1
+    [[ $family == 4 ]] || host=::1
+    [[ $family == 4 || -e /proc/net/if_inet6 ]] || continue
+    port=$(free_port)
+    "$snapcat" -"$family" --inet -l -v -z -w 20 --rcvbuf=8M "$port" \
+        >"$work/out" 2>"$work/err" &
+    receiver=$!
+    listening "$port"
+    "$snapcat" -"$family" --inet -f -z -b 50000 --rate=50M "$host" "$port" \
+        <"$work/in"
+    result=0
+    wait "$receiver" || result=$?
+    check "IPv$family: receiver sees the end" 0 "$result"
+    check "IPv$family: bytes arrive" "$(digest "$work/in")" \
+        "$(digest "$work/out")"
+    check "IPv$family: datagrams are filled" \
+        "snapcat: received 61 messages 3000001 bytes" \
+        "$(grep received "$work/err")"
+done
+
+port=$(free_port)
+(echo ping && sleep 1) | "$snapcat" --inet -l -n 1 "$port" >"$work/out" &
+receiver=$!
+listening "$port"
+echo pong | "$snapcat" --inet "127.0.0.1" "$port"
+wait "$receiver"
+check "-n 1 ends after one datagram" pong "$(<"$work/out")"
+
+port=$(free_port)
+"$snapcat" --inet -l -v "$port" >"$work/out" 2>"$work/err" &
+receiver=$!
+listening "$port"
+kill -TERM "$receiver"
+result=0
+wait "$receiver" || result=$?
+check "SIGTERM ends it with a report" "0 1" \
+    "$result $(grep -c 'received 0 messages' "$work/err")"
+
+for page in "$here"/../*/*.[138]; do
+    check "${page##*/} is clean" "" \
+        "$(man --warnings -E UTF-8 -l "$page" 2>&1 >/dev/null)"
+done
+
+echo "1..$number"
+exit $((failures != 0))
