@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# `make help` lists the targets. What is built goes to build/, unpacked
+# sources and finished builds to the cache (SNAP_CACHE, see tools/setup/lib.sh).
+
+setup := tools/setup
+checks := $(setup)/run-checks
+vm := selftests/vm/snap-vm
+
+.PHONY: all deps qemu kmod tools selftests run check check-static \
+	check-engine check-tools check-device check-guest check-debug \
+	check-mutations debug-kernel install clean help
+.NOTPARALLEL:
+
+all: deps qemu kmod tools selftests
+
+deps:
+	@$(setup)/install-deps --check
+
+qemu:
+	@$(setup)/build-qemu
+
+kmod:
+	@$(setup)/build-kmod stock
+
+tools:
+	@$(MAKE) -s -C tools -j $$(nproc) all
+
+selftests:
+	@$(MAKE) -s -C selftests -j $$(nproc) all
+
+debug-kernel:
+	@$(setup)/build-debug-kernel
+	@$(setup)/build-kmod debug
+
+run: all
+	@selftests/run/demo.sh
+
+check: deps
+	@$(checks) static engine tools device guest
+
+check-static check-engine check-tools check-device check-guest check-debug \
+check-mutations: check-%: deps
+	@$(checks) $*
+
+install:
+	@$(MAKE) -C tools install
+
+clean:
+	rm -rf build
+
+help:
+	@echo 'make              QEMU with the device, module, tools, selftests'
+	@echo 'make run          move data between guest and host, both ways'
+	@echo 'make check        all of check-static, check-engine, check-tools,'
+	@echo '                  check-device and check-guest'
+	@echo 'make check-debug  guest suite in the debug kernel'
+	@echo 'make check-mutations'
+	@echo '                  take protections out: the named tests must fail'
+	@echo 'make debug-kernel build the debug kernel and a module for it'
+	@echo 'make install      library and tools (PREFIX, DESTDIR)'
+	@echo 'make clean        remove build/ (the cache stays)'
+	@echo '$(vm) COMMAND'
+	@echo '                  run a command in the test machine (--help)'

@@ -1,0 +1,55 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Shared by the setup scripts: where things are, and how steps report.
+
+SNAP_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+SNAP_CACHE=${SNAP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/snapnet}
+SNAP_BUILD=$SNAP_TOP/build
+SNAP_LOGS=$SNAP_BUILD/logs
+SNAP_JOBS=${SNAP_JOBS:-$(nproc)}
+export SNAP_TOP SNAP_CACHE SNAP_BUILD SNAP_LOGS SNAP_JOBS
+
+say() {
+    printf '[%s] %s\n' "$(date +%H:%M:%S)" "$*"
+}
+
+die() {
+    printf '%s: %s\n' "${0##*/}" "$*" >&2
+    exit 1
+}
+
+# run_step TITLE LOG COMMAND...
+# Runs a long command with its output in LOG. Every 20 s a line tells where it
+# is; a failure ends in one line that names the log.
+run_step() {
+    local title=$1 log=$2 start=$SECONDS pid tick=0 last
+    shift 2
+    mkdir -p "$(dirname "$log")"
+    say "$title ..."
+    "$@" >"$log" 2>&1 </dev/null &
+    pid=$!
+    while kill -0 "$pid" 2>/dev/null; do
+        sleep 0.2
+        tick=$((tick + 1))
+        if ((tick % 100 == 0)); then
+            last=$(tail -c 300 "$log" | tr '\r' '\n' | grep -v '^ *$' |
+                tail -n 1 | cut -c1-60) || true
+            say "$title: $((SECONDS - start)) s: $last"
+        fi
+    done
+    if ! wait "$pid"; then
+        die "$title failed after $((SECONDS - start)) s, see $log"
+    fi
+    say "$title: done in $((SECONDS - start)) s"
+}
+
+# Content hash of the given files and strings: short enough for a path.
+hash_of() {
+    sha256sum | cut -c1-16
+}
+
+debian_release() {
+    # shellcheck disable=SC1091
+    (. /etc/os-release && echo "${ID:-}:${VERSION_CODENAME:-}")
+}
