@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a datagram of 60,000 bytes from a region costs, its buffer rewritten
+ * before each: page allocations and exits, counted and not timed.
+ */
+
+#define _GNU_SOURCE
+#include "kselftest_harness.h"
+#include "snap_test_util.h"
+
+#define LENGTH		60000
+#define MTU		65000
+#define MESSAGES	10000
+/* Per message; the debug kernel allocates pages for its own books. */
+#define ALLOCATIONS_MAX	0.02
+#define EXITS_MAX	3.0
+
+static uint64_t page_allocations(void)
+{
+	FILE *f = fopen("/proc/vmstat", "r");
+	unsigned long long value, sum = 0;
+	char line[128];
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "pgalloc_%*s %llu", &value) == 1)
+			sum += value;
+	if (f)
+		fclose(f);
+	return sum;
+}
+
+struct cost {
+	double allocations;
+	double exits;
+	double faults;
+	double copies;
+};
+
+/* Send that many; 0 or a negative errno. */
+static int run(int fd, char *p, int messages, struct cost *cost)
+{
+	struct snap_stats before, after;
+	uint64_t pages;
+	int i;
+
+	if (dev_stats(&before))
+		return -ENODEV;
+	pages = page_allocations();
+	for (i = 0; i < messages; i++) {
+		memset(p, i, LENGTH);
+		if (send(fd, p, LENGTH, 0) != LENGTH)
+			return -errno;
+	}
+	pages = page_allocations() - pages;
+	if (dev_stats(&after))
+		return -ENODEV;
+#define DELTA(c) ((double)(after.device[c] - before.device[c]) / messages)
+	cost->allocations = (double)pages / messages;
+	cost->exits = DELTA(SNAP_CTR_DOORBELLS) + DELTA(SNAP_CTR_TAKES);
+	cost->faults = DELTA(SNAP_CTR_WRITE_FAULTS);
+	cost->copies = DELTA(SNAP_CTR_COW_COPIES);
+#undef DELTA
+	return 0;
+}
+
+FIXTURE(budget)
+{
+	int fd;
+	struct region r;
+};
+
+FIXTURE_SETUP(budget)
+{
+	union address to;
+
+	if (!host_sink_port())
+		SKIP(return, "no sink on the host");
+	if (read_number("/sys/class/net/" NETDEV "/mtu") < MTU)
+		SKIP(return, "the MTU is under 65000");
+	self->fd = udp_socket(AF_SNAP, AF_INET);
+	ASSERT_GE(self->fd, 0);
+	ASSERT_EQ(0, connect(self->fd, &to.sa,
+			     address_set(&to, AF_INET, HOST4, host_sink_port())));
+	ASSERT_EQ(0, region_make(&self->r, 16 * PAGE));
+}
+
+FIXTURE_TEARDOWN(budget)
+{
+	region_drop(&self->r);
+	close(self->fd);
+	EXPECT_EQ(0, wait_no_guest_frames(5000));
+}
+
+TEST_F_TIMEOUT(budget, of_a_datagram, 300)
+{
+	const char *kernel = getenv("SNAP_VM_KERNEL");
+	bool debug = kernel && !strcmp(kernel, "debug");
+	const char *capture = getenv("SNAP_VM_CAPTURE");
+	int messages = debug ? MESSAGES / 10 : MESSAGES;
+	struct snap_sock_stats s;
+	struct cost c;
+
+	ASSERT_EQ(0, run(self->fd, self->r.p, 200, &c));
+	ASSERT_EQ(0, run(self->fd, self->r.p, messages, &c));
+	s = sock_stats(self->fd);
+	TH_LOG("capture=%s, %d messages: %.4f page allocations, %.3f exits, %.2f write faults (%.2f copied a page) per message",
+	       capture ? capture : "?", messages, c.allocations, c.exits,
+	       c.faults, c.copies);
+	EXPECT_GE(s.tx_ref_msgs, (messages + 200) * 99 / 100);
+	EXPECT_EQ(messages + 200, s.tx_ref_msgs + s.tx_copied_msgs);
+	EXPECT_LE(c.exits, EXITS_MAX);
+	if (!debug)
+		EXPECT_LE(c.allocations, ALLOCATIONS_MAX);
+}
+
+TEST_HARNESS_MAIN

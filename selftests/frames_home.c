@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Promise 8: frames come home after close, kill, link down and up, unbinding
+ * the driver, and reloading the module; and while they are out they hold the
+ * module.  These tests take the device away and bring it back, so they run
+ * after all others, in the order of the file.
+ */
+
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "kselftest_harness.h"
+#include "snap_test_util.h"
+
+#define DRIVER	"/sys/bus/pci/drivers/snap/"
+#define LENGTH	60000
+
+/* Where the device sits; found once, before it goes. */
+static char pci_name[64];
+
+static bool find_device(void)
+{
+	char link[256];
+	ssize_t n = readlink("/sys/class/net/" NETDEV "/device", link,
+			     sizeof(link) - 1);
+
+	if (n <= 0)
+		return false;
+	link[n] = 0;
+	snprintf(pci_name, sizeof(pci_name), "%.60s", strrchr(link, '/') + 1);
+	return true;
+}
+
+/* An AF_SNAP socket that is left unread, and messages for it by reference. */
+struct unread {
+	int fd;
+	int from;
+	struct region r;
+};
+
+/* Frames are out afterwards; 0 or -1. */
+static int unread_make(struct unread *u, int messages)
+{
+	union address at;
+	socklen_t length = address_set(&at, AF_INET, "127.0.0.1", 0);
+	int size = 1 << 22;
+
+	u->fd = udp_socket(AF_SNAP, AF_INET);
+	u->from = udp_socket(AF_SNAP, AF_INET);
+	if (u->fd < 0 || u->from < 0 || region_make(&u->r, 16 * PAGE) ||
+	    bind(u->fd, &at.sa, length) || getsockname(u->fd, &at.sa, &length) ||
+	    setsockopt(u->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)))
+		return -1;
+	while (messages--) {
+		fill(u->r.p, LENGTH, messages);
+		if (sendto(u->from, u->r.p, LENGTH, 0, &at.sa, length) != LENGTH)
+			return -1;
+	}
+	return sock_stats(u->from).tx_ref_msgs ? 0 : -1;
+}
+
+/* Let go of everything but the unread messages. */
+static void unread_keep_only_messages(struct unread *u)
+{
+	close(u->from);
+	region_drop(&u->r);
+	u->from = -1;
+}
+
+static void unread_drop(struct unread *u)
+{
+	if (u->from >= 0)
+		unread_keep_only_messages(u);
+	close(u->fd);
+}
+
+FIXTURE(frames)
+{
+	struct snap_info before;
+};
+
+FIXTURE_SETUP(frames)
+{
+	ASSERT_TRUE(find_device());
+	ASSERT_EQ(0, wait_no_frames_out(5000));
+	ASSERT_EQ(0, wait_no_guest_frames(5000));
+	ASSERT_EQ(0, dev_info(&self->before));
+}
+
+FIXTURE_TEARDOWN(frames)
+{
+	struct snap_info after;
+
+	EXPECT_EQ(0, wait_no_frames_out(5000));
+	EXPECT_EQ(0, wait_no_guest_frames(5000));
+	EXPECT_EQ(self->before.free_frames,
+		  wait_free_frames(self->before.free_frames, 2000));
+	EXPECT_EQ(0, dev_info(&after));
+	EXPECT_EQ(self->before.used_frames, after.used_frames);
+	EXPECT_EQ(0, dev_counter(SNAP_CTR_REGION_FRAMES) - after.used_frames);
+	EXPECT_EQ(0, dev_counter(SNAP_CTR_RESERVED_FRAMES));
+	EXPECT_EQ(0, dev_counter(SNAP_CTR_BAD_ENTRY));
+}
+
+TEST_F(frames, after_close)
+{
+	struct unread u;
+	struct snap_info info;
+
+	ASSERT_EQ(0, unread_make(&u, 20));
+	ASSERT_EQ(0, dev_info(&info));
+	EXPECT_GE(info.out_frames, 20 * LENGTH / PAGE);
+	EXPECT_GE(dev_counter(SNAP_CTR_GUEST_FRAMES), 20 * LENGTH / PAGE);
+	unread_drop(&u);
+}
+
+TEST_F(frames, after_kill)
+{
+	int pipes[2];
+	char byte = 1;
+	pid_t pid;
+
+	ASSERT_EQ(0, pipe(pipes));
+	pid = fork();
+	if (!pid) {
+		struct unread u[5];
+		int i;
+
+		for (i = 0; i < 5; i++)
+			if (unread_make(&u[i], 5))
+				byte = 0;
+		if (write(pipes[1], &byte, 1) != 1)
+			_exit(1);
+		pause();
+	}
+	ASSERT_EQ(1, read(pipes[0], &byte, 1));
+	EXPECT_EQ(1, byte);
+	EXPECT_GT(dev_counter(SNAP_CTR_GUEST_FRAMES), 0);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+/* Packets in a qdisc go with the link. */
+TEST_F(frames, after_link_down)
+{
+	struct unread u;
+	union address to;
+	socklen_t length = address_set(&to, AF_INET, HOST4, 9);
+	int i;
+
+	ASSERT_EQ(0, unread_make(&u, 1));
+	ASSERT_EQ(2, sendto(u.from, "hi", 2, 0, &to.sa, length));
+	sleep_ms(100);
+	ASSERT_EQ(0, sh("tc qdisc add dev " NETDEV " root netem delay 30s"));
+	for (i = 0; i < 5; i++)
+		ASSERT_EQ(LENGTH, sendto(u.from, u.r.p, LENGTH, 0, &to.sa, length));
+	unread_drop(&u);
+	EXPECT_GT(qdisc_packets(NETDEV), 0);
+	EXPECT_GT(dev_counter(SNAP_CTR_GUEST_FRAMES), 0);
+	EXPECT_EQ(0, sh("ip link set " NETDEV " down"));
+	EXPECT_EQ(0, wait_no_guest_frames(5000));
+	EXPECT_EQ(0, sh("ip link set " NETDEV " up"));
+	EXPECT_EQ(0, sh("tc qdisc del dev " NETDEV " root"));
+	EXPECT_EQ(0, sh("ip addr replace " GUEST6 "/64 dev " NETDEV " nodad"));
+	EXPECT_EQ(0, sh("ping -q -c 1 -W 5 " HOST4 " >/dev/null"));
+}
+
+static int unload(void)
+{
+	return sh("rmmod snap 2>/dev/null");
+}
+
+static bool reload_works(void)
+{
+	return !module_load() && !netdev_up() &&
+	       !sh("ping -q -c 1 -W 5 " HOST4 " >/dev/null");
+}
+
+/* Nothing but frames holds the module. */
+TEST_F(frames, hold_the_module)
+{
+	struct unread u;
+	struct unread other;
+	union address to;
+	int plain = udp_socket(AF_INET, AF_INET);
+	socklen_t length = address_set(&to, AF_INET, "127.0.0.1", 0);
+
+	/* a plain UDP socket has the frames: no AF_SNAP socket is left */
+	ASSERT_EQ(0, bind(plain, &to.sa, length));
+	ASSERT_EQ(0, getsockname(plain, &to.sa, &length));
+	ASSERT_EQ(0, unread_make(&other, 1));
+	ASSERT_EQ(LENGTH, sendto(other.from, other.r.p, LENGTH, 0, &to.sa, length));
+	unread_drop(&other);
+	EXPECT_GT(dev_counter(SNAP_CTR_GUEST_FRAMES), 0);
+	EXPECT_NE(0, unload());
+	EXPECT_EQ(0, sh("rmmod snap 2>&1 | grep -q 'in use'"));
+	EXPECT_EQ(LENGTH, recv(plain, (char[LENGTH]){ 0 }, LENGTH, 0));
+	close(plain);
+	ASSERT_EQ(0, wait_no_guest_frames(5000));
+	/* the same with a packet in a qdisc */
+	ASSERT_EQ(0, sh("tc qdisc add dev lo root netem delay 30s"));
+	ASSERT_EQ(0, unread_make(&u, 1));
+	unread_drop(&u);
+	EXPECT_NE(0, unload());
+	EXPECT_EQ(0, sh("tc qdisc del dev lo root"));
+	ASSERT_EQ(0, wait_no_guest_frames(5000));
+	/* and then it goes */
+	EXPECT_EQ(0, unload());
+	EXPECT_TRUE(reload_works());
+}
+
+TEST_F_TIMEOUT(frames, after_rmmod_and_insmod, 120)
+{
+	struct unread u;
+	int round;
+
+	for (round = 0; round < 3; round++) {
+		ASSERT_EQ(0, unread_make(&u, 3));
+		EXPECT_NE(0, unload());
+		unread_drop(&u);
+		ASSERT_EQ(0, wait_no_guest_frames(5000));
+		ASSERT_EQ(0, unload());
+		ASSERT_TRUE(reload_works());
+	}
+}
+
+static int unbind(void)
+{
+	return write_text(DRIVER "unbind", pci_name);
+}
+
+static int bind_device(void)
+{
+	return write_text(DRIVER "bind", pci_name);
+}
+
+static int messages_in_log(const char *text)
+{
+	char command[200];
+	int n = -1;
+	FILE *f;
+
+	snprintf(command, sizeof(command), "dmesg | grep -c '%s'", text);
+	f = popen(command, "r");
+	if (!f || fscanf(f, "%d", &n) != 1)
+		n = -1;
+	if (f)
+		pclose(f);
+	return n;
+}
+
+TEST_F_TIMEOUT(frames, after_unbind, 60)
+{
+	int round, before = messages_in_log("frames in use");
+
+	for (round = 0; round < 3; round++) {
+		ASSERT_EQ(0, unbind());
+		EXPECT_NE(0, sh("ip link show " NETDEV " >/dev/null 2>&1"));
+		ASSERT_EQ(0, bind_device());
+		ASSERT_EQ(0, netdev_up());
+	}
+	EXPECT_EQ(before, messages_in_log("frames in use"));
+}
+
+/* Without the device: what there is of it answers, and sockets copy. */
+static int use_without_device(struct region *r)
+{
+	struct snap_info info;
+	struct snap_stats stats;
+	char text[100] = "copied";
+	int fd = udp_socket(AF_SNAP, AF_INET);
+	union address at;
+	socklen_t length = address_set(&at, AF_INET, "127.0.0.1", 0);
+
+	if (dev_info(&info) != -ENODEV || region_fd(PAGE, 0) != -ENODEV)
+		return 1;
+	if (dev_stats(&stats) || stats.ncounters)
+		return 2;
+	if (mmap(NULL, PAGE, PROT_READ, MAP_SHARED, r->fd, 0) != MAP_FAILED ||
+	    errno != ENODEV)
+		return 3;
+	if (fd < 0 || bind(fd, &at.sa, length) ||
+	    getsockname(fd, &at.sa, &length) || set_copybreak(fd, 0))
+		return 4;
+	if (sendto(fd, text, 100, 0, &at.sa, length) != 100 ||
+	    recv(fd, text, 100, 0) != 100)
+		return 5;
+	if (sendto(fd, r->p, 100, 0, &at.sa, length) != -1 || errno != EFAULT)
+		return 6;
+	close(fd);
+	return 0;
+}
+
+TEST_F_TIMEOUT(frames, unbind_with_frames_out, 60)
+{
+	int before = messages_in_log("frames in use");
+	int last = messages_in_log("last orphaned frame");
+	struct unread u;
+	int status;
+	pid_t pid;
+
+	ASSERT_EQ(0, unread_make(&u, 3));
+	ASSERT_EQ(0, unbind());
+	EXPECT_EQ(before + 1, messages_in_log("frames in use"));
+	EXPECT_EQ(0, use_without_device(&u.r));
+	/* the mapping is there, the memory is not */
+	pid = fork();
+	if (!pid) {
+		*(volatile char *)u.r.p = 1;
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+	/* the messages still arrive */
+	EXPECT_EQ(LENGTH, recv(u.fd, (char[LENGTH]){ 0 }, LENGTH, 0));
+	/* no new driver before the last of them is gone, nor rmmod */
+	EXPECT_NE(0, bind_device());
+	EXPECT_NE(0, unload());
+	EXPECT_EQ(last, messages_in_log("last orphaned frame"));
+	unread_drop(&u);
+	for (status = 0; status < 200 &&
+	     messages_in_log("last orphaned frame") == last; status++)
+		sleep_ms(10);
+	EXPECT_EQ(last + 1, messages_in_log("last orphaned frame"));
+	ASSERT_EQ(0, bind_device());
+	ASSERT_EQ(0, netdev_up());
+	EXPECT_EQ(0, sh("ping -q -c 1 -W 5 " HOST4 " >/dev/null"));
+}
+
+/* A region of the old binding is closed after the device came back. */
+TEST_F_TIMEOUT(frames, old_region_new_binding, 60)
+{
+	struct region old, new;
+
+	ASSERT_EQ(0, region_make(&old, 8 * PAGE));
+	ASSERT_EQ(0, unbind());
+	ASSERT_EQ(0, bind_device());
+	ASSERT_EQ(0, netdev_up());
+	ASSERT_EQ(0, region_make(&new, 8 * PAGE));
+	fill(new.p, new.length, 1);
+	region_drop(&old);
+	EXPECT_EQ(-1, differs(new.p, new.length, 1));
+	region_drop(&new);
+	EXPECT_EQ(0, unload());
+	EXPECT_TRUE(reload_works());
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,451 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* See snap_test_util.h. */
+
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/gen_stats.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "snap_test_util.h"
+
+/* ---- The device --------------------------------------------------------- */
+
+int dev_open(void)
+{
+	int fd = open("/dev/snap", O_RDWR | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int dev_ioctl(unsigned long request, void *arg)
+{
+	int ret, fd = dev_open();
+
+	if (fd < 0)
+		return fd;
+	ret = ioctl(fd, request, arg);
+	if (ret < 0)
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+int dev_info(struct snap_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	info->size = sizeof(*info);
+	return dev_ioctl(SNAP_IOC_INFO, info);
+}
+
+int dev_stats(struct snap_stats *stats)
+{
+	memset(stats, 0, sizeof(*stats));
+	stats->size = sizeof(*stats);
+	return dev_ioctl(SNAP_IOC_STATS, stats);
+}
+
+uint64_t dev_counter(enum snap_counter counter)
+{
+	struct snap_stats stats;
+
+	if (dev_stats(&stats) || stats.ncounters <= counter)
+		return ~0ull;
+	return stats.device[counter];
+}
+
+static uint64_t frames_out(void)
+{
+	struct snap_info info;
+
+	return dev_info(&info) ? ~0ull : info.out_frames;
+}
+
+static uint64_t guest_frames(void)
+{
+	return dev_counter(SNAP_CTR_GUEST_FRAMES);
+}
+
+static uint64_t wait_zero(uint64_t (*level)(void), unsigned int ms)
+{
+	uint64_t end = now_ms() + ms, value;
+
+	while ((value = level()) && now_ms() < end)
+		sleep_ms(5);
+	return value;
+}
+
+uint64_t wait_no_frames_out(unsigned int ms)
+{
+	return wait_zero(frames_out, ms);
+}
+
+uint64_t wait_no_guest_frames(unsigned int ms)
+{
+	return wait_zero(guest_frames, ms);
+}
+
+uint64_t wait_free_frames(uint64_t wanted, unsigned int ms)
+{
+	uint64_t end = now_ms() + ms;
+	struct snap_info info;
+
+	for (;;) {
+		if (dev_info(&info))
+			return 0;
+		if (info.free_frames >= wanted || now_ms() >= end)
+			return info.free_frames;
+		sleep_ms(5);
+	}
+}
+
+/* ---- Regions ------------------------------------------------------------ */
+
+int region_fd(size_t length, unsigned int hint)
+{
+	struct snap_region_args args = {
+		.size = sizeof(args),
+		.length = length,
+		.hint = hint,
+	};
+
+	return dev_ioctl(SNAP_IOC_REGION_CREATE, &args);
+}
+
+int region_make(struct region *r, size_t length)
+{
+	r->length = length;
+	r->fd = region_fd(length, SNAP_HINT_NONE);
+	if (r->fd < 0)
+		return r->fd;
+	r->p = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
+	if (r->p == MAP_FAILED) {
+		int err = -errno;
+
+		close(r->fd);
+		return err;
+	}
+	return 0;
+}
+
+void region_drop(struct region *r)
+{
+	munmap(r->p, r->length);
+	close(r->fd);
+}
+
+int regions_take_all(int *fds, int room)
+{
+	size_t pages = 1024;
+	int n = 0;
+
+	while (pages && n < room) {
+		int fd = region_fd(pages * PAGE, SNAP_HINT_NONE);
+
+		if (fd >= 0)
+			fds[n++] = fd;
+		else
+			pages /= 2;
+	}
+	return n;
+}
+
+/* ---- Bytes -------------------------------------------------------------- */
+
+static unsigned char pattern(size_t i, unsigned int seed)
+{
+	unsigned int x = (unsigned int)i * 2654435761u + seed * 40503u;
+	unsigned char byte = (x >> 15) ^ (x >> 24);
+
+	return byte == POISON ? 0x11 : byte;
+}
+
+void fill(void *p, size_t length, unsigned int seed)
+{
+	unsigned char *byte = p;
+	size_t i;
+
+	for (i = 0; i < length; i++)
+		byte[i] = pattern(i, seed);
+}
+
+long differs(const void *p, size_t length, unsigned int seed)
+{
+	const unsigned char *byte = p;
+	size_t i;
+
+	for (i = 0; i < length; i++)
+		if (byte[i] != pattern(i, seed))
+			return (long)i;
+	return -1;
+}
+
+/* ---- Sockets ------------------------------------------------------------ */
+
+socklen_t address_set(union address *a, int family, const char *host, int port)
+{
+	memset(a, 0, sizeof(*a));
+	a->sa.sa_family = family;
+	if (family == AF_INET6) {
+		inet_pton(AF_INET6, host, &a->in6.sin6_addr);
+		a->in6.sin6_port = htons(port);
+		return sizeof(a->in6);
+	}
+	inet_pton(AF_INET, host, &a->in.sin_addr);
+	a->in.sin_port = htons(port);
+	return sizeof(a->in);
+}
+
+socklen_t address_any(union address *a, int family)
+{
+	return address_set(a, family, family == AF_INET6 ? "::" : "0.0.0.0", 0);
+}
+
+int protocol_of(int family)
+{
+	return family == AF_INET6 ? SNAPPROTO_IPV6 : SNAPPROTO_IPV4;
+}
+
+int udp_socket(int domain, int family)
+{
+	int fd = domain == AF_SNAP ?
+		 socket(AF_SNAP, SOCK_DGRAM | SOCK_CLOEXEC, protocol_of(family)) :
+		 socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int set_timeout(int fd, unsigned int ms)
+{
+	struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+
+	return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+}
+
+int set_copybreak(int fd, int bytes)
+{
+	return setsockopt(fd, SOL_SNAP, SNAP_COPYBREAK, &bytes, sizeof(bytes));
+}
+
+struct snap_sock_stats sock_stats(int fd)
+{
+	struct snap_sock_stats stats = { 0 };
+	socklen_t length = sizeof(stats);
+
+	if (getsockopt(fd, SOL_SNAP, SNAP_SOCK_STATS, &stats, &length))
+		stats.size = 0;
+	return stats;
+}
+
+static void echo_loop(int fd)
+{
+	static char buffer[65536];
+	union address from;
+
+	for (;;) {
+		socklen_t length = sizeof(from);
+		ssize_t n = recvfrom(fd, buffer, sizeof(buffer), 0, &from.sa,
+				     &length);
+
+		if (n >= 0)
+			sendto(fd, buffer, n, 0, &from.sa, length);
+	}
+}
+
+int echo_start(int family, union address *at)
+{
+	const char *host = family == AF_INET6 ? "::1" : "127.0.0.1";
+	socklen_t length = address_set(at, family, host, 0);
+	int pid, fd = udp_socket(family, family);
+
+	if (fd < 0)
+		return fd;
+	if (bind(fd, &at->sa, length) || getsockname(fd, &at->sa, &length)) {
+		close(fd);
+		return -errno;
+	}
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		echo_loop(fd);
+	}
+	close(fd);
+	return pid;
+}
+
+void echo_stop(int pid)
+{
+	if (pid > 0) {
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+	}
+}
+
+static int port_from(const char *name)
+{
+	const char *text = getenv(name);
+
+	return text ? atoi(text) : 0;
+}
+
+int host_echo_port(void)
+{
+	return port_from("SNAP_HOST_ECHO");
+}
+
+int host_sink_port(void)
+{
+	return port_from("SNAP_HOST_SINK");
+}
+
+/* ---- The system --------------------------------------------------------- */
+
+int sh(const char *format, ...)
+{
+	char command[1024];
+	va_list ap;
+	int status;
+
+	va_start(ap, format);
+	vsnprintf(command, sizeof(command), format, ap);
+	va_end(ap);
+	status = system(command);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
+
+/* The packets that one qdisc's attributes tell of. */
+static long qdisc_queued(struct nlmsghdr *n)
+{
+	struct tcmsg *tc = NLMSG_DATA(n);
+	int room = NLMSG_PAYLOAD(n, sizeof(*tc)), inner;
+	struct rtattr *a, *b;
+
+	for (a = TCA_RTA(tc); RTA_OK(a, room); a = RTA_NEXT(a, room)) {
+		if (a->rta_type != TCA_STATS2)
+			continue;
+		inner = RTA_PAYLOAD(a);
+		for (b = RTA_DATA(a); RTA_OK(b, inner); b = RTA_NEXT(b, inner))
+			if (b->rta_type == TCA_STATS_QUEUE)
+				return ((struct gnet_stats_queue *)
+					RTA_DATA(b))->qlen;
+	}
+	return 0;
+}
+
+/* netlink and not tc: packets do not wait for a program to start. */
+long qdisc_packets(const char *netdev)
+{
+	struct {
+		struct nlmsghdr n;
+		struct tcmsg tc;
+	} request = {
+		.n.nlmsg_len = sizeof(request),
+		.n.nlmsg_type = RTM_GETQDISC,
+		.n.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+		.tc.tcm_family = AF_UNSPEC,
+		.tc.tcm_ifindex = if_nametoindex(netdev),
+	};
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	static char reply[65536] __attribute__((aligned(8)));
+	long sum = 0;
+
+	if (fd < 0 || send(fd, &request, sizeof(request), 0) < 0)
+		goto failed;
+	for (;;) {
+		struct nlmsghdr *n = (void *)reply;
+		int left = recv(fd, reply, sizeof(reply), 0);
+
+		if (left <= 0)
+			goto failed;
+		for (; NLMSG_OK(n, left); n = NLMSG_NEXT(n, left)) {
+			struct tcmsg *tc = NLMSG_DATA(n);
+
+			if (n->nlmsg_type == NLMSG_ERROR)
+				goto failed;
+			if (n->nlmsg_type == NLMSG_DONE) {
+				close(fd);
+				return sum;
+			}
+			if (tc->tcm_ifindex == request.tc.tcm_ifindex &&
+			    tc->tcm_parent == TC_H_ROOT)
+				sum += qdisc_queued(n);
+		}
+	}
+
+failed:
+	close(fd);
+	return -1;
+}
+
+long read_number(const char *path)
+{
+	long value = -1;
+	FILE *f = fopen(path, "r");
+
+	if (!f)
+		return -1;
+	if (fscanf(f, "%ld", &value) != 1)
+		value = -1;
+	fclose(f);
+	return value;
+}
+
+int write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	ssize_t n;
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	n = write(fd, text, strlen(text));
+	err = n < 0 ? -errno : 0;
+	close(fd);
+	return err;
+}
+
+uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+void sleep_ms(unsigned int ms)
+{
+	struct timespec ts = { .tv_sec = ms / 1000,
+			       .tv_nsec = ms % 1000 * 1000000L };
+
+	nanosleep(&ts, NULL);
+}
+
+int netdev_up(void)
+{
+	const char *mtu = getenv("SNAP_VM_MTU");
+
+	return sh("ip link set " NETDEV " mtu %s && "
+		  "ip addr add " GUEST4 "/24 dev " NETDEV " && "
+		  "ip addr add " GUEST6 "/64 dev " NETDEV " nodad && "
+		  "ip link set " NETDEV " up", mtu ? mtu : "1500");
+}
+
+int module_load(void)
+{
+	return sh(". /run/snap-vm/settings && insmod $VM_MODULE $VM_MODULE_ARGS");
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the tests of the guest share.
+ *
+ * Functions that can fail return a negative errno (or -1 where only success
+ * matters) and leave judging to the test.
+ */
+#ifndef SNAP_TEST_UTIL_H
+#define SNAP_TEST_UTIL_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "snap.h"
+#include "snap_device.h"
+
+#define PAGE		((size_t)SNAP_FRAME_SIZE)
+#define DATAGRAM_MAX	65507u		/* bytes of UDP payload over IPv4 */
+
+/* The machine harness gives both ends these; see selftests/vm. */
+#define HOST4		"10.77.0.1"
+#define HOST6		"fd77::1"
+#define GUEST4		"10.77.0.2"
+#define GUEST6		"fd77::2"
+#define NETDEV		"snap0"
+
+/* ---- The device --------------------------------------------------------- */
+
+int dev_open(void);
+int dev_info(struct snap_info *info);
+int dev_stats(struct snap_stats *stats);
+/* A counter of the device; ~0 if it cannot be read. */
+uint64_t dev_counter(enum snap_counter counter);
+
+/* Wait until no socket, packet or batch has frames; what was out at the end. */
+uint64_t wait_no_frames_out(unsigned int ms);
+/* Wait until the device sees no frame held by the guest; what is left. */
+uint64_t wait_no_guest_frames(unsigned int ms);
+/* Wait until at least that many frames are free; what was free at the end. */
+uint64_t wait_free_frames(uint64_t wanted, unsigned int ms);
+
+/* ---- Regions ------------------------------------------------------------ */
+
+struct region {
+	int fd;
+	char *p;	/* mapped read-write */
+	size_t length;	/* bytes */
+};
+
+/* The raw ioctl; a descriptor or a negative errno. */
+int region_fd(size_t length, unsigned int hint);
+/* Create and map; 0 or a negative errno. */
+int region_make(struct region *r, size_t length);
+void region_drop(struct region *r);
+/* Take all frames; returns how many descriptors stand in fds. */
+int regions_take_all(int *fds, int room);
+
+/* ---- Bytes -------------------------------------------------------------- */
+
+/* A pattern that differs with the seed and with the place; never POISON. */
+void fill(void *p, size_t length, unsigned int seed);
+/* Offset of the first byte that differs from fill(), or -1. */
+long differs(const void *p, size_t length, unsigned int seed);
+
+#define POISON		0xa5
+
+/* ---- Sockets ------------------------------------------------------------ */
+
+union address {
+	struct sockaddr sa;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+};
+
+/* family is AF_INET or AF_INET6; host in text. */
+socklen_t address_set(union address *a, int family, const char *host, int port);
+socklen_t address_any(union address *a, int family);
+/* SNAPPROTO_* of a family. */
+int protocol_of(int family);
+
+/* A socket; domain AF_SNAP takes the family from the second argument. */
+int udp_socket(int domain, int family);
+int set_timeout(int fd, unsigned int ms);
+int set_copybreak(int fd, int bytes);
+struct snap_sock_stats sock_stats(int fd);
+
+/*
+ * A child that sends back whatever comes to loopback, with plain UDP; its
+ * address is stored.  Killed by echo_stop(), or when its parent dies.
+ */
+int echo_start(int family, union address *at);
+void echo_stop(int pid);
+
+/* Port of the host's echo server; 0: there is none. */
+int host_echo_port(void);
+/* Port of the host's sink; 0: there is none. */
+int host_sink_port(void);
+
+/* ---- The system --------------------------------------------------------- */
+
+/* Run a shell command; its exit status. */
+int sh(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Packets in the root qdisc of an interface; negative on failure. */
+long qdisc_packets(const char *netdev);
+/* The number in a file of sysfs or procfs; -1 if it cannot be read. */
+long read_number(const char *path);
+int write_text(const char *path, const char *text);
+uint64_t now_ms(void);
+void sleep_ms(unsigned int ms);
+/* Set up snap0 as the machine harness did. */
+int netdev_up(void);
+/* Load, or load again, the module that the machine was started with. */
+int module_load(void);
+
+#endif /* SNAP_TEST_UTIL_H */
