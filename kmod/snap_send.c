@@ -97,15 +97,6 @@ static struct dst_entry *snap_send_route(struct sock *sk, const struct msghdr *m
 				inet_sk(sk)->inet_dport);
 }
 
-/*
- * Frames may leave by our own interface or stay on the machine: other drivers
- * get ordinary pages, because a backend behind them may not see the pool.
- */
-static bool snap_send_device_ok(const struct net_device *netdev)
-{
-	return netdev->features & NETIF_F_SG;
-}
-
 static bool snap_send_corked(const struct sock *sk, const struct msghdr *msg)
 {
 	return msg->msg_flags & (MSG_MORE | MSG_ZEROCOPY | MSG_OOB) ||
@@ -133,8 +124,13 @@ static int snap_send_capture(struct socket *sock, const struct msghdr *msg,
 	dst = snap_send_route(sock->sk, msg);
 	if (!dst)
 		return -1 - SNAP_COPY_ROUTE;
+	/*
+	 * Frames may leave by the region's own interface or stay on this
+	 * machine: other drivers get ordinary pages, because a backend behind
+	 * them may not see the pool.  Without SG the stack would copy.
+	 */
 	netdev = dst->dev;
-	if (!snap_send_device_ok(netdev))
+	if (!(netdev->features & NETIF_F_SG))
 		n = -1 - SNAP_COPY_ROUTE;
 	else
 		n = snap_region_capture((unsigned long)iter_iov_addr(iter), len,

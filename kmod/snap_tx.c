@@ -32,17 +32,21 @@ static void snap_tx_segment(struct snap_tx *tx, unsigned int i, u16 kind,
 	seg->reserved = 0;
 }
 
-/* The device is done with the mappings when the doorbell returned. */
-static void snap_tx_unmap(struct snap_dev *sd, struct sk_buff *skb,
-			  const struct snap_tx *tx, unsigned int nsegs)
+/*
+ * The device is done with the mappings when the doorbell returned.  Returns
+ * how many there were.
+ */
+static unsigned int snap_tx_unmap(struct snap_dev *sd, const struct snap_tx *tx,
+				  unsigned int nsegs)
 {
-	unsigned int i;
+	unsigned int i, mapped = 0;
 
 	for (i = 0; i < nsegs; i++) {
 		const struct snap_segment *seg = &tx->seg[i];
 
 		if (le16_to_cpu(seg->kind) != SNAP_SEG_DMA)
 			continue;
+		mapped++;
 		if (i == 0)
 			dma_unmap_single(&sd->pdev->dev, le64_to_cpu(seg->addr),
 					 le32_to_cpu(seg->length), DMA_TO_DEVICE);
@@ -50,6 +54,7 @@ static void snap_tx_unmap(struct snap_dev *sd, struct sk_buff *skb,
 			dma_unmap_page(&sd->pdev->dev, le64_to_cpu(seg->addr),
 				       le32_to_cpu(seg->length), DMA_TO_DEVICE);
 	}
+	return mapped;
 }
 
 /* Segment 0 is the linear part; returns the number of segments or an errno. */
@@ -87,7 +92,7 @@ static int snap_tx_map(struct snap_netdev *sn, struct sk_buff *skb,
 		addr = skb_frag_dma_map(&sd->pdev->dev, frag, 0, len,
 					DMA_TO_DEVICE);
 		if (dma_mapping_error(&sd->pdev->dev, addr)) {
-			snap_tx_unmap(sd, skb, tx, n);
+			snap_tx_unmap(sd, tx, n);
 			return -ENOMEM;
 		}
 		snap_tx_segment(tx, n++, SNAP_SEG_DMA, addr, len);
@@ -156,7 +161,8 @@ netdev_tx_t snap_tx_xmit(struct sk_buff *skb, struct net_device *netdev)
 
 	skb_tx_timestamp(skb);
 	status = snap_cmd_ring(sd, SNAP_QUEUE_DATA, SNAP_SLOT_TX);
-	snap_tx_unmap(sd, skb, tx, n);
+	if (snap_tx_unmap(sd, tx, n))
+		sn->tx_dma++;
 	if (unlikely(status == SNAP_ST_BUSY)) {
 		snap_tx_pause(sn);
 		return NETDEV_TX_BUSY;

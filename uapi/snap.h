@@ -39,7 +39,7 @@ enum snap_copy_reason {
 	SNAP_COPY_NOT_REGION,	/* the buffer is not in a region */
 	SNAP_COPY_SCATTERED,	/* several buffers, or one over several mappings */
 	SNAP_COPY_ROUTE,	/* leaves by another device, or by none yet */
-	SNAP_COPY_FLAGS,	/* MSG_ZEROCOPY, MSG_MORE or corking was asked for */
+	SNAP_COPY_FLAGS,	/* MSG_ZEROCOPY, MSG_MORE, MSG_OOB, corking, control data */
 	SNAP_COPY_NO_FRAMES,	/* the device had no free frames */
 	SNAP_COPY_QUOTA,	/* the user has its share of frames in flight */
 	SNAP_COPY_RACE,		/* a frame was on its way back: rare, harmless */
