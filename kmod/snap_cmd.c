@@ -7,8 +7,11 @@
 #include "snap_cmd.h"
 #include "snap_dev.h"
 
-/* Far more than the bounded work of any command takes. */
-#define SNAP_CMD_TIMEOUT_NS	(5 * NSEC_PER_SEC)
+/*
+ * Far more than the bounded work of any command takes, and short enough for a
+ * caller that has interrupts off.
+ */
+#define SNAP_CMD_TIMEOUT_NS	(200 * NSEC_PER_MSEC)
 
 void *snap_cmd_entry(struct snap_dev *sd, u32 queue, u32 slot)
 {
@@ -32,6 +35,11 @@ int snap_cmd_ring(struct snap_dev *sd, u32 queue, u32 slot)
 		if (likely(status != SNAP_ST_PENDING))
 			return (int)status;
 		if (!deadline) {
+			/* memory of a removed device may read as PENDING */
+			if (snap_read(sd, SNAP_REG_MAGIC) != SNAP_MAGIC) {
+				WRITE_ONCE(sd->gone, true);
+				return SNAP_ST_GONE;
+			}
 			deadline = ktime_get_ns() + SNAP_CMD_TIMEOUT_NS;
 		} else if (ktime_get_ns() > deadline) {
 			dev_err_ratelimited(&sd->pdev->dev,

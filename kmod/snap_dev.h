@@ -2,15 +2,18 @@
 /*
  * One snapshot memory device: what its parts share.
  *
- * Locks, outermost first.  None is taken while holding one to its right:
+ * Locks, outermost first:
  *
  *   mmap_lock > dev->life > dev->control_lock
  *   mmap_lock > dev->life > dev->capture_lock
- *   dev->frames->release_lock > dev->frames->lock
+ *   mmap_lock > dev->life > dev->regions_lock > i_mmap_rwsem
+ *   frames->release_lock > frames->lock > snap_users_lock
  *
- * life is a read-write semaphore: readers use the device, remove() writes
- * `gone`.  The spinlocks each guard one slot of a slab; the device executes
- * doorbells of different slots independently.
+ * life is a read-write semaphore: readers use the device, remove() sets `gone`
+ * as its writer, so that no reader is left.  A device that stops answering is
+ * marked `gone` without it: its readers merely fail.  The spinlocks each guard
+ * one slot of a slab; the device executes doorbells of different slots
+ * independently.
  */
 #ifndef SNAP_DEV_H
 #define SNAP_DEV_H
@@ -39,6 +42,8 @@ struct snap_frames;
  * @slab_bytes: size of one
  * @features: SNAP_F_* negotiated
  * @window_start: physical address of window page 0
+ * @window: the windows in the kernel: not used, but it makes them write-back
+ *	memory for the mappings of applications
  * @window_pages: size of the window area
  * @rx_low: free frames at which received payload is copied out
  * @frames: the pool
@@ -47,7 +52,7 @@ struct snap_frames;
  * @control_lock: guards the mailbox's slab
  * @capture_lock: guards the capture slot
  * @regions: for unmapping at removal
- * @regions_lock: guards @regions; innermost
+ * @regions_lock: guards @regions
  */
 struct snap_dev {
 	struct kref ref;
@@ -60,6 +65,7 @@ struct snap_dev {
 	u32 slab_bytes;
 	u64 features;
 	phys_addr_t window_start;
+	void *window;
 	u32 window_pages;
 	u32 rx_low;
 	struct snap_frames *frames;

@@ -14,6 +14,8 @@
 
 /* One doorbell for that many frames; an exit each would cost more than all else. */
 #define SNAP_RELEASE_BATCH	128
+/* Doorbells in one go; each takes the device some microseconds. */
+#define SNAP_RELEASE_RINGS	8
 /* Frames never wait longer than this for their batch to fill. */
 #define SNAP_RELEASE_DELAY	msecs_to_jiffies(10)
 
@@ -31,7 +33,7 @@ enum snap_frame_state {
  * @next: in the list of frames to return, or SNAP_FRAME_NONE
  * @holds: how often the guest holds it
  * @state: enum snap_frame_state
- * @listed: in the list; a listed frame may be OUT again
+ * @listed: in the list: FREE, or OUT with more than the one hold it needs
  */
 struct snap_frame {
 	struct snap_user *user;
@@ -74,6 +76,8 @@ struct snap_frames {
 	struct delayed_work flush;
 	struct work_struct reap;
 };
+
+static_assert(SNAP_FRAME_SIZE == PAGE_SIZE);
 
 static struct workqueue_struct *snap_frames_wq;
 
@@ -126,8 +130,9 @@ static void snap_frames_uncharge(struct snap_frame *fr)
 }
 
 /*
- * Move up to SNAP_RELEASE_MAX holds of FREE frames into the entry.  A frame
- * with more holds than room keeps the rest and stays listed.
+ * Move up to SNAP_RELEASE_MAX holds of listed frames into the entry: all of a
+ * FREE frame, all but one of a frame that is OUT.  A frame with more holds
+ * than there is room keeps the rest and stays listed.
  */
 static u32 snap_frames_collect(struct snap_frames *sf, __le32 *entry)
 {
@@ -139,28 +144,31 @@ static u32 snap_frames_collect(struct snap_frames *sf, __le32 *entry)
 	sf->nreturn = 0;
 	for (; f != SNAP_FRAME_NONE; f = next) {
 		struct snap_frame *fr = &sf->frame[f];
+		u32 keep = fr->state == SNAP_FRAME_OUT;
 
 		next = fr->next;
 		fr->listed = 0;
-		if (fr->state == SNAP_FRAME_OUT)
-			continue;	/* captured again meanwhile */
-		if (page_ref_count(snap_frames_page(sf, f)) != 1) {
+		if (!keep && page_ref_count(snap_frames_page(sf, f)) != 1) {
 			snap_frames_list(sf, f);	/* see snap_frame.h */
 			continue;
 		}
-		for (; fr->holds && n < SNAP_RELEASE_MAX; fr->holds--)
+		for (; fr->holds > keep && n < SNAP_RELEASE_MAX; fr->holds--)
 			entry[n++] = cpu_to_le32(f);
-		if (fr->holds)
+		if (fr->holds > keep)
 			snap_frames_list(sf, f);
-		else
+		else if (!keep)
 			fr->state = SNAP_FRAME_IDLE;
 	}
 	return n;
 }
 
-/* The caller holds release_lock. */
+/*
+ * The caller holds release_lock, with interrupts off: what is left after some
+ * doorbells stays listed, and the flush work comes for it.
+ */
 static void snap_frames_release(struct snap_frames *sf)
 {
+	unsigned int rings = SNAP_RELEASE_RINGS;
 	struct snap_release *r;
 	u32 n;
 
@@ -181,7 +189,7 @@ static void snap_frames_release(struct snap_frames *sf)
 		snap_cmd_errno(sf->sd, SNAP_OP_RELEASE,
 			       snap_cmd_ring(sf->sd, SNAP_QUEUE_DATA,
 					     SNAP_SLOT_RELEASE));
-	} while (n == SNAP_RELEASE_MAX);
+	} while (n == SNAP_RELEASE_MAX && --rings);
 }
 
 void snap_frames_flush(struct snap_frames *sf)
@@ -258,7 +266,10 @@ static const struct dev_pagemap_ops snap_frames_pgmap_ops = {
 	.page_free = snap_frames_page_free,
 };
 
-/* Take one frame with the hold it came with; NULL if it is on its way back. */
+/*
+ * Take one frame with the hold it came with; NULL if it is on its way back,
+ * or the module on its way out.  The hold then goes back as well.
+ */
 static struct page *snap_frames_take(struct snap_frames *sf, u32 f,
 				     struct snap_user *user)
 {
@@ -267,18 +278,26 @@ static struct page *snap_frames_take(struct snap_frames *sf, u32 f,
 
 	lockdep_assert_held(&sf->lock);
 	fr->holds++;
-	if (fr->state == SNAP_FRAME_OUT)
+	if (fr->state == SNAP_FRAME_OUT) {
+		/* one hold is enough: the others must not pile up */
+		snap_frames_list(sf, f);
 		return get_page_unless_zero(page) ? page : NULL;
+	}
 	if (page_ref_count(page) != 1)
 		return NULL;	/* FREE and listed: the hold goes back with it */
+	/* Fails when rmmod has begun: a frame must not outlive the module. */
+	if (!sf->out && !try_module_get(THIS_MODULE)) {
+		fr->state = SNAP_FRAME_FREE;
+		snap_frames_list(sf, f);
+		return NULL;
+	}
+	sf->out++;
 	fr->state = SNAP_FRAME_OUT;
 	fr->user = user;
 	if (user) {
 		snap_user_hold(user);
 		atomic_inc(&user->flight_frames);
 	}
-	if (!sf->out++)
-		__module_get(THIS_MODULE);
 	return page;
 }
 
@@ -302,22 +321,21 @@ int snap_frames_adopt(struct snap_frames *sf, const u32 *frame, u32 n,
 	return err;
 }
 
+bool snap_frames_orphaned_at(phys_addr_t start)
+{
+	struct dev_pagemap *pgmap = get_dev_pagemap(PHYS_PFN(start), NULL);
+
+	put_dev_pagemap(pgmap);
+	return pgmap;
+}
+
 struct snap_frames *snap_frames_create(struct snap_dev *sd, phys_addr_t start,
 				       u32 count)
 {
-	struct dev_pagemap *conflict;
 	struct snap_frames *sf;
 	int err;
 	u32 i;
 
-	/* Orphans of a device that sat here before keep their pages. */
-	conflict = get_dev_pagemap(PHYS_PFN(start), NULL);
-	if (conflict) {
-		put_dev_pagemap(conflict);
-		dev_err(&sd->pdev->dev,
-			"frames of a removed device are still in use at this address\n");
-		return ERR_PTR(-EBUSY);
-	}
 	sf = kzalloc(sizeof(*sf), GFP_KERNEL);
 	if (!sf)
 		return ERR_PTR(-ENOMEM);

@@ -25,6 +25,9 @@ struct snap_dev;
 struct snap_frames;
 struct snap_user;
 
+/* Do orphans of a device that sat at this address still keep their pages? */
+bool snap_frames_orphaned_at(phys_addr_t start);
+
 /**
  * snap_frames_create() - make pages of the pool
  * @sd: device whose registers and slabs are mapped
@@ -62,8 +65,9 @@ u64 snap_frames_offset(const struct snap_frames *sf, const struct page *page);
  * @user: whom to charge, or NULL
  * @page: filled with the pages; the caller owns one reference on each
  *
- * A frame that is on its way back at this moment cannot be adopted: its page
- * is NULL, its hold is returned, and the result says so.
+ * A frame that is on its way back at this moment cannot be adopted, nor can
+ * one when rmmod has begun: its page is NULL, its hold is returned, and the
+ * result says so.
  *
  * Context: any.
  * Return: 0; EAGAIN if some pages are NULL; EIO for numbers outside the pool.

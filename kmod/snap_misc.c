@@ -39,6 +39,8 @@ static int snap_misc_region_create(struct snap_dev *sd, void __user *arg)
 		return -EFAULT;
 	if (size < sizeof(args))
 		return -EINVAL;
+	if (size > PAGE_SIZE)
+		return -E2BIG;
 	/* E2BIG for fields of a later version that are not zero */
 	err = copy_struct_from_user(&args, sizeof(args), arg, size);
 	return err ? err : snap_region_create(sd, &args);
@@ -46,13 +48,10 @@ static int snap_misc_region_create(struct snap_dev *sd, void __user *arg)
 
 static int snap_misc_info(struct snap_dev *sd, void __user *arg)
 {
-	u32 frames = snap_frames_count(sd->frames);
 	struct snap_info info = {
 		.abi_version = SNAP_ABI_VERSION,
 		.features = sd->features,
-		.pool_frames = frames,
 		.window_pages = sd->window_pages,
-		.quota_frames = snap_user_region_quota(frames),
 		.used_frames = snap_region_used(),
 		.frame_bytes = SNAP_FRAME_SIZE,
 	};
@@ -62,6 +61,8 @@ static int snap_misc_info(struct snap_dev *sd, void __user *arg)
 		up_read(&sd->life);
 		return -ENODEV;
 	}
+	info.pool_frames = snap_frames_count(sd->frames);
+	info.quota_frames = snap_user_region_quota(info.pool_frames);
 	info.out_frames = snap_frames_out(sd->frames);
 	info.device_version = snap_read(sd, SNAP_REG_VERSION);
 	info.free_frames = snap_counter(sd, SNAP_CTR_FREE_FRAMES);

@@ -114,6 +114,7 @@ static const char snap_netdev_counter_names[SNAP_CTR_MAX][ETH_GSTRING_LEN] = {
 	[SNAP_CTR_GUEST_FRAMES] = "guest_frames",
 	[SNAP_CTR_REGION_FRAMES] = "region_frames",
 	[SNAP_CTR_RESERVED_FRAMES] = "reserved_frames",
+	[SNAP_CTR_ARMS] = "arms",
 };
 
 /* The driver's own counters follow those of the device. */

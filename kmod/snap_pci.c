@@ -84,6 +84,12 @@ static int snap_pci_negotiate(struct snap_dev *sd)
 			version, SNAP_VERSION);
 		return -ENODEV;
 	}
+	/* Orphans keep the holds of the driver before: no reset under them. */
+	if (snap_frames_orphaned_at(pci_resource_start(sd->pdev, SNAP_BAR_MEMORY) +
+				    snap_read(sd, SNAP_REG_POOL_OFFSET))) {
+		dev_err(dev, "frames of the device removed before are still in use\n");
+		return -EBUSY;
+	}
 	/* Whoever had the device before: regions, holds, batches are gone. */
 	snap_write(sd, SNAP_REG_CONTROL, SNAP_CTL_RESET);
 	sd->features = snap_read(sd, SNAP_REG_FEATURES) & SNAP_F_ALL;
@@ -136,13 +142,20 @@ static int snap_pci_map(struct snap_dev *sd)
 		err = -ENOMEM;
 		goto unmap_status;
 	}
+	sd->window = memremap(sd->window_start, pages << PAGE_SHIFT, MEMREMAP_WB);
+	if (!sd->window) {
+		err = -ENOMEM;
+		goto unmap_slab;
+	}
 	sd->frames = snap_frames_create(sd, memory + pool, frames);
 	if (IS_ERR(sd->frames)) {
 		err = PTR_ERR(sd->frames);
-		goto unmap_slab;
+		goto unmap_window;
 	}
 	return 0;
 
+unmap_window:
+	memunmap(sd->window);
 unmap_slab:
 	memunmap(sd->slab);
 unmap_status:
@@ -155,6 +168,8 @@ static u32 snap_pci_unmap(struct snap_dev *sd)
 {
 	u32 out = snap_frames_destroy(sd->frames);
 
+	sd->frames = NULL;
+	memunmap(sd->window);
 	memunmap(sd->slab);
 	memunmap((void *)sd->status);
 	return out;
@@ -276,6 +291,35 @@ static void snap_pci_remove(struct pci_dev *pdev)
 	snap_dev_put(sd);
 }
 
+/*
+ * A reset behind our back would take regions and holds away, so the device is
+ * given up before; bind the driver again to use it.
+ */
+static void snap_pci_reset_prepare(struct pci_dev *pdev)
+{
+	struct snap_dev *sd = pci_get_drvdata(pdev);
+
+	netif_device_detach(sd->netdev);
+	down_write(&sd->life);
+	sd->gone = true;
+	up_write(&sd->life);
+	snap_region_zap_all(sd);
+	dev_warn(&pdev->dev, "reset: bind the driver again to use the device\n");
+}
+
+static const struct pci_error_handlers snap_pci_error_handlers = {
+	.reset_prepare = snap_pci_reset_prepare,
+};
+
+/* Frames cannot be saved: somebody else may hold them. */
+static int snap_pci_suspend(struct device *dev)
+{
+	dev_warn(dev, "suspend is not supported\n");
+	return -EBUSY;
+}
+
+static DEFINE_SIMPLE_DEV_PM_OPS(snap_pci_pm, snap_pci_suspend, NULL);
+
 static const struct pci_device_id snap_pci_ids[] = {
 	{ PCI_DEVICE(SNAP_PCI_VENDOR, SNAP_PCI_DEVICE) },
 	{ }
@@ -287,6 +331,8 @@ static struct pci_driver snap_pci_driver = {
 	.id_table = snap_pci_ids,
 	.probe = snap_pci_probe,
 	.remove = snap_pci_remove,
+	.err_handler = &snap_pci_error_handlers,
+	.driver.pm = pm_sleep_ptr(&snap_pci_pm),
 };
 
 int snap_pci_register(void)

@@ -37,10 +37,37 @@ struct snap_region {
 	u32 npages;
 };
 
+/* One fault maps so many pages around it: the whole of most regions. */
+#define SNAP_REGION_FAULT_PAGES	512ul
+
+/*
+ * Page frames without reference counts: what backs a window may change at any
+ * time, so nobody may pin it.  They are filled in here and not in mmap(),
+ * because only now does the removal of the device find the mapping.
+ */
 static vm_fault_t snap_region_fault(struct vm_fault *vmf)
 {
-	/* mmap() fills in every page: one that is missing was zapped. */
-	return VM_FAULT_SIGBUS;
+	struct vm_area_struct *vma = vmf->vma;
+	struct snap_region *region = vma->vm_private_data;
+	struct snap_dev *sd = region->sd;
+	unsigned long first, end, page, pfn;
+	vm_fault_t ret = VM_FAULT_SIGBUS;
+
+	page = (vmf->address - vma->vm_start) >> PAGE_SHIFT;
+	first = round_down(page, SNAP_REGION_FAULT_PAGES);
+	end = min(first + SNAP_REGION_FAULT_PAGES, vma_pages(vma));
+	down_read(&sd->life);
+	if (sd->gone)
+		goto unlock;
+	pfn = PHYS_PFN(sd->window_start) + region->window_page + vma->vm_pgoff;
+	/* the page asked for first: its result counts */
+	ret = vmf_insert_pfn(vma, vma->vm_start + (page << PAGE_SHIFT), pfn + page);
+	for (page = first; page < end && ret == VM_FAULT_NOPAGE; page++)
+		ret = vmf_insert_pfn(vma, vma->vm_start + (page << PAGE_SHIFT),
+				     pfn + page);
+unlock:
+	up_read(&sd->life);
+	return ret;
 }
 
 static const struct vm_operations_struct snap_region_vm_ops = {
@@ -51,7 +78,6 @@ static int snap_region_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct snap_region *region = file->private_data;
 	unsigned long npages = vma_pages(vma);
-	int err;
 
 	if (!(vma->vm_flags & VM_SHARED))
 		return -EINVAL;
@@ -60,22 +86,13 @@ static int snap_region_mmap(struct file *file, struct vm_area_struct *vma)
 	if (vma->vm_pgoff >= region->npages ||
 	    npages > region->npages - vma->vm_pgoff)
 		return -EINVAL;
-	vm_flags_clear(vma, VM_MAYEXEC);
+	if (READ_ONCE(region->sd->gone))
+		return -ENODEV;
+	vm_flags_mod(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP,
+		     VM_MAYEXEC);
 	vma->vm_ops = &snap_region_vm_ops;
 	vma->vm_private_data = region;
-
-	down_read(&region->sd->life);
-	/*
-	 * Page frames without reference counts: what backs a window may
-	 * change at any time, so nobody may pin it.
-	 */
-	err = region->sd->gone ? -ENODEV :
-	      remap_pfn_range(vma, vma->vm_start,
-			      PHYS_PFN(region->sd->window_start) +
-			      region->window_page + vma->vm_pgoff,
-			      npages << PAGE_SHIFT, vma->vm_page_prot);
-	up_read(&region->sd->life);
-	return err;
+	return 0;
 }
 
 static void snap_region_free(struct snap_region *region)
@@ -244,18 +261,14 @@ static int snap_region_copy(enum snap_copy_reason reason)
 }
 
 /* The caller holds mmap_lock, which holds the mapping, which holds the region. */
-static int snap_region_capture_range(struct snap_region *region, u64 offset,
-				     size_t length, struct page **page)
+static int snap_region_capture_pages(struct snap_region *region, u64 offset,
+				     size_t length, struct page **page, u32 npages)
 {
-	u32 npages = DIV_ROUND_UP(offset_in_page(offset) + length, PAGE_SIZE);
 	u32 frame[SNAP_REGION_CAPTURE_PAGES];
 	struct snap_dev *sd = region->sd;
 	int err;
 	u32 i;
 
-	if (atomic_read(&region->user->flight_frames) + npages >
-	    snap_user_flight_quota(snap_frames_count(sd->frames)))
-		return snap_region_copy(SNAP_COPY_QUOTA);
 	err = snap_cmd_capture(sd, region->handle, offset, length, frame, npages);
 	if (err == -ENOSPC) {
 		/* what waits for its batch may be enough */
@@ -275,6 +288,21 @@ static int snap_region_capture_range(struct snap_region *region, u64 offset,
 				put_page(page[i]);
 	return snap_region_copy(err == -EAGAIN ? SNAP_COPY_RACE :
 						 SNAP_COPY_DEVICE);
+}
+
+/* As above; the quota covers the pages before there are frames to charge. */
+static int snap_region_capture_range(struct snap_region *region, u64 offset,
+				     size_t length, struct page **page)
+{
+	u32 npages = DIV_ROUND_UP(offset_in_page(offset) + length, PAGE_SIZE);
+	u32 quota = snap_user_flight_quota(snap_frames_count(region->sd->frames));
+	int n;
+
+	if (!snap_user_charge(&region->user->flight_frames, npages, quota))
+		return snap_region_copy(SNAP_COPY_QUOTA);
+	n = snap_region_capture_pages(region, offset, length, page, npages);
+	atomic_sub(npages, &region->user->flight_frames);
+	return n;
 }
 
 int snap_region_capture(unsigned long addr, size_t length,

@@ -19,6 +19,15 @@ static bool snap_rx_short(const struct snap_dev *sd)
 	return le32_to_cpu(READ_ONCE(sd->status->free_frames)) <= sd->rx_low;
 }
 
+static void snap_rx_put_pages(struct page **page, u32 n)
+{
+	u32 i;
+
+	for (i = 0; i < n; i++)
+		if (page[i])
+			put_page(page[i]);
+}
+
 /* Replace a frame by an ordinary page with the same bytes; NULL: no memory. */
 static struct page *snap_rx_copy(struct snap_netdev *sn, struct page *frame,
 				 u32 len)
@@ -55,8 +64,7 @@ static bool snap_rx_payload(struct snap_netdev *sn, struct sk_buff *skb,
 	return true;
 
 drop:
-	while (++i < nframes)
-		put_page(page[i]);
+	snap_rx_put_pages(page + i + 1, nframes - i - 1);
 	return false;
 }
 
@@ -69,12 +77,10 @@ static void snap_rx_deliver(struct snap_netdev *sn, const struct snap_rx *rx,
 	u32 payload = le32_to_cpu(rx->payload);
 	struct net_device *netdev = sn->sd->netdev;
 	struct sk_buff *skb;
-	u32 i;
 
 	skb = napi_alloc_skb(&sn->napi, hdr_len);
 	if (unlikely(!skb)) {
-		for (i = 0; i < nframes; i++)
-			put_page(page[i]);
+		snap_rx_put_pages(page, nframes);
 		goto dropped;
 	}
 	skb_put_data(skb, head, hdr_len);
@@ -112,38 +118,78 @@ static bool snap_rx_valid(const struct snap_rx *rx, u32 room)
 	       DIV_ROUND_UP(payload, (u32)PAGE_SIZE) == nframes;
 }
 
-static void snap_rx_drop_batch(struct snap_netdev *sn)
-{
-	put_page(sn->batch);
-	sn->batch = NULL;
-}
-
-/* Deliver the next entry of the batch; false when the batch is unusable. */
-static bool snap_rx_entry(struct snap_netdev *sn)
+/**
+ * snap_rx_next() - the next entry of the batch
+ * @sn: interface with a batch that has entries left
+ * @page: filled with the payload's pages; the caller owns a reference on each
+ * @ok: set if they are all there
+ *
+ * Return: the entry; NULL, and no entries left, if the batch makes no sense.
+ */
+static const struct snap_rx *snap_rx_next(struct snap_netdev *sn,
+					  struct page **page, bool *ok)
 {
 	const struct snap_rx *rx = page_address(sn->batch) + sn->batch_pos;
-	struct page *page[SNAP_RX_FRAMES_MAX];
-	u32 frame[SNAP_RX_FRAMES_MAX];
 	u32 room = PAGE_SIZE - sn->batch_pos;
+	u32 frame[SNAP_RX_FRAMES_MAX];
 	u32 i, nframes;
+	int err;
 
 	if (room < sizeof(*rx) || !snap_rx_valid(rx, room))
 		goto unusable;
 	nframes = le16_to_cpu(rx->nframes);
 	for (i = 0; i < nframes; i++)
 		frame[i] = le32_to_cpu(((const __le32 *)(rx + 1))[i]);
-	/* fresh frames are IDLE here, so none can be on its way back */
-	if (snap_frames_adopt(sn->sd->frames, frame, nframes, NULL, page))
+	err = snap_frames_adopt(sn->sd->frames, frame, nframes, NULL, page);
+	if (err && err != -EAGAIN)
 		goto unusable;
-	snap_rx_deliver(sn, rx, page, nframes);
 	sn->batch_pos += le16_to_cpu(rx->size);
 	sn->batch_left--;
-	return true;
+	*ok = !err;
+	return rx;
 
 unusable:
 	dev_err_ratelimited(&sn->sd->pdev->dev, "bad entry in a batch\n");
 	sn->sd->netdev->stats.rx_errors++;
-	return false;
+	sn->batch_left = 0;
+	return NULL;
+}
+
+/* Deliver the next entry of the batch. */
+static void snap_rx_entry(struct snap_netdev *sn)
+{
+	struct page *page[SNAP_RX_FRAMES_MAX];
+	const struct snap_rx *rx;
+	bool ok;
+
+	rx = snap_rx_next(sn, page, &ok);
+	if (!rx)
+		return;
+	if (ok) {
+		snap_rx_deliver(sn, rx, page, le16_to_cpu(rx->nframes));
+	} else {
+		/* rmmod has begun, or the device gave a frame twice */
+		snap_rx_put_pages(page, le16_to_cpu(rx->nframes));
+		dev_core_stats_rx_dropped_inc(sn->sd->netdev);
+	}
+}
+
+void snap_rx_drop(struct snap_netdev *sn)
+{
+	struct page *page[SNAP_RX_FRAMES_MAX];
+	const struct snap_rx *rx;
+	bool ok;
+
+	if (!sn->batch)
+		return;
+	/* the guest holds the frames of entries that nobody has read, too */
+	while (sn->batch_left) {
+		rx = snap_rx_next(sn, page, &ok);
+		if (rx)
+			snap_rx_put_pages(page, le16_to_cpu(rx->nframes));
+	}
+	put_page(sn->batch);
+	sn->batch = NULL;
 }
 
 /* Get the next batch; false if there is none. */
@@ -175,15 +221,14 @@ int snap_rx_poll(struct napi_struct *napi, int budget)
 	while (done < budget) {
 		if (!sn->batch && !snap_rx_take(sn))
 			break;
-		while (done < budget && sn->batch_left) {
-			if (!snap_rx_entry(sn)) {
-				sn->batch_left = 0;
-				break;
-			}
+		/* also an empty batch is work: a device may send only such */
+		do {
+			if (sn->batch_left)
+				snap_rx_entry(sn);
 			done++;
-		}
+		} while (done < budget && sn->batch_left);
 		if (!sn->batch_left)
-			snap_rx_drop_batch(sn);
+			snap_rx_drop(sn);
 	}
 	if (snap_rx_short(sd))
 		snap_frames_flush(sd->frames);
@@ -191,10 +236,4 @@ int snap_rx_poll(struct napi_struct *napi, int budget)
 		/* interrupts at once if something came since the last TAKE */
 		snap_write(sd, SNAP_QUEUE_PAGE(SNAP_QUEUE_DATA) + SNAP_QREG_ARM, 1);
 	return done;
-}
-
-void snap_rx_drop(struct snap_netdev *sn)
-{
-	if (sn->batch)
-		snap_rx_drop_batch(sn);
 }

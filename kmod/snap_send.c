@@ -22,7 +22,6 @@
 
 static_assert(SNAP_SEND_BYTES_MAX <= (SNAP_REGION_CAPTURE_PAGES - 1) * PAGE_SIZE);
 
-/* Options that change the route by themselves make the message go by copy. */
 static struct dst_entry *snap_send_route4(struct sock *sk, __be32 daddr,
 					  __be16 dport)
 {
@@ -30,6 +29,8 @@ static struct dst_entry *snap_send_route4(struct sock *sk, __be32 daddr,
 	struct flowi4 fl4;
 	struct rtable *rt;
 
+	if (ipv4_is_multicast(daddr))
+		return NULL;	/* has options and sources of its own */
 	flowi4_init_output(&fl4, READ_ONCE(sk->sk_bound_dev_if),
 			   READ_ONCE(sk->sk_mark), READ_ONCE(inet->tos) & INET_DSCP_MASK,
 			   RT_SCOPE_UNIVERSE, sk->sk_protocol,
@@ -56,6 +57,8 @@ static struct dst_entry *snap_send_route6(struct sock *sk,
 		.fl6_sport = inet_sk(sk)->inet_sport,
 	};
 
+	if (ipv6_addr_is_multicast(daddr))
+		return NULL;
 	if (ipv6_addr_v4mapped(daddr))
 		return snap_send_route4(sk, daddr->s6_addr32[3], dport);
 	dst = ip6_dst_lookup_flow(sock_net(sk), sk, &fl6, NULL);
@@ -65,27 +68,41 @@ static struct dst_entry *snap_send_route6(struct sock *sk,
 #endif
 }
 
-/* Where a message would go; NULL also if it is going to fail. */
-static struct dst_entry *snap_send_route(struct sock *sk, const struct msghdr *msg)
+/*
+ * Socket options that send a message elsewhere than its addresses say: such
+ * messages go by copy rather than have every one of them followed here.
+ */
+static bool snap_send_odd_route(struct sock *sk, const struct msghdr *msg)
 {
-	const struct sockaddr_in6 *sin6 = msg->msg_name;
-	const struct sockaddr_in *sin = msg->msg_name;
+	const struct inet_sock *inet = inet_sk(sk);
+
+	if (msg->msg_flags & MSG_DONTROUTE || sock_flag(sk, SOCK_LOCALROUTE) ||
+	    rcu_access_pointer(inet->inet_opt) || READ_ONCE(inet->uc_index) ||
+	    READ_ONCE(inet->mc_index))
+		return true;
+#if IS_ENABLED(CONFIG_IPV6)
+	if (sk->sk_family == AF_INET6) {
+		const struct ipv6_pinfo *np = inet6_sk(sk);
+
+		return rcu_access_pointer(np->opt) || READ_ONCE(np->ucast_oif) ||
+		       READ_ONCE(np->mcast_oif);
+	}
+#endif
+	return false;
+}
+
+static struct dst_entry *snap_send_route_connected(struct sock *sk)
+{
+	u32 cookie = 0;
 	struct dst_entry *dst;
 
-	if (sk->sk_family == AF_INET6 && sin && sin->sin_family == AF_INET6) {
-		if (msg->msg_namelen < sizeof(*sin6))
-			return NULL;
-		return snap_send_route6(sk, &sin6->sin6_addr, sin6->sin6_port,
-					sin6->sin6_scope_id);
-	}
-	if (sin) {
-		if (sin->sin_family != AF_INET || msg->msg_namelen < sizeof(*sin))
-			return NULL;
-		return snap_send_route4(sk, sin->sin_addr.s_addr, sin->sin_port);
-	}
 	if (sk->sk_state != TCP_ESTABLISHED)
 		return NULL;
-	dst = sk_dst_get(sk);
+#if IS_ENABLED(CONFIG_IPV6)
+	if (sk->sk_family == AF_INET6)
+		cookie = inet6_sk(sk)->dst_cookie;
+#endif
+	dst = sk_dst_check(sk, cookie);
 	if (dst)
 		return dst;
 #if IS_ENABLED(CONFIG_IPV6)
@@ -95,6 +112,27 @@ static struct dst_entry *snap_send_route(struct sock *sk, const struct msghdr *m
 #endif
 	return snap_send_route4(sk, inet_sk(sk)->inet_daddr,
 				inet_sk(sk)->inet_dport);
+}
+
+/* Where a message would go; NULL also if it is going to fail. */
+static struct dst_entry *snap_send_route(struct sock *sk, const struct msghdr *msg)
+{
+	const struct sockaddr_in6 *sin6 = msg->msg_name;
+	const struct sockaddr_in *sin = msg->msg_name;
+
+	if (snap_send_odd_route(sk, msg))
+		return NULL;
+	if (!msg->msg_name)
+		return snap_send_route_connected(sk);
+	if (msg->msg_namelen < (int)sizeof(*sin))
+		return NULL;
+	if (sin->sin_family == AF_INET)
+		return snap_send_route4(sk, sin->sin_addr.s_addr, sin->sin_port);
+	if (sin->sin_family != AF_INET6 || sk->sk_family != AF_INET6 ||
+	    msg->msg_namelen < (int)sizeof(*sin6))
+		return NULL;
+	return snap_send_route6(sk, &sin6->sin6_addr, sin6->sin6_port,
+				sin6->sin6_scope_id);
 }
 
 static bool snap_send_corked(const struct sock *sk, const struct msghdr *msg)
@@ -179,7 +217,8 @@ int snap_send(struct socket *sock, struct msghdr *msg, size_t len)
 	struct snap_sock *ss = snap_sock_of(sock);
 	int n, ret;
 
-	if (len > SNAP_SEND_BYTES_MAX)
+	/* Too long is UDP's to say; splice() brings pages that nobody copies. */
+	if (len > SNAP_SEND_BYTES_MAX || msg->msg_flags & MSG_SPLICE_PAGES)
 		return ss->base->sendmsg(sock, msg, len);
 	n = snap_send_capture(sock, msg, len, page);
 	if (n > 0) {

@@ -7,6 +7,7 @@
 #include <net/inet_common.h>
 #include <net/ipv6.h>
 #include <net/sock.h>
+#include <net/udp.h>
 
 #include "snap_sock.h"
 
@@ -205,11 +206,6 @@ static int snap_sock_compat_ioctl(struct socket *sock, unsigned int cmd,
 }
 #endif
 
-static int snap_sock_read_skb(struct sock *sk, skb_read_actor_t recv_actor)
-{
-	return snap_sock_of(sk->sk_socket)->base->read_skb(sk, recv_actor);
-}
-
 static void snap_sock_splice_eof(struct socket *sock)
 {
 	const struct proto_ops *base = snap_sock_of(sock)->base;
@@ -241,7 +237,7 @@ static const struct proto_ops snap_sock_ops = {
 	.getsockopt	= snap_sock_getsockopt,
 	.sendmsg	= snap_sock_sendmsg,
 	.recvmsg	= snap_sock_recvmsg,
-	.read_skb	= snap_sock_read_skb,
+	.read_skb	= udp_read_skb,
 	.mmap		= sock_no_mmap,
 	.splice_eof	= snap_sock_splice_eof,
 	.set_peek_off	= snap_sock_set_peek_off,

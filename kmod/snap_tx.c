@@ -32,40 +32,55 @@ static void snap_tx_segment(struct snap_tx *tx, unsigned int i, u16 kind,
 	seg->reserved = 0;
 }
 
-/*
- * The device is done with the mappings when the doorbell returned.  Returns
- * how many there were.
+/**
+ * struct snap_tx_map - what was mapped for one packet
+ * @n: number of mappings
+ * @single: the first is of the linear part
+ * @addr: of each; the slab is the device's to write, so not read back from it
+ * @length: of each, bytes
  */
-static unsigned int snap_tx_unmap(struct snap_dev *sd, const struct snap_tx *tx,
-				  unsigned int nsegs)
+struct snap_tx_map {
+	unsigned int n;
+	bool single;
+	dma_addr_t addr[SNAP_TX_SEGMENTS_MAX];
+	u32 length[SNAP_TX_SEGMENTS_MAX];
+};
+
+/* The device is done with the mappings when the doorbell returned. */
+static void snap_tx_unmap(struct snap_dev *sd, const struct snap_tx_map *map)
 {
-	unsigned int i, mapped = 0;
+	unsigned int i;
 
-	for (i = 0; i < nsegs; i++) {
-		const struct snap_segment *seg = &tx->seg[i];
-
-		if (le16_to_cpu(seg->kind) != SNAP_SEG_DMA)
-			continue;
-		mapped++;
-		if (i == 0)
-			dma_unmap_single(&sd->pdev->dev, le64_to_cpu(seg->addr),
-					 le32_to_cpu(seg->length), DMA_TO_DEVICE);
+	for (i = 0; i < map->n; i++)
+		if (!i && map->single)
+			dma_unmap_single(&sd->pdev->dev, map->addr[i],
+					 map->length[i], DMA_TO_DEVICE);
 		else
-			dma_unmap_page(&sd->pdev->dev, le64_to_cpu(seg->addr),
-				       le32_to_cpu(seg->length), DMA_TO_DEVICE);
-	}
-	return mapped;
+			dma_unmap_page(&sd->pdev->dev, map->addr[i],
+				       map->length[i], DMA_TO_DEVICE);
+}
+
+static bool snap_tx_mapped(struct snap_dev *sd, struct snap_tx_map *map,
+			   dma_addr_t addr, u32 length)
+{
+	if (dma_mapping_error(&sd->pdev->dev, addr))
+		return false;
+	map->addr[map->n] = addr;
+	map->length[map->n++] = length;
+	return true;
 }
 
 /* Segment 0 is the linear part; returns the number of segments or an errno. */
-static int snap_tx_map(struct snap_netdev *sn, struct sk_buff *skb,
-		       struct snap_tx *tx)
+static int snap_tx_fill(struct snap_netdev *sn, struct sk_buff *skb,
+			struct snap_tx *tx, struct snap_tx_map *map)
 {
 	struct snap_dev *sd = sn->sd;
 	unsigned int len = skb_headlen(skb);
 	unsigned int i, n = 0;
 	dma_addr_t addr;
 
+	map->n = 0;
+	map->single = false;
 	if (len <= SNAP_TX_INLINE_MAX) {
 		memcpy(snap_cmd_entry(sd, SNAP_QUEUE_DATA, SNAP_SLOT_TX_INLINE),
 		       skb->data, len);
@@ -74,8 +89,9 @@ static int snap_tx_map(struct snap_netdev *sn, struct sk_buff *skb,
 	} else {
 		addr = dma_map_single(&sd->pdev->dev, skb->data, len,
 				      DMA_TO_DEVICE);
-		if (dma_mapping_error(&sd->pdev->dev, addr))
+		if (!snap_tx_mapped(sd, map, addr, len))
 			return -ENOMEM;
+		map->single = true;
 		snap_tx_segment(tx, n++, SNAP_SEG_DMA, addr, len);
 	}
 	for (i = 0; i < skb_shinfo(skb)->nr_frags; i++) {
@@ -91,8 +107,8 @@ static int snap_tx_map(struct snap_netdev *sn, struct sk_buff *skb,
 		}
 		addr = skb_frag_dma_map(&sd->pdev->dev, frag, 0, len,
 					DMA_TO_DEVICE);
-		if (dma_mapping_error(&sd->pdev->dev, addr)) {
-			snap_tx_unmap(sd, tx, n);
+		if (!snap_tx_mapped(sd, map, addr, len)) {
+			snap_tx_unmap(sd, map);
 			return -ENOMEM;
 		}
 		snap_tx_segment(tx, n++, SNAP_SEG_DMA, addr, len);
@@ -140,6 +156,7 @@ netdev_tx_t snap_tx_xmit(struct sk_buff *skb, struct net_device *netdev)
 	struct snap_dev *sd = sn->sd;
 	struct snap_tx *tx = snap_cmd_entry(sd, SNAP_QUEUE_DATA, SNAP_SLOT_TX);
 	unsigned int len = skb->len;
+	struct snap_tx_map map;
 	int n, status;
 
 	if (unlikely(skb_shinfo(skb)->nr_frags >= SNAP_TX_SEGMENTS_MAX) &&
@@ -154,21 +171,21 @@ netdev_tx_t snap_tx_xmit(struct sk_buff *skb, struct net_device *netdev)
 	tx->reserved2 = 0;
 	if (unlikely(snap_tx_offload(tx, skb)))
 		goto drop;
-	n = snap_tx_map(sn, skb, tx);
+	n = snap_tx_fill(sn, skb, tx, &map);
 	if (unlikely(n < 0))
 		goto drop;
 	tx->nsegs = cpu_to_le16(n);
 
-	skb_tx_timestamp(skb);
 	status = snap_cmd_ring(sd, SNAP_QUEUE_DATA, SNAP_SLOT_TX);
-	if (snap_tx_unmap(sd, tx, n))
-		sn->tx_dma++;
+	snap_tx_unmap(sd, &map);
 	if (unlikely(status == SNAP_ST_BUSY)) {
 		snap_tx_pause(sn);
 		return NETDEV_TX_BUSY;
 	}
 	if (unlikely(snap_cmd_errno(sd, SNAP_OP_TX, status)))
 		goto drop;
+	sn->tx_dma += map.n > 0;
+	skb_tx_timestamp(skb);
 	dev_sw_netstats_tx_add(netdev, 1, len);
 	dev_consume_skb_any(skb);
 	if (unlikely(READ_ONCE(sd->status->tx_paused)))

@@ -83,8 +83,8 @@ struct snap_info {
 struct snap_stats {
 	__u32 size;		/* bytes of this structure */
 	__u32 ncounters;	/* filled in device[] */
-	struct snap_sock_stats sockets;
 	__u64 device[64];	/* enum snap_counter in snap_device.h */
+	struct snap_sock_stats sockets;	/* last: reasons may be added */
 };
 
 struct snap_region_args {
@@ -95,10 +95,15 @@ struct snap_region_args {
 	__u32 reserved;		/* zero */
 };
 
-/* Returns a new close-on-exec file descriptor; mmap(2) it MAP_SHARED. */
-#define SNAP_IOC_REGION_CREATE	_IOW('S', 0x01, struct snap_region_args)
-#define SNAP_IOC_INFO		_IOWR('S', 0x02, struct snap_info)
-#define SNAP_IOC_STATS		_IOWR('S', 0x03, struct snap_stats)
+/*
+ * The numbers carry no size: the structures carry their own, and may grow.
+ * REGION_CREATE takes a struct snap_region_args and returns a new
+ * close-on-exec file descriptor; mmap(2) it MAP_SHARED.  INFO and STATS fill
+ * a struct snap_info and a struct snap_stats.
+ */
+#define SNAP_IOC_REGION_CREATE	_IO('S', 0x01)
+#define SNAP_IOC_INFO		_IO('S', 0x02)
+#define SNAP_IOC_STATS		_IO('S', 0x03)
 
 /* ---- What compilers check ----------------------------------------------- */
 
@@ -110,9 +115,8 @@ SNAP_UAPI_ASSERT(offsetof(struct snap_sock_stats, copied_msgs) == 56);
 SNAP_UAPI_ASSERT(sizeof(struct snap_info) == 80);
 SNAP_UAPI_ASSERT(offsetof(struct snap_info, features) == 16);
 SNAP_UAPI_ASSERT(offsetof(struct snap_info, frame_bytes) == 72);
-SNAP_UAPI_ASSERT(offsetof(struct snap_stats, sockets) == 8);
-SNAP_UAPI_ASSERT(offsetof(struct snap_stats, device) ==
-		 8 + sizeof(struct snap_sock_stats));
+SNAP_UAPI_ASSERT(offsetof(struct snap_stats, device) == 8);
+SNAP_UAPI_ASSERT(offsetof(struct snap_stats, sockets) == 520);
 SNAP_UAPI_ASSERT(sizeof(struct snap_region_args) == 24);
 SNAP_UAPI_ASSERT(offsetof(struct snap_region_args, length) == 8);
 

@@ -131,6 +131,7 @@ enum snap_counter {
 	SNAP_CTR_GUEST_FRAMES,		/* a level: frames the guest holds */
 	SNAP_CTR_REGION_FRAMES,		/* a level: frames bound in windows */
 	SNAP_CTR_RESERVED_FRAMES,	/* a level: kept for later stores */
+	SNAP_CTR_ARMS,			/* every write to ARM */
 	SNAP_CTR_MAX
 };
 

@@ -100,6 +100,15 @@ static void snap_reset_hold(Object *obj, ResetType type)
     snap_reset(SNAP(obj));
 }
 
+static void snap_write_config(PCIDevice *pdev, uint32_t addr, uint32_t value,
+                              int length)
+{
+    pci_default_write_config(pdev, addr, value, length);
+    if (pdev->exp.exp_cap) {
+        pcie_cap_flr_write_config(pdev, addr, value, length);
+    }
+}
+
 static void snap_link_status_changed(NetClientState *nc)
 {
     SnapState *s = qemu_get_nic_opaque(nc);
@@ -218,6 +227,20 @@ static bool snap_make_memory(SnapState *s, Error **errp)
     return true;
 }
 
+/* Each area holds a reference on its owner, us, for as long as it is in. */
+static void snap_unmake_memory(SnapState *s)
+{
+    MemoryRegion *area[] = {
+        &s->status_page, &s->slabs, &s->pool, &s->windows,
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(area); i++) {
+        if (area[i]->container) {
+            memory_region_del_subregion(&s->memory, area[i]);
+        }
+    }
+}
+
 static void snap_make_nic(SnapState *s)
 {
     DeviceState *dev = DEVICE(s);
@@ -267,13 +290,15 @@ static void snap_realize(PCIDevice *pdev, Error **errp)
                      PCI_BASE_ADDRESS_SPACE_MEMORY |
                      PCI_BASE_ADDRESS_MEM_TYPE_64 |
                      PCI_BASE_ADDRESS_MEM_PREFETCH, &s->memory);
-    if (pci_bus_is_express(pci_get_bus(pdev)) &&
-        pcie_endpoint_cap_init(pdev, SNAP_PCIE_CAP) < 0) {
-        error_setg(errp, "snap: no room for the PCI Express capability");
-        goto allow_pinning;
+    if (pci_bus_is_express(pci_get_bus(pdev))) {
+        if (pcie_endpoint_cap_init(pdev, SNAP_PCIE_CAP) < 0) {
+            error_setg(errp, "snap: no room for the PCI Express capability");
+            goto unmake_memory;
+        }
+        pcie_cap_flr_init(pdev);
     }
     if (msix_init_exclusive_bar(pdev, SNAP_VECTORS, SNAP_BAR_MSIX, errp)) {
-        goto allow_pinning;
+        goto unmake_memory;
     }
     for (unsigned i = 0; i < SNAP_VECTORS; i++) {
         msix_vector_use(pdev, i);
@@ -286,6 +311,8 @@ static void snap_realize(PCIDevice *pdev, Error **errp)
     snap_publish(s);
     return;
 
+unmake_memory:
+    snap_unmake_memory(s);
 allow_pinning:
     ram_block_discard_require(false);
 del_blocker:
@@ -304,6 +331,7 @@ static void snap_exit(PCIDevice *pdev)
     g_free(s->tx_copy);
     g_free(s->batch);
     msix_uninit_exclusive_bar(pdev);
+    snap_unmake_memory(s);
     ram_block_discard_require(false);
     migrate_del_blocker(&s->migration_blocker);
 }
@@ -336,6 +364,7 @@ static void snap_class_init(ObjectClass *class, void *data)
 
     k->realize = snap_realize;
     k->exit = snap_exit;
+    k->config_write = snap_write_config;
     k->vendor_id = SNAP_PCI_VENDOR;
     k->device_id = SNAP_PCI_DEVICE;
     k->revision = SNAP_VERSION;

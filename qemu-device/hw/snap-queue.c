@@ -213,6 +213,9 @@ void snap_doorbell(SnapState *s, unsigned queue, uint64_t offset)
     }
     if (status != SNAP_ST_OK) {
         s->counter[SNAP_CTR_BAD_ENTRY]++;
+    }
+    /* Running out of something is no mistake of the guest. */
+    if (status >= SNAP_ST_BAD_STATE && status < SNAP_ST_NO_FRAMES) {
         qemu_log_mask(LOG_GUEST_ERROR, "snap: entry at 0x%" PRIx64 " of queue "
                       "%u, op %u: status %u\n", offset, queue, entry.e.op,
                       status);

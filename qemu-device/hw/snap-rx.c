@@ -356,6 +356,7 @@ uint64_t snap_rx_take(SnapState *s)
 
 void snap_rx_arm(SnapState *s, bool armed)
 {
+    s->counter[SNAP_CTR_ARMS]++;
     s->rx_armed = armed && s->state == SNAP_STATE_RUNNING;
     if (s->rx_armed && (s->batch_sealed || snap_open_batch(s)->nframes)) {
         s->rx_armed = false;

@@ -35,27 +35,45 @@ QTestState *snap_qemu(const char *machine, const char *options)
                        g_getenv("SNAP_QEMU_OPTIONS") ?: "", options);
 }
 
-Snap *snap_boot(const char *machine, bool backend, const char *properties)
+/* `backend` is an option -netdev with id net0, or empty. */
+static Snap *boot(const char *machine, const char *backend,
+                  const char *properties)
 {
     Snap *s = g_new0(Snap, 1);
-    g_autofree char *net = NULL, *options = NULL;
-    int wire[2] = { -1, -1 };
+    g_autofree char *options = NULL;
 
-    if (backend) {
-        g_assert(!socketpair(PF_UNIX, SOCK_STREAM, 0, wire));
-        net = g_strdup_printf("-netdev socket,id=net0,fd=%d", wire[1]);
-    }
     options = g_strdup_printf("%s -device snap,id=snap0,addr=%d,pool-size=4M"
-                              "%s%s", net ?: "", SNAP_SLOT,
-                              backend ? ",netdev=net0" : "", properties);
+                              "%s%s", backend, SNAP_SLOT,
+                              *backend ? ",netdev=net0" : "", properties);
     s->qts = snap_qemu(machine, options);
-    if (backend) {
-        close(wire[1]);
-    }
-    s->sock = wire[0];
+    s->sock = -1;
     s->bus = qpci_new_pc(s->qts, NULL);
     snap_map(s, QPCI_DEVFN(SNAP_SLOT, 0));
     return s;
+}
+
+Snap *snap_boot(const char *machine, bool backend, const char *properties)
+{
+    g_autofree char *net = NULL;
+    int wire[2];
+    Snap *s;
+
+    if (!backend) {
+        return boot(machine, "", properties);
+    }
+    g_assert(!socketpair(PF_UNIX, SOCK_STREAM, 0, wire));
+    net = g_strdup_printf("-netdev socket,id=net0,fd=%d", wire[1]);
+    s = boot(machine, net, properties);
+    close(wire[1]);
+    s->sock = wire[0];
+    return s;
+}
+
+Snap *snap_boot_tap(int fd)
+{
+    g_autofree char *net = g_strdup_printf("-netdev tap,id=net0,fd=%d", fd);
+
+    return boot("q35", net, "");
 }
 
 Snap *snap_run(bool backend, const char *properties)

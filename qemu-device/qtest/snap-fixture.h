@@ -28,7 +28,9 @@ typedef struct Snap {
 QTestState *snap_qemu(const char *machine, const char *options);
 /* Boot, map the BARs, read the places; the device stays IDLE. */
 Snap *snap_boot(const char *machine, bool backend, const char *properties);
-/* The same, and START without features. */
+/* On a tap device, which the caller has opened. */
+Snap *snap_boot_tap(int fd);
+/* As snap_boot(), and START without features. */
 Snap *snap_run(bool backend, const char *properties);
 void snap_halt(Snap *s);
 /* Find out where everything is, after the function has been enabled. */
@@ -87,7 +89,9 @@ void snap_pattern(uint8_t *p, size_t length, unsigned seed);
 
 /* snap-net.c: transmission, reception, interrupts */
 void snap_add_net_tests(void);
-/* snap-mutate.c */
-void snap_test_mutations(void);
+/* snap-offload.c: the same with virtio_net_hdr */
+void snap_add_offload_tests(void);
+/* snap-mutate.c: under a way to capture */
+void snap_test_mutations(const void *capture);
 
 #endif /* SNAP_FIXTURE_H */

@@ -292,11 +292,25 @@ static void bad_register(Model *m)
 static void drain(Model *m)
 {
     uint8_t bytes[65536];
+    ssize_t n;
 
     do {
-        while (recv(m->s->sock, bytes, sizeof(bytes), MSG_DONTWAIT) > 0) {
-        }
-    } while (snap_status_page(m->s).tx_paused);
+        n = recv(m->s->sock, bytes, sizeof(bytes), MSG_DONTWAIT);
+    } while (n > 0 || snap_status_page(m->s).tx_paused);
+}
+
+static void release_all(Model *m)
+{
+    Entry e;
+
+    while (m->held) {
+        make_release(m, &e);
+        g_assert_cmpuint(run(m, SNAP_QUEUE_DATA, &e), ==, SNAP_ST_OK);
+    }
+    while (m->regions) {
+        make_destroy(m, &e);
+        g_assert_cmpuint(run(m, SNAP_QUEUE_CONTROL, &e), ==, SNAP_ST_OK);
+    }
 }
 
 /* ---- Situations that mutations alone do not lead to --------------------- */
@@ -328,32 +342,30 @@ static void reach_link_down(Model *m)
     }
 }
 
-static void reach_no_regions(Model *m)
+/* Create regions of npages, from none, until the device refuses. */
+static void create_all(Model *m, uint32_t npages)
 {
     Entry e;
-    uint32_t status;
 
+    release_all(m);
     do {
         make_create(m, &e);
-        e.create.npages = 1;
-        status = run(m, SNAP_QUEUE_CONTROL, &e);
-    } while (status == SNAP_ST_OK);
+        e.create.npages = npages;
+    } while (run(m, SNAP_QUEUE_CONTROL, &e) == SNAP_ST_OK);
     for (unsigned i = 0; i < 50; i++) {
         one_round(m);
     }
 }
 
+static void reach_no_regions(Model *m)
+{
+    create_all(m, 1);
+}
+
+/* The windows are as large as the pool, part of which is for reception. */
 static void reach_no_frames(Model *m)
 {
-    Entry e;
-
-    do {
-        make_capture(m, &e);
-    } while (run(m, SNAP_QUEUE_DATA, &e) !=
-             SNAP_ST_NO_FRAMES);
-    for (unsigned i = 0; i < 50; i++) {
-        one_round(m);
-    }
+    create_all(m, REGION_PAGES);
 }
 
 /* ---- Around it ---------------------------------------------------------- */
@@ -380,22 +392,6 @@ static void both_ways(Model *m)
     snap_give_back(s, &r);
 }
 
-static void release_all(Model *m)
-{
-    Entry e;
-
-    while (m->held) {
-        make_release(m, &e);
-        g_assert_cmpuint(run(m, SNAP_QUEUE_DATA, &e), ==,
-                         SNAP_ST_OK);
-    }
-    while (m->regions) {
-        make_destroy(m, &e);
-        g_assert_cmpuint(run(m, SNAP_QUEUE_CONTROL, &e),
-                         ==, SNAP_ST_OK);
-    }
-}
-
 /* By turns: give everything back, or let the device forget it. */
 static void new_epoch(Model *m, bool reset)
 {
@@ -418,14 +414,16 @@ static void new_epoch(Model *m, bool reset)
     both_ways(m);
 }
 
-void snap_test_mutations(void)
+void snap_test_mutations(const void *capture)
 {
+    g_autofree char *properties = g_strdup_printf(
+        ",pool-size=8M,capture=%s", (const char *)capture);
     static void (*const reach[])(Model *) = {
         reach_busy, reach_link_down, reach_no_regions, reach_no_frames,
     };
     const char *seed = g_getenv("SNAP_SEED");
     Model m = {
-        .s = snap_run(true, ",pool-size=16M,window-size=8M"),
+        .s = snap_run(true, properties),
         .random = seed ? g_ascii_strtoull(seed, NULL, 0) : 20130513,
     };
 

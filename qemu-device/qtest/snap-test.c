@@ -459,13 +459,12 @@ static void test_read_only(void)
 
 /* ---- Life --------------------------------------------------------------- */
 
-static void system_reset(Snap *s)
+/* After a reset of the function its BARs are gone, too. */
+static void remap(Snap *s)
 {
     int devfn = s->dev->devfn;
     uint32_t free_frames = s->free_frames;
 
-    qtest_system_reset(s->qts);
-    /* The BARs are gone, too. */
     g_free(s->dev);
     qpci_free_pc(s->bus);
     s->bus = qpci_new_pc(s->qts, NULL);
@@ -473,25 +472,45 @@ static void system_reset(Snap *s)
     s->free_frames = free_frames;
 }
 
+static void reset_by_register(Snap *s)
+{
+    snap_set(s, SNAP_REG_CONTROL, SNAP_CTL_RESET);
+}
+
+static void reset_function(Snap *s)
+{
+    uint8_t at = qpci_find_capability(s->dev, PCI_CAP_ID_EXP, 0);
+
+    g_assert(qpci_config_readl(s->dev, at + PCI_EXP_DEVCAP) &
+             PCI_EXP_DEVCAP_FLR);
+    qpci_config_writew(s->dev, at + PCI_EXP_DEVCTL, PCI_EXP_DEVCTL_BCR_FLR);
+    remap(s);
+}
+
+static void reset_system(Snap *s)
+{
+    qtest_system_reset(s->qts);
+    remap(s);
+}
+
 static void test_reset(void)
 {
+    static void (*const reset[])(Snap *) = {
+        reset_by_register, reset_function, reset_system, reset_by_register,
+    };
     Snap *s = snap_run(false, "");
     struct snap_capture c;
     uint32_t page, region = 0, resets;
     uint8_t bytes[PAGE];
 
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < ARRAY_SIZE(reset); i++) {
         region = snap_create(s, 8, &page);
         snap_pattern(bytes, PAGE, i);
         store(s, page, PAGE, bytes, PAGE);
         g_assert_cmpuint(snap_capture(s, region, 5, 7 * PAGE, &c), ==,
                          SNAP_ST_OK);
         resets = snap_status_page(s).resets;
-        if (i % 2) {
-            system_reset(s);
-        } else {
-            snap_set(s, SNAP_REG_CONTROL, SNAP_CTL_RESET);
-        }
+        reset[i](s);
         g_assert_cmpuint(snap_status_page(s).resets, ==, resets + 1);
         g_assert_cmpuint(snap_get(s, SNAP_REG_CONTROL), ==, SNAP_STATE_IDLE);
         snap_assert_all_free(s);
@@ -613,6 +632,9 @@ int main(int argc, char **argv)
     qtest_add_func("/snap/migration-blocked", test_migration_blocked);
     qtest_add_func("/snap/hotplug", test_hotplug);
     snap_add_net_tests();
-    qtest_add_func("/snap/mutations", snap_test_mutations);
+    snap_add_offload_tests();
+    qtest_add_data_func("/snap/mutations/copy", "copy", snap_test_mutations);
+    qtest_add_data_func("/snap/mutations/auto", "auto", snap_test_mutations);
+    qtest_add_data_func("/snap/mutations/share", "share", snap_test_mutations);
     return g_test_run();
 }

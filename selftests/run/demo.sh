@@ -61,9 +61,9 @@ row "bytes copied by send()" "$(value to-host tx_copied_bytes)" -
         row "  $text, messages" "$copied" -
 done
 row "bytes copied by recv()" - "$(value to-guest rx_copied_bytes)"
-row "exits (doorbells and takes)" \
-    "$(sum to-host device.doorbells device.takes)" \
-    "$(sum to-guest device.doorbells device.takes)"
+row "exits (doorbells, takes, arms)" \
+    "$(sum to-host device.doorbells device.takes device.arms)" \
+    "$(sum to-guest device.doorbells device.takes device.arms)"
 compare "write faults" device.write_faults
 compare "interrupts" device.interrupts
 row "page allocations" \
@@ -81,7 +81,8 @@ for direction in to-host to-guest; do
         echo "  $direction: sha256 $sent at both ends"
     else
         echo "  $direction: sha256 DIFFERS: sent $sent," \
-            "received $received"
+            "received $received; $(value "$direction" received_bytes) of" \
+            "$(value "$direction" sent_bytes) bytes arrived"
         failed=1
     fi
 done

@@ -48,6 +48,12 @@ bound() { grep -qi "$(printf ':%04X ' "$to_guest_port")" /proc/net/udp; }
 
 announce() { wait_for bound && touch "$share/guest-listens"; }
 
+# The first message waits for the neighbour's address, and one sent meanwhile
+# from another CPU may overtake it. So let an answer come back first: nobody
+# listens on the discard port, which is an error here.
+echo hello | "$tools/snapcat" -w 5 "$host_address" 9 2>"$work/hello.log" ||
+    grep -q refused "$work/hello.log"
+
 head -c "$total_bytes" /dev/urandom >"$work/sent"
 head -c "$total_bytes" /dev/zero >"$work/received"
 

@@ -63,6 +63,7 @@ constexpr std::array counters{
     Counter{SNAP_CTR_GUEST_FRAMES, "guest_frames", true},
     Counter{SNAP_CTR_REGION_FRAMES, "region_frames", true},
     Counter{SNAP_CTR_RESERVED_FRAMES, "reserved_frames", true},
+    Counter{SNAP_CTR_ARMS, "arms"},
 };
 
 // A new value in the ABI stops the build here until it has a name.

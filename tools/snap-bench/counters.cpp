@@ -46,7 +46,8 @@ Counters &Counters::operator+=(const Counters &more) {
 Counters read_counters(const snap::Device &device) {
     Counters c;
     const snap_stats s = device.stats();
-    c.exits = s.device[SNAP_CTR_DOORBELLS] + s.device[SNAP_CTR_TAKES];
+    c.exits = s.device[SNAP_CTR_DOORBELLS] + s.device[SNAP_CTR_TAKES] +
+              s.device[SNAP_CTR_ARMS];
     c.write_faults = s.device[SNAP_CTR_WRITE_FAULTS];
     c.cow_copies = s.device[SNAP_CTR_COW_COPIES];
     c.interrupts = s.device[SNAP_CTR_INTERRUPTS];

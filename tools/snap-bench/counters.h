@@ -10,7 +10,7 @@ namespace snapbench {
 // Totals since boot, or the difference of two of them.
 struct Counters {
     std::uint64_t nanoseconds = 0; // guest clock; instructions under icount
-    std::uint64_t exits = 0;       // doorbells and takes of the snap device
+    std::uint64_t exits = 0;       // doorbells, takes, arms of the snap device
     std::uint64_t write_faults = 0;
     std::uint64_t cow_copies = 0;
     std::uint64_t interrupts = 0;    // of the snap device

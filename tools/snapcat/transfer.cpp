@@ -205,8 +205,9 @@ std::string Transfer::report() const {
         if (stats.copied_msgs[i] != 0)
             line(std::string("copied ") + snap_copy_reason_name(i),
                  stats.copied_msgs[i], stats.copied_bytes[i]);
-    text += std::string("snapcat: sent from ") +
-            (memory_.in_region() ? "a region\n" : "plain memory\n");
+    if (out_.messages != 0)
+        text += memory_.in_region() ? "snapcat: sent from a region\n"
+                                    : "snapcat: sent from plain memory\n";
     return text;
 }
 

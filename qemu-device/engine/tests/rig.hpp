@@ -25,11 +25,12 @@ enum class Trap { none, fake, real };
 // Empty, or why userfaultfd cannot be used on this host.
 inline std::string no_userfault() {
     try {
-        Engine({.frames = 1,
-                .window_pages = 1,
-                .rx_reserve = 0,
-                .mode = SNAPMEM_SHARE},
-               std::make_unique<snapmem_impl::UserfaultTrap>(), 100);
+        const Engine engine({.frames = 1,
+                             .window_pages = 1,
+                             .rx_reserve = 0,
+                             .mode = SNAPMEM_SHARE},
+                            std::make_unique<snapmem_impl::UserfaultTrap>(),
+                            100);
         return {};
     } catch (const std::system_error &e) {
         return std::string("no userfaultfd write protection: ") + e.what();

@@ -75,6 +75,7 @@ TEST_P(ThreadsTest, CapturesAreInstantsAndStay) {
                                             rig.create(writer_pages)};
     std::atomic<bool> stop = false;
     std::vector<std::thread> threads;
+    threads.reserve(3);
     for (const RegionName &r : regions) {
         threads.emplace_back([&rig, &stop, page = r.page] {
             write(rig, GetParam(), page, stop);

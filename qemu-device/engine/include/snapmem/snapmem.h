@@ -69,9 +69,9 @@ typedef struct snapmem_counters {
     uint64_t copied_bytes; /* captured by copying, whole or in part */
     uint64_t write_faults;
     uint64_t cow_copies;
-    uint64_t released;     /* guest holds given back */
-    uint64_t free_frames;  /* level */
-    uint64_t guest_frames; /* level: frames with a guest hold */
+    uint64_t released;        /* guest holds given back */
+    uint64_t free_frames;     /* level */
+    uint64_t guest_frames;    /* level: frames with a guest hold */
     uint64_t region_frames;   /* level */
     uint64_t reserved_frames; /* level: promised to later stores */
 } snapmem_counters;
@@ -115,8 +115,8 @@ snapmem_status snapmem_capture(snapmem *m, uint32_t region, uint64_t offset,
 
 /* Drop one guest hold per entry, in order; *done entries were dropped when
  * BAD_FRAME ends it. O(count). */
-snapmem_status snapmem_release(snapmem *m, const uint32_t *frames,
-                               size_t count, size_t *done);
+snapmem_status snapmem_release(snapmem *m, const uint32_t *frames, size_t count,
+                               size_t *done);
 
 /* Does the guest hold every frame of [first, first + count)? False for
  * frames outside the pool. */
