@@ -94,8 +94,7 @@ FIXTURE_TEARDOWN(budget)
 
 TEST_F_TIMEOUT(budget, of_a_datagram, 300)
 {
-	const char *kernel = getenv("SNAP_VM_KERNEL");
-	bool debug = kernel && !strcmp(kernel, "debug");
+	bool debug = debug_kernel();
 	const char *capture = getenv("SNAP_VM_CAPTURE");
 	int messages = debug ? MESSAGES / 10 : MESSAGES;
 	struct snap_sock_stats s;

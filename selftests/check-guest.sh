@@ -1,45 +1,59 @@
 #!/bin/bash
-# SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-License-Identifier: GPL-2.0-only
 #
-# check-guest.sh [--kernel debug] [MODE...]
-# Runs the selftests in the machine: each capture mode with one and with two
-# processors. TAP of all runs, then the count.
+# check-guest.sh [--kernel debug] [--capture MODE] [--smp N]
+# The tests of the guest in all capture modes with one and two processors,
+# each in a machine of its own, and the cases that need a special machine.
 set -euo pipefail
-top=$(cd "$(dirname "$0")/.." && pwd)
+. "$(dirname "$0")/guest-lib.sh"
 
-kernel=stock
-if [[ ${1:-} == --kernel ]]; then
-    kernel=$2
+captures=(auto share copy)
+smps=(1 2)
+while (($#)); do
+    case $1 in
+    --kernel)
+        [[ $2 != debug ]] || exec "$here/check-debug.sh"
+        ;;
+    --capture) captures=("$2") ;;
+    --smp) smps=("$2") ;;
+    *) die "unknown option $1" ;;
+    esac
     shift 2
-fi
-modes=(share copy auto)
-(($# == 0)) || modes=("$@")
+done
+make -s -C "$here" -j "$SNAP_JOBS"
 
-passed=0 failed=0 skipped=0
-run() { # NAME OPTIONS...
-    local name=$1 log status=0 ok bad skip
-    shift
-    log=$top/build/logs/$name.tap
-    "$top/selftests/vm/snap-vm" --name "$name" --kernel "$kernel" "$@" -- \
-        make -s -C selftests run_tests | tee "$log" || status=$?
-    ok=$(grep -Ec '^ok ' "$log") || true
-    skip=$(grep -Ec '^ok .*# SKIP' "$log") || true
-    bad=$(grep -Ec '^not ok ' "$log") || true
-    # Clean results from an unclean machine are a failure too.
-    if ((bad == 0 && (status != 0 || ok == 0))); then
-        bad=1
-    fi
-    passed=$((passed + ok - skip))
-    skipped=$((skipped + skip))
-    failed=$((failed + bad))
+suite() {
+    local name=guest/$1-$2 status=0
+    say "capture=$1, $2 processors"
+    machine "$name" --capture "$1" --smp "$2" --timeout 400 -- \
+        make -s -C selftests run_tests || status=$?
+    add "$name" "$status"
+    grep -h 'per message' "$SNAP_LOGS/$name.tap" | sed 's/^.*of_a_datagram:/# /' ||
+        true
+    status=0
+    wire_is_clean "$name" || status=1
+    report "$status" "no poison on the wire, capture=$1, $2 processors"
+    rm -f "$SNAP_LOGS/$name/tap.pcap"
 }
 
-for mode in "${modes[@]}"; do
-    for smp in 1 2; do
-        echo "# $kernel kernel, capture=$mode, $smp processors"
-        run "guest-$kernel-$mode-$smp" --capture "$mode" --smp "$smp" \
-            --timeout 900
+# Programs that want a machine of their own.
+alone() {
+    local program=$1 capture=$2 name=guest/$1-$2 status=0
+    shift 2
+    say "$program, capture=$capture"
+    machine "$name" --capture "$capture" --smp 2 "$@" -- \
+        make -s -C selftests run_tests TESTS="$program" || status=$?
+    add "$name" "$status"
+    rm -f "$SNAP_LOGS/$name/tap.pcap"
+}
+
+for capture in "${captures[@]}"; do
+    for smp in "${smps[@]}"; do
+        suite "$capture" "$smp"
     done
 done
-echo "$passed passed, $failed failed, $skipped skipped"
-((failed == 0))
+for capture in "${captures[@]}"; do
+    alone unread "$capture" --pool-size 8M
+    alone unplug "$capture" --monitor --host 'selftests/unplug-host.sh'
+done
+finish

@@ -20,6 +20,7 @@
 
 /* Where the device sits; found once, before it goes. */
 static char pci_name[64];
+static char buffer[LENGTH];
 
 static bool find_device(void)
 {
@@ -80,6 +81,7 @@ static void unread_drop(struct unread *u)
 FIXTURE(frames)
 {
 	struct snap_info before;
+	uint64_t bad_entries;
 };
 
 FIXTURE_SETUP(frames)
@@ -88,6 +90,7 @@ FIXTURE_SETUP(frames)
 	ASSERT_EQ(0, wait_no_frames_out(5000));
 	ASSERT_EQ(0, wait_no_guest_frames(5000));
 	ASSERT_EQ(0, dev_info(&self->before));
+	self->bad_entries = dev_counter(SNAP_CTR_BAD_ENTRY);
 }
 
 FIXTURE_TEARDOWN(frames)
@@ -102,7 +105,7 @@ FIXTURE_TEARDOWN(frames)
 	EXPECT_EQ(self->before.used_frames, after.used_frames);
 	EXPECT_EQ(0, dev_counter(SNAP_CTR_REGION_FRAMES) - after.used_frames);
 	EXPECT_EQ(0, dev_counter(SNAP_CTR_RESERVED_FRAMES));
-	EXPECT_EQ(0, dev_counter(SNAP_CTR_BAD_ENTRY));
+	EXPECT_EQ(self->bad_entries, dev_counter(SNAP_CTR_BAD_ENTRY));
 }
 
 TEST_F(frames, after_close)
@@ -158,7 +161,7 @@ TEST_F(frames, after_link_down)
 	for (i = 0; i < 5; i++)
 		ASSERT_EQ(LENGTH, sendto(u.from, u.r.p, LENGTH, 0, &to.sa, length));
 	unread_drop(&u);
-	EXPECT_GT(qdisc_packets(NETDEV), 0);
+	EXPECT_GE(qdisc_bytes(NETDEV), 5 * LENGTH);
 	EXPECT_GT(dev_counter(SNAP_CTR_GUEST_FRAMES), 0);
 	EXPECT_EQ(0, sh("ip link set " NETDEV " down"));
 	EXPECT_EQ(0, wait_no_guest_frames(5000));
@@ -197,7 +200,7 @@ TEST_F(frames, hold_the_module)
 	EXPECT_GT(dev_counter(SNAP_CTR_GUEST_FRAMES), 0);
 	EXPECT_NE(0, unload());
 	EXPECT_EQ(0, sh("rmmod snap 2>&1 | grep -q 'in use'"));
-	EXPECT_EQ(LENGTH, recv(plain, (char[LENGTH]){ 0 }, LENGTH, 0));
+	EXPECT_EQ(LENGTH, recv(plain, buffer, LENGTH, 0));
 	close(plain);
 	ASSERT_EQ(0, wait_no_guest_frames(5000));
 	/* the same with a packet in a qdisc */
@@ -315,7 +318,7 @@ TEST_F_TIMEOUT(frames, unbind_with_frames_out, 60)
 	waitpid(pid, &status, 0);
 	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
 	/* the messages still arrive */
-	EXPECT_EQ(LENGTH, recv(u.fd, (char[LENGTH]){ 0 }, LENGTH, 0));
+	EXPECT_EQ(LENGTH, recv(u.fd, buffer, LENGTH, 0));
 	/* no new driver before the last of them is gone, nor rmmod */
 	EXPECT_NE(0, bind_device());
 	EXPECT_NE(0, unload());

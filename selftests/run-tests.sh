@@ -4,7 +4,7 @@
 # run-tests.sh FOLDER TEST...
 # Runs built tests with kselftest's own runner, in the guest, and counts the
 # cases inside of them.  Exit status 0 only if nothing failed.
-set -uo pipefail
+set -o pipefail
 
 folder=$1
 shift

@@ -328,7 +328,7 @@ int sh(const char *format, ...)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
 }
 
-/* The packets that one qdisc's attributes tell of. */
+/* The backlog that one qdisc's attributes tell of. */
 static long qdisc_queued(struct nlmsghdr *n)
 {
 	struct tcmsg *tc = NLMSG_DATA(n);
@@ -342,13 +342,13 @@ static long qdisc_queued(struct nlmsghdr *n)
 		for (b = RTA_DATA(a); RTA_OK(b, inner); b = RTA_NEXT(b, inner))
 			if (b->rta_type == TCA_STATS_QUEUE)
 				return ((struct gnet_stats_queue *)
-					RTA_DATA(b))->qlen;
+					RTA_DATA(b))->backlog;
 	}
 	return 0;
 }
 
 /* netlink and not tc: packets do not wait for a program to start. */
-long qdisc_packets(const char *netdev)
+long qdisc_bytes(const char *netdev)
 {
 	struct {
 		struct nlmsghdr n;
@@ -433,6 +433,13 @@ void sleep_ms(unsigned int ms)
 			       .tv_nsec = ms % 1000 * 1000000L };
 
 	nanosleep(&ts, NULL);
+}
+
+bool debug_kernel(void)
+{
+	const char *kernel = getenv("SNAP_VM_KERNEL");
+
+	return kernel && !strcmp(kernel, "debug");
 }
 
 int netdev_up(void)

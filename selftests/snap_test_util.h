@@ -103,13 +103,15 @@ int host_sink_port(void);
 
 /* Run a shell command; its exit status. */
 int sh(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* Packets in the root qdisc of an interface; negative on failure. */
-long qdisc_packets(const char *netdev);
+/* Bytes of packets in the root qdisc of an interface; negative on failure. */
+long qdisc_bytes(const char *netdev);
 /* The number in a file of sysfs or procfs; -1 if it cannot be read. */
 long read_number(const char *path);
 int write_text(const char *path, const char *text);
 uint64_t now_ms(void);
 void sleep_ms(unsigned int ms);
+/* The one with KASAN and the like: slow, and it allocates for its own books. */
+bool debug_kernel(void);
 /* Set up snap0 as the machine harness did. */
 int netdev_up(void);
 /* Load, or load again, the module that the machine was started with. */

@@ -62,6 +62,17 @@ static int ping(void)
 	return sh("ping -q -c 3 -i 0.2 -W 5 " HOST4 " >/dev/null");
 }
 
+/* The host's processes overtake each other, so the first may be any round's. */
+static bool is_one_of_ours(const char *p)
+{
+	int round;
+
+	for (round = 0; round < ROUNDS; round++)
+		if (differs(p, LENGTH, round) < 0)
+			return true;
+	return false;
+}
+
 /* The host sends back what it gets: that is the flood. */
 TEST_F_TIMEOUT(unread, do_not_stop_reception, 200)
 {
@@ -97,7 +108,7 @@ TEST_F_TIMEOUT(unread, do_not_stop_reception, 200)
 	/* what is in the sockets is whole, wherever it lies */
 	for (i = 0; i < SOCKETS; i++) {
 		ASSERT_EQ(LENGTH, recv(self->fd[i], buffer, LENGTH, MSG_DONTWAIT));
-		EXPECT_EQ(-1, differs(buffer, LENGTH, 0));
+		EXPECT_TRUE(is_one_of_ours(buffer));
 	}
 }
 

@@ -28,8 +28,10 @@ TEST(Names, EveryCounterHasItsOwn) {
     EXPECT_STREQ(snap_counter_name(SNAP_CTR_TX_DMA_BYTES), "tx_dma_bytes");
 }
 
-TEST(Names, LevelsAreTheFramesAtTheEnd) {
+TEST(Names, LevelsAreCountsOfFrames) {
     for (unsigned int i = 0; i < SNAP_CTR_MAX; i++)
-        EXPECT_EQ(snap_counter_is_level(i), i >= SNAP_CTR_FREE_FRAMES) << i;
+        EXPECT_EQ(snap_counter_is_level(i),
+                  i >= SNAP_CTR_FREE_FRAMES && i <= SNAP_CTR_RESERVED_FRAMES)
+            << i;
     EXPECT_EQ(snap_counter_is_level(SNAP_CTR_MAX), 0);
 }

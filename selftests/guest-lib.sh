@@ -1,0 +1,85 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Shared by the check scripts: machines with the peers that the tests want,
+# and the sum of what they count.
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/../tools/setup/lib.sh"
+
+passed=0 failed=0 skipped=0
+
+# One more test of our own: report OUTCOME TEXT, 0 is good.
+report() {
+    if (($1 == 0)); then
+        passed=$((passed + 1))
+        echo "ok $((passed + failed)) $2"
+    else
+        failed=$((failed + 1))
+        echo "not ok $((passed + failed)) $2"
+    fi
+}
+
+# The last line of every script; its status is that of the whole.
+finish() {
+    echo "$passed passed, $failed failed, $skipped skipped"
+    ((failed == 0))
+}
+
+# Echo servers, a sink and a recorder, none of them ours. A socket for each
+# datagram, and room for bursts of large ones (33 is SO_RCVBUFFORCE).
+peers() {
+    local room=setsockopt-int=1:33:16777216
+    local record='udp port 7007 or udp port 7010 or ip6 proto 44'
+    record+=' or (ip[6:2] & 0x1fff != 0)'
+    printf '%s\n' \
+        --host "exec socat -b 65536 UDP4-RECVFROM:7007,$room,fork PIPE" \
+        --host "exec socat -b 65536 UDP6-RECVFROM:7007,ipv6only=1,$room,fork PIPE" \
+        --host "exec socat -u -b 65536 UDP4-RECV:7009 OPEN:/dev/null" \
+        --host "exec tcpdump -q -n -U -B 16384 -i tap0 -w \$SNAP_VM_LOGS/tap.pcap '$record'"
+}
+
+# machine NAME OPTION... -- COMMAND...: a machine with these peers. Its output
+# goes to build/logs/NAME.tap and only what failed is shown.
+machine() {
+    local name=$1 log status=0 args
+    shift
+    log=$SNAP_LOGS/$name.tap
+    mkdir -p "$(dirname "$log")"
+    mapfile -t args < <(peers)
+    "$here/vm/snap-vm" --name "$name" --mtu 65000 --cmdline iomem=relaxed \
+        --env SNAP_HOST_ECHO=7007 --env SNAP_HOST_SINK=7009 \
+        "${args[@]}" "$@" >"$log" 2>&1 || status=$?
+    return "$status"
+}
+
+# The part of a machine's output that says what went wrong, or was measured.
+show() {
+    local log=$SNAP_LOGS/$1.tap
+    grep -E '^(not ok|snap-vm|  )|^# (not ok|# .*(Expected|FAIL|SKIP))' "$log" |
+        head -n 40 || true
+}
+
+# add NAME STATUS: adds what the machine's tests counted to the sum.
+add() {
+    local line p=0 f=0 s=0
+    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' \
+        "$SNAP_LOGS/$1.tap" | tail -n 1) || true
+    [[ -z $line ]] || read -r p _ f _ s _ <<<"$line"
+    # frames that stayed away, a kernel that complained, no verdict
+    (($2 == 0 || f > 0)) || f=1
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    echo "# $1: $p passed, $f failed, $s skipped"
+    (($2 == 0 && f == 0 && s == 0)) || show "$1"
+}
+
+# Poison of the tests is in the datagram to port 7010, which shows that it
+# would be found, and in nothing else that the tap carried.
+wire_is_clean() {
+    local pcap=$SNAP_LOGS/$1/tap.pcap
+    [[ -s $pcap ]] || return 1
+    tcpdump -r "$pcap" -w - 'udp dst port 7010' 2>/dev/null |
+        LC_ALL=C grep -aqP '\xa5{8}' || return 1
+    ! tcpdump -r "$pcap" -w - 'not udp dst port 7010' 2>/dev/null |
+        LC_ALL=C grep -aqP '\xa5{8}'
+}
