@@ -236,15 +236,20 @@ static bool written_between(const char *p, uint64_t before, uint64_t after)
 TEST_F_TIMEOUT(overwrite, racing_stores, 60)
 {
 	const size_t half = WORDS * 8, length = 2 * WORDS * 8;
-	uint64_t before[3][2], after[3][2], index;
+	uint64_t before[3][2], after[3][2], index, start;
 	struct writer w[2] = { 0 };
-	int i, j, round;
+	int i, j, round, seen_queued = 0;
 
 	for (j = 0; j < 2; j++) {
 		w[j].words = (uint64_t *)(self->r.p + j * half);
 		ASSERT_EQ(0, pthread_create(&w[j].thread, NULL, write_on, &w[j]));
 	}
-	for (round = 0; round < 3; round++) {
+	/*
+	 * A busy machine may come to look at the queue when it has been sent:
+	 * such a round proves nothing of it.
+	 */
+	for (round = 0; seen_queued < 3 && round < 12; round++) {
+		start = now_ms();
 		for (i = 0; i < 3; i++) {
 			for (j = 0; j < 2; j++)
 				before[i][j] = done(&w[j]);
@@ -254,7 +259,10 @@ TEST_F_TIMEOUT(overwrite, racing_stores, 60)
 				after[i][j] = done(&w[j]);
 			sleep_ms(10);
 		}
-		EXPECT_GE(qdisc_bytes(self->netdev), 3 * length);
+		if (qdisc_bytes(self->netdev) >= 3 * length)
+			seen_queued++;
+		else
+			EXPECT_GE(now_ms() - start, delay_ms());
 		for (i = 0; i < 3; i++) {
 			ASSERT_EQ(length, recv(self->fd, self->back, 65536, 0));
 			memcpy(&index, self->back, 8);
@@ -270,7 +278,8 @@ TEST_F_TIMEOUT(overwrite, racing_stores, 60)
 		pthread_join(w[j].thread, NULL);
 		EXPECT_GT(w[j].done, 100);
 	}
-	EXPECT_EQ(9, sock_stats(self->fd).tx_ref_msgs);
+	EXPECT_EQ(3, seen_queued);
+	EXPECT_EQ(3 * round, sock_stats(self->fd).tx_ref_msgs);
 }
 
 TEST_F(overwrite, send_does_not_wait)
