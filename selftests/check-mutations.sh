@@ -51,7 +51,7 @@ test_fails() {
             options=(--module "$(echo "$copy"/build/kmod/*-amd64/snap.ko)")
         [[ $part != qemu ]] || options=(--qemu "$copy/build/qemu")
         machine "$name" --capture "$(field "$patch" Capture)" "${options[@]}" \
-            --no-leaks --timeout 120 -- "build/selftests/${words[0]}" \
+            --no-leaks --timeout 400 -- "build/selftests/${words[0]}" \
             "${words[@]:1}" || true
         rm -f "$SNAP_LOGS/$name/tap.pcap"
     fi

@@ -20,7 +20,7 @@
 /* Long enough for a slow machine to look at the qdisc in between. */
 static int delay_ms(void)
 {
-	return debug_kernel() ? 1500 : 250;
+	return debug_kernel() ? 700 : 250;
 }
 
 #define REGION		(20 * PAGE)
