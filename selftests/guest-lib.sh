@@ -26,15 +26,13 @@ finish() {
     ((failed == 0))
 }
 
-# Echo servers, a sink and a recorder, none of them ours. A socket for each
-# datagram, and room for bursts of large ones (33 is SO_RCVBUFFORCE).
+# Echo servers, a sink and a recorder: plain UDP sockets and tcpdump.
 peers() {
-    local room=setsockopt-int=1:33:16777216
     local record='udp port 7007 or udp port 7010 or ip6 proto 44'
     record+=' or (ip[6:2] & 0x1fff != 0)'
     printf '%s\n' \
-        --host "exec socat -b 65536 UDP4-RECVFROM:7007,$room,fork PIPE" \
-        --host "exec socat -b 65536 UDP6-RECVFROM:7007,ipv6only=1,$room,fork PIPE" \
+        --host "exec selftests/udp-echo 4 7007" \
+        --host "exec selftests/udp-echo 6 7007" \
         --host "exec socat -u -b 65536 UDP4-RECV:7009 OPEN:/dev/null" \
         --host "exec tcpdump -q -n -U -B 16384 -i tap0 -w \$SNAP_VM_LOGS/tap.pcap '$record'"
 }

@@ -62,7 +62,7 @@ static int ping(void)
 	return sh("ping -q -c 3 -i 0.2 -W 5 " HOST4 " >/dev/null");
 }
 
-/* The host's processes overtake each other, so the first may be any round's. */
+/* Some are lost where there is no room, so the first may be of any round. */
 static bool is_one_of_ours(const char *p)
 {
 	int round;
