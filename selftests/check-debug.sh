@@ -40,8 +40,7 @@ fault() {
         >"$SNAP_LOGS/$name.tap" 2>&1 || status=$?
     log=$SNAP_LOGS/$name
     if ((status == 99)) &&
-        cat "$log/guest/dmesg" "$log/guest/kmemleak" 2>/dev/null |
-        grep -Eq "$2"; then
+        grep -Eqs "$2" "$log/guest/dmesg" "$log/guest/kmemleak"; then
         report 0 "a deliberate fault is found: $1"
     else
         report 1 "a deliberate fault is found: $1 (status $status)"
