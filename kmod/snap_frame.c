@@ -46,7 +46,6 @@ struct snap_frame {
 /**
  * struct snap_frames - a pool
  * @pgmap: its pages
- * @va: frame 0 in the linear map
  * @first_pfn: page frame number of frame 0
  * @count: number of frames
  * @sd: the device; NULL once the pool is orphaned
@@ -62,7 +61,6 @@ struct snap_frame {
  */
 struct snap_frames {
 	struct dev_pagemap pgmap;
-	void *va;
 	unsigned long first_pfn;
 	u32 count;
 	struct snap_dev *sd;
@@ -333,6 +331,7 @@ struct snap_frames *snap_frames_create(struct snap_dev *sd, phys_addr_t start,
 				       u32 count)
 {
 	struct snap_frames *sf;
+	void *va;
 	int err;
 	u32 i;
 
@@ -359,9 +358,9 @@ struct snap_frames *snap_frames_create(struct snap_dev *sd, phys_addr_t start,
 	sf->pgmap.nr_range = 1;
 	sf->pgmap.range.start = start;
 	sf->pgmap.range.end = start + ((u64)count << PAGE_SHIFT) - 1;
-	sf->va = memremap_pages(&sf->pgmap, dev_to_node(&sd->pdev->dev));
-	if (IS_ERR(sf->va)) {
-		err = PTR_ERR(sf->va);
+	va = memremap_pages(&sf->pgmap, dev_to_node(&sd->pdev->dev));
+	if (IS_ERR(va)) {
+		err = PTR_ERR(va);
 		goto free_frame;
 	}
 	return sf;

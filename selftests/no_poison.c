@@ -19,8 +19,7 @@
 #define POISON4		0xa5a5a5a5a5a5a5a5ull
 /*
  * Messages start and end with bytes that nothing else has.  Not the shortest
- * ones over the device: they come back inside a batch, whose unused rest is
- * the driver's alone and is not cleared.
+ * ones over the device: they come back inside a batch, among other bytes.
  */
 #define MARK		0xd3
 #define MARK_BYTES	16
