@@ -62,7 +62,7 @@ struct snap_sock_stats {
 
 /* ---- Memory: ioctls on /dev/snap ---------------------------------------- */
 
-#define SNAP_ABI_VERSION	1
+#define SNAP_ABI_VERSION	2
 
 struct snap_info {
 	__u32 size;		/* bytes of this structure */
@@ -74,8 +74,8 @@ struct snap_info {
 	__u64 free_frames;
 	__u64 out_frames;	/* held by sockets, packets and batches */
 	__u64 window_pages;
-	__u64 quota_frames;	/* of the calling user, for regions */
-	__u64 used_frames;	/* by the regions of the calling user */
+	__u64 quota_frames;	/* of the calling user, for regions and snapshots */
+	__u64 used_frames;	/* of it: taken, or kept for later stores */
 	__u64 frame_bytes;
 };
 
@@ -87,10 +87,13 @@ struct snap_stats {
 	struct snap_sock_stats sockets;	/* last: reasons may be added */
 };
 
+/* A struct snap_region_args.flags: pages take no frame before the first store. */
+#define SNAP_REGION_ARGS_SPARSE	0x0001
+
 struct snap_region_args {
 	__u32 size;		/* bytes of this structure */
-	__u32 flags;		/* none defined: zero */
-	__u64 length;		/* bytes, a multiple of the page size */
+	__u32 flags;		/* SNAP_REGION_ARGS_* */
+	__u64 length;		/* bytes, a multiple of the page size; CLONE: zero */
 	__u32 hint;		/* enum snap_hint in snap_device.h */
 	__u32 reserved;		/* zero */
 };
@@ -104,6 +107,88 @@ struct snap_region_args {
 #define SNAP_IOC_REGION_CREATE	_IO('S', 0x01)
 #define SNAP_IOC_INFO		_IO('S', 0x02)
 #define SNAP_IOC_STATS		_IO('S', 0x03)
+
+/* ---- Memory: ioctls on regions and snapshots ---------------------------- */
+
+/* SNAPSHOT, on a region: returns a close-on-exec descriptor, read-only. */
+struct snap_snapshot_args {
+	__u32 size;		/* bytes of this structure */
+	__u32 flags;		/* none defined: zero */
+	__u64 version;		/* out: of the region at that instant */
+};
+
+/*
+ * COMMIT, on a region: it becomes what the snapshot `from` is, at once for
+ * everybody who has it mapped; ESTALE if it is not at `version` any more.
+ */
+struct snap_commit_args {
+	__u32 size;		/* bytes of this structure */
+	__s32 from;		/* descriptor of a snapshot of the same length */
+	__u64 version;		/* in: expected; out: the new one */
+};
+
+/*
+ * MERGE, on a region: what changed from `base` to `from` is brought in, word
+ * by word of 8 bytes.  ESTALE for conflicts: nothing changes then, and the
+ * places of the first ones are stored.
+ */
+struct snap_merge_args {
+	__u32 size;		/* bytes of this structure */
+	__s32 base;		/* descriptor of a snapshot of the same length */
+	__s32 from;		/* likewise */
+	__u32 nconflicts;	/* in: room; out: how many were stored */
+	__u64 conflicts;	/* pointer to __u64: bytes into the region */
+	__u64 version;		/* out: the new one */
+};
+
+/* DISCARD, on a region: pages become zero and give their frames back. */
+struct snap_discard_args {
+	__u32 size;		/* bytes of this structure */
+	__u32 flags;		/* none defined: zero */
+	__u64 offset;		/* bytes, a multiple of the page size */
+	__u64 length;		/* bytes, a multiple of the page size, not zero */
+};
+
+/* DIFF, on a snapshot: pages whose bytes differ from another snapshot. */
+struct snap_diff_args {
+	__u32 size;		/* bytes of this structure */
+	__s32 other;		/* descriptor of a snapshot of the same length */
+	__u64 offset;		/* in: bytes, where to begin; out: where to go on */
+	__u64 pages;		/* pointer to __u64: bytes into the snapshots */
+	__u32 npages;		/* in: room; out: how many were stored */
+	__u32 done;		/* out: 1 if there are no more */
+};
+
+enum snap_object_kind {
+	SNAP_OBJECT_REGION	= 1,
+	SNAP_OBJECT_SNAPSHOT	= 2,
+};
+
+/* OBJECT_INFO, on a region or snapshot. */
+struct snap_object_info {
+	__u32 size;		/* bytes of this structure */
+	__u32 kind;		/* enum snap_object_kind */
+	__u64 length;		/* bytes */
+	__u64 version;
+	__u64 populated_frames;	/* pages that have one; the others are zero */
+	__u64 reserved_frames;	/* kept for later stores to this region */
+	__u64 shared_pages;	/* captured by sharing */
+	__u64 copied_pages;	/* captured by copying */
+	__u64 write_faults;	/* stores that hit a page shared or without frame */
+	__u32 handle;		/* the device's name for it */
+	__u32 owner;		/* user id, in the initial user namespace */
+	__u32 dirty;		/* region: stored to since it had that version */
+	__u32 sharing;		/* region: capture=auto shares at the moment */
+};
+
+/* CLONE, on a snapshot, takes a struct snap_region_args and returns a region. */
+#define SNAP_IOC_SNAPSHOT	_IO('S', 0x10)
+#define SNAP_IOC_CLONE		_IO('S', 0x11)
+#define SNAP_IOC_COMMIT		_IO('S', 0x12)
+#define SNAP_IOC_MERGE		_IO('S', 0x13)
+#define SNAP_IOC_DIFF		_IO('S', 0x14)
+#define SNAP_IOC_DISCARD	_IO('S', 0x15)
+#define SNAP_IOC_OBJECT_INFO	_IO('S', 0x16)
 
 /* ---- What compilers check ----------------------------------------------- */
 
@@ -119,5 +204,17 @@ SNAP_UAPI_ASSERT(offsetof(struct snap_stats, device) == 8);
 SNAP_UAPI_ASSERT(offsetof(struct snap_stats, sockets) == 520);
 SNAP_UAPI_ASSERT(sizeof(struct snap_region_args) == 24);
 SNAP_UAPI_ASSERT(offsetof(struct snap_region_args, length) == 8);
+SNAP_UAPI_ASSERT(sizeof(struct snap_snapshot_args) == 16);
+SNAP_UAPI_ASSERT(offsetof(struct snap_snapshot_args, version) == 8);
+SNAP_UAPI_ASSERT(sizeof(struct snap_commit_args) == 16);
+SNAP_UAPI_ASSERT(offsetof(struct snap_commit_args, version) == 8);
+SNAP_UAPI_ASSERT(sizeof(struct snap_merge_args) == 32);
+SNAP_UAPI_ASSERT(offsetof(struct snap_merge_args, conflicts) == 16);
+SNAP_UAPI_ASSERT(sizeof(struct snap_discard_args) == 24);
+SNAP_UAPI_ASSERT(offsetof(struct snap_discard_args, offset) == 8);
+SNAP_UAPI_ASSERT(sizeof(struct snap_diff_args) == 32);
+SNAP_UAPI_ASSERT(offsetof(struct snap_diff_args, pages) == 16);
+SNAP_UAPI_ASSERT(sizeof(struct snap_object_info) == 80);
+SNAP_UAPI_ASSERT(offsetof(struct snap_object_info, handle) == 64);
 
 #endif /* SNAP_H */

@@ -44,7 +44,7 @@
 
 #define SNAP_REGS_SIZE		0x10000
 #define SNAP_MAGIC		0x0031504d50414e53ull	/* "SNAPMP1" */
-#define SNAP_VERSION		1
+#define SNAP_VERSION		2
 
 /* Page 0: the device. */
 #define SNAP_REG_MAGIC		0x00	/* R  SNAP_MAGIC */
@@ -81,7 +81,11 @@
 #define SNAP_F_TSO6		0x04ull
 #define SNAP_F_RX_CSUM		0x08ull	/* RX may carry partial checksums */
 #define SNAP_F_RX_LRO		0x10ull	/* RX may carry TCP packets over the MTU */
-#define SNAP_F_ALL		0x1full
+
+/* SNAPSHOT, CLONE, COMMIT and MERGE work: the device can trap stores. */
+#define SNAP_F_SNAPSHOT		0x20ull
+
+#define SNAP_F_ALL		0x3full
 
 /* Page 1 + q: queue q.  Queue 0 is the control mailbox, 1 the first data queue. */
 #define SNAP_QUEUE_PAGE(q)	(0x1000u * (1 + (q)))
@@ -129,9 +133,20 @@ enum snap_counter {
 	SNAP_CTR_RX_STALLS,		/* times reception waited for frames */
 	SNAP_CTR_FREE_FRAMES,		/* a level: frames nobody holds */
 	SNAP_CTR_GUEST_FRAMES,		/* a level: frames the guest holds */
-	SNAP_CTR_REGION_FRAMES,		/* a level: frames bound in windows */
+	SNAP_CTR_REGION_FRAMES,		/* a level: frames of regions and snapshots */
 	SNAP_CTR_RESERVED_FRAMES,	/* a level: kept for later stores */
 	SNAP_CTR_ARMS,			/* every write to ARM */
+	SNAP_CTR_SNAPSHOTS,		/* taken */
+	SNAP_CTR_CLONES,
+	SNAP_CTR_COMMITS,		/* that succeeded */
+	SNAP_CTR_MERGES,		/* that succeeded */
+	SNAP_CTR_CONFLICTS,		/* commits and merges that did not */
+	SNAP_CTR_TRAP_ARMS,		/* ranges of pages write-protected */
+	SNAP_CTR_TRAP_PAGES,		/* pages in them */
+	SNAP_CTR_AHEAD_PAGES,		/* copied before a store asked for them */
+	SNAP_CTR_DEDUP_PAGES,		/* of snapshots: found to exist already */
+	SNAP_CTR_REGIONS,		/* a level */
+	SNAP_CTR_SNAPSHOTS_HELD,	/* a level */
 	SNAP_CTR_MAX
 };
 
@@ -163,6 +178,14 @@ enum snap_op {
 	/* control mailbox */
 	SNAP_OP_REGION_CREATE	= 16,
 	SNAP_OP_REGION_DESTROY	= 17,
+	SNAP_OP_SNAPSHOT	= 18,
+	SNAP_OP_SNAPSHOT_DROP	= 19,
+	SNAP_OP_CLONE		= 20,
+	SNAP_OP_COMMIT		= 21,
+	SNAP_OP_MERGE		= 22,
+	SNAP_OP_DIFF		= 23,
+	SNAP_OP_DISCARD		= 24,
+	SNAP_OP_INFO		= 25,
 };
 
 enum snap_status {
@@ -175,23 +198,25 @@ enum snap_status {
 	SNAP_ST_BAD_COUNT	= 6,	/* number of frames or segments */
 	SNAP_ST_BAD_LENGTH	= 7,
 	SNAP_ST_BAD_OFFSET	= 8,
-	SNAP_ST_BAD_REGION	= 9,
+	SNAP_ST_BAD_REGION	= 9,	/* no such region or snapshot */
 	SNAP_ST_BAD_FRAME	= 10,	/* no such frame, or not held by the guest */
 	SNAP_ST_BAD_SEGMENT	= 11,	/* kind or place of a TX segment */
 	SNAP_ST_BAD_OFFLOAD	= 12,	/* offload header wrong or not negotiated */
 	SNAP_ST_NO_FRAMES	= 13,
 	SNAP_ST_NO_WINDOW	= 14,	/* no room left in the windows */
-	SNAP_ST_NO_REGIONS	= 15,	/* SNAP_REGIONS_MAX exist */
+	SNAP_ST_NO_REGIONS	= 15,	/* SNAP_REGIONS_MAX, SNAP_SNAPSHOTS_MAX exist */
 	SNAP_ST_DMA_FAULT	= 16,	/* guest memory could not be read */
 	SNAP_ST_BUSY		= 17,	/* TX paused; nothing was sent */
 	SNAP_ST_LINK_DOWN	= 18,	/* TX: dropped */
+	SNAP_ST_CONFLICT	= 19,	/* COMMIT, MERGE: the region has moved on */
+	SNAP_ST_QUOTA		= 20,	/* the owner would pass its quota */
 	SNAP_ST_MAX,
 	SNAP_ST_GONE		= -1	/* never stored by a device */
 };
 
 struct snap_entry {
 	__le16 op;
-	__le16 flags;		/* none defined: zero */
+	__le16 flags;		/* as the command says; undefined bits are zero */
 	__le32 status;		/* PENDING in, result out */
 };
 
@@ -199,17 +224,17 @@ struct snap_entry {
 #define SNAP_CAPTURE_FRAMES_MAX	(SNAP_CAPTURE_BYTES_MAX / SNAP_FRAME_SIZE + 1)
 
 /*
- * CAPTURE: the bytes [offset, offset + length) of a region at this instant.
- * Each page touched yields one frame, in order, holding the bytes at the same
+ * CAPTURE: the bytes [offset, offset + length) of a region at this instant,
+ * or of a snapshot.  Each page touched yields one frame, in order, holding the bytes at the same
  * offset within the page and zero outside the range.  The guest gets one hold
  * on each frame returned, also on one that it holds already.  Nothing is held
  * after an error.
  */
 struct snap_capture {
 	struct snap_entry e;
-	__le32 region;
+	__le32 region;		/* handle of a region or snapshot */
 	__le32 length;		/* bytes, 1 .. SNAP_CAPTURE_BYTES_MAX */
-	__le64 offset;		/* bytes into the region */
+	__le64 offset;		/* bytes into it */
 	__le32 nframes;		/* out; zero in */
 	__le32 reserved;
 	__le32 frame[SNAP_CAPTURE_FRAMES_MAX];	/* out */
@@ -275,8 +300,15 @@ struct snap_tx {
 /*
  * REGION_CREATE: a region of npages zero pages, bound to consecutive pages of
  * the window area.  The handle carries a generation: a stale one is refused.
+ *
+ * owner is any number: the device counts the frames that the regions of one
+ * owner have or may come to need, and refuses with QUOTA what would take them
+ * over quota.
  */
 #define SNAP_REGIONS_MAX	1024
+#define SNAP_REGION_SPARSE	0x0001	/* e.flags: no frames before the first store */
+
+#define SNAP_QUOTA_NONE		0xffffffffu
 
 enum snap_hint {
 	SNAP_HINT_NONE	= 0,
@@ -291,14 +323,126 @@ struct snap_region_create {
 	__le32 hint;		/* enum snap_hint */
 	__le32 region;		/* out; zero in */
 	__le32 window_page;	/* out; zero in */
-	__le64 reserved;
+	__le32 owner;
+	__le32 quota;		/* frames, or SNAP_QUOTA_NONE */
 };
 
-/* REGION_DESTROY: frames that captures still hold outlive the region. */
+/* REGION_DESTROY: frames that captures or snapshots hold outlive the region. */
 struct snap_region_destroy {
 	struct snap_entry e;
 	__le32 region;
 	__le32 reserved;
+};
+
+/*
+ * A region has a version: a number that SNAPSHOT, COMMIT and MERGE raise, and
+ * that is the region's only as long as nobody has stored to it since.
+ */
+#define SNAP_SNAPSHOTS_MAX	8192
+
+/* SNAPSHOT: the whole region at this instant, named by a handle. */
+struct snap_snapshot_create {
+	struct snap_entry e;
+	__le32 region;
+	__le32 quota;		/* frames, of the region's owner */
+	__le32 snapshot;	/* out; zero in */
+	__le32 reserved;
+	__le64 version;		/* out; zero in */
+};
+
+/* SNAPSHOT_DROP: frames that somebody else has outlive the snapshot. */
+struct snap_snapshot_drop {
+	struct snap_entry e;
+	__le32 snapshot;
+	__le32 reserved;
+};
+
+/* CLONE: a new region that starts as a snapshot, with the same length. */
+struct snap_clone {
+	struct snap_entry e;
+	__le32 snapshot;
+	__le32 hint;		/* enum snap_hint */
+	__le32 owner;
+	__le32 quota;		/* frames */
+	__le32 region;		/* out; zero in */
+	__le32 window_page;	/* out; zero in */
+};
+
+/*
+ * COMMIT: make the region what a snapshot is, if the region is still at a
+ * version; else CONFLICT, and nothing has changed.  Lengths must be equal.
+ */
+struct snap_commit {
+	struct snap_entry e;
+	__le32 region;
+	__le32 from;		/* snapshot */
+	__le32 quota;		/* frames, of the region's owner */
+	__le32 reserved;
+	__le64 version;		/* in: expected; out: the new one */
+};
+
+#define SNAP_CONFLICTS_MAX	64
+#define SNAP_MERGE_WORD		8	/* bytes */
+
+/*
+ * MERGE: bring what changed from one snapshot to another into a region, word
+ * by word.  A word that the region has changed from the base as well, to
+ * something else, is a conflict: then nothing has changed.
+ */
+struct snap_merge {
+	struct snap_entry e;
+	__le32 region;
+	__le32 base;		/* snapshot */
+	__le32 from;		/* snapshot */
+	__le32 quota;		/* frames, of the region's owner */
+	__le32 nconflicts;	/* out, the first ones; zero in */
+	__le32 reserved;
+	__le64 version;		/* out; zero in */
+	__le64 conflict[SNAP_CONFLICTS_MAX];	/* out: bytes into the region */
+};
+
+#define SNAP_DIFF_MAX		1024
+#define SNAP_DIFF_END		0xffffffffu
+
+/* DIFF: pages whose bytes differ between two snapshots, in order. */
+struct snap_diff {
+	struct snap_entry e;
+	__le32 a;		/* snapshot */
+	__le32 b;		/* snapshot of the same length */
+	__le32 first;		/* page to begin at */
+	__le32 npages;		/* out; zero in */
+	__le32 next;		/* out: where to go on, or DIFF_END; zero in */
+	__le32 reserved;
+	__le32 page[SNAP_DIFF_MAX];	/* out */
+};
+
+/* DISCARD: pages of a region become zero, and give their frames back. */
+struct snap_discard {
+	struct snap_entry e;
+	__le32 region;
+	__le32 first;		/* page */
+	__le32 npages;		/* at least 1 */
+	__le32 reserved;
+};
+
+/*
+ * INFO: of the region or snapshot with that handle; handle 0: only `charged`,
+ * of any owner.
+ */
+struct snap_object {
+	struct snap_entry e;
+	__le32 handle;
+	__le32 owner;		/* in for handle 0, else out and zero in */
+	__le32 npages;		/* this and below: out; zero in */
+	__le32 populated;	/* pages with a frame: the others are zero */
+	__le32 reserved_frames;	/* kept for later stores to this region */
+	__le32 charged;		/* frames that count against the owner's quota */
+	__le64 version;
+	__le64 shared_pages;	/* captured by sharing */
+	__le64 copied_pages;	/* captured by copying */
+	__le64 write_faults;
+	__le32 dirty;		/* 1: stored to since the version was made */
+	__le32 sharing;		/* 1: auto would share the next capture */
 };
 
 /* ---- RX batches --------------------------------------------------------- */
@@ -355,7 +499,27 @@ SNAP_ASSERT_AT(snap_tx, offload, 16);
 SNAP_ASSERT_AT(snap_tx, seg, 32);
 SNAP_ASSERT(sizeof(struct snap_region_create) == 32);
 SNAP_ASSERT_AT(snap_region_create, region, 16);
+SNAP_ASSERT_AT(snap_region_create, quota, 28);
 SNAP_ASSERT(sizeof(struct snap_region_destroy) == 16);
+SNAP_ASSERT(sizeof(struct snap_snapshot_create) == 32);
+SNAP_ASSERT_AT(snap_snapshot_create, snapshot, 16);
+SNAP_ASSERT_AT(snap_snapshot_create, version, 24);
+SNAP_ASSERT(sizeof(struct snap_snapshot_drop) == 16);
+SNAP_ASSERT(sizeof(struct snap_clone) == 32);
+SNAP_ASSERT_AT(snap_clone, region, 24);
+SNAP_ASSERT(sizeof(struct snap_commit) == 32);
+SNAP_ASSERT_AT(snap_commit, version, 24);
+SNAP_ASSERT(sizeof(struct snap_merge) == 40 + 8 * 64);
+SNAP_ASSERT_AT(snap_merge, nconflicts, 24);
+SNAP_ASSERT_AT(snap_merge, version, 32);
+SNAP_ASSERT_AT(snap_merge, conflict, 40);
+SNAP_ASSERT(sizeof(struct snap_diff) == 32 + 4 * 1024);
+SNAP_ASSERT_AT(snap_diff, next, 24);
+SNAP_ASSERT_AT(snap_diff, page, 32);
+SNAP_ASSERT(sizeof(struct snap_discard) == 24);
+SNAP_ASSERT(sizeof(struct snap_object) == 72);
+SNAP_ASSERT_AT(snap_object, version, 32);
+SNAP_ASSERT_AT(snap_object, dirty, 64);
 SNAP_ASSERT(sizeof(struct snap_rx) == 24);
 SNAP_ASSERT_AT(snap_rx, payload, 8);
 SNAP_ASSERT_AT(snap_rx, offload, 12);

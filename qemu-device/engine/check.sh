@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # Build and test the engine three ways: plain, with the address and undefined
-# behaviour sanitizers, with the thread sanitizer (the tests with threads).
-# Usage: check.sh [plain|asan|tsan ...]
+# behaviour sanitizers, with the thread sanitizer (the tests with threads);
+# then fuzz it for a minute.
+# Usage: check.sh [plain|asan|tsan|fuzz ...]
 # The last line is "N passed, N failed, N skipped"; the exit status says if
 # all is well.
 set -euo pipefail
@@ -26,13 +27,16 @@ fail() { # message log
 }
 
 run_tests() { # flavour program
-    local log=$logs/engine-$1-$2.log status=0 ran p f s
-    # The thread sanitizer makes the model test ten times slower.
-    [[ $1 != tsan ]] || local -x SNAPMEM_STEPS=${SNAPMEM_STEPS:-2000}
+    local log=$logs/engine-$1-$2.log status=0 ran p f s timeout
+    timeout=${SNAPMEM_TIMEOUT:-300}
+    # 20 model tests: a million operations, and a tenth of that under the
+    # thread sanitizer, which is that much slower.
+    local -x SNAPMEM_STEPS=${SNAPMEM_STEPS:-50000}
+    [[ $1 != tsan ]] || SNAPMEM_STEPS=$((SNAPMEM_STEPS / 10))
     ASAN_OPTIONS=strict_string_checks=1 \
         UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
         TSAN_OPTIONS=halt_on_error=1:suppressions=$engine/tests/tsan.supp \
-        timeout 150 "$build/engine-$1/tests/snapmem-test-$2" \
+        timeout "$timeout" "$build/engine-$1/tests/snapmem-test-$2" \
         >"$log" 2>&1 || status=$?
     p=$(count PASSED "$log")
     f=$(count FAILED "$log")
@@ -79,12 +83,25 @@ flavour() { # name sanitizer programs...
     for program; do run_tests "$name" "$program"; done
 }
 
-for name in "${@:-plain asan tsan}"; do
+fuzz() {
+    local log=$logs/engine-fuzz.log line p=0 f=0 s=0
+    "$engine/fuzz/fuzz.sh" "${SNAPMEM_FUZZ_SECONDS:-60}" 2>&1 | tee "$log" |
+        sed '$d' || true
+    line=$(tail -n 1 "$log")
+    [[ $line == *" passed, "*" failed, "*" skipped" ]] ||
+        line="0 passed, 1 failed, 0 skipped"
+    read -r p _ f _ s _ <<<"$line"
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    echo "fuzz: $line"
+}
+
+for name in "${@:-plain asan tsan fuzz}"; do
     for one in $name; do
         case $one in
-        plain) flavour plain none units threads ;;
-        asan) flavour asan address,undefined units threads ;;
+        plain) flavour plain none units injection threads ;;
+        asan) flavour asan address,undefined units injection threads ;;
         tsan) flavour tsan thread threads ;;
+        fuzz) fuzz ;;
         *)
             echo "check.sh: no such flavour: $one" >&2
             exit 2

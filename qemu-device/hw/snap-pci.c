@@ -184,10 +184,14 @@ static bool snap_make_engine(SnapState *s, Error **errp)
     config.frames = s->frames;
     config.window_pages = s->window_pages;
     config.rx_reserve = s->rx_reserve;
+    config.dedup = s->dedup;
     s->mem = snapmem_new(&config, &why);
     if (!s->mem) {
         error_setg(errp, "snap: no snapshot memory: %s", why);
         return false;
+    }
+    if (snapmem_can_share(s->mem)) {
+        s->features |= SNAP_F_SNAPSHOT;
     }
     return true;
 }
@@ -256,7 +260,7 @@ static void snap_make_nic(SnapState *s)
     s->vnet_hdr = qemu_has_vnet_hdr_len(nc->peer, sizeof(struct snap_offload));
     if (s->vnet_hdr) {
         qemu_set_vnet_hdr_len(nc->peer, sizeof(struct snap_offload));
-        s->features = SNAP_F_ALL;
+        s->features |= SNAP_F_OFFLOADS;
     }
 }
 
@@ -354,6 +358,7 @@ static const Property snap_properties[] = {
     DEFINE_PROP_SIZE("window-size", SnapState, window_size, 0),
     DEFINE_PROP_STRING("capture", SnapState, capture),
     DEFINE_PROP_UINT32("rx-reserve", SnapState, rx_reserve, 0),
+    DEFINE_PROP_BOOL("dedup", SnapState, dedup, false),
 };
 
 static void snap_class_init(ObjectClass *class, void *data)
@@ -379,9 +384,11 @@ static void snap_class_init(ObjectClass *class, void *data)
     object_class_property_set_description(class, "window-size",
         "Address space for regions (default: as pool-size)");
     object_class_property_set_description(class, "capture",
-        "How to take a snapshot: auto, share or copy");
+        "How to capture what is sent: auto, share or copy");
     object_class_property_set_description(class, "rx-reserve",
         "Frames of the pool that only reception may use");
+    object_class_property_set_description(class, "dedup",
+        "Let equal pages of snapshots of one owner share a frame");
 }
 
 static void snap_register_types(void)

@@ -45,6 +45,28 @@ static uint64_t snap_read_counter(SnapState *s, enum snap_counter c)
         return m.region_frames;
     case SNAP_CTR_RESERVED_FRAMES:
         return m.reserved_frames;
+    case SNAP_CTR_SNAPSHOTS:
+        return m.snapshots;
+    case SNAP_CTR_CLONES:
+        return m.clones;
+    case SNAP_CTR_COMMITS:
+        return m.commits;
+    case SNAP_CTR_MERGES:
+        return m.merges;
+    case SNAP_CTR_CONFLICTS:
+        return m.conflicts;
+    case SNAP_CTR_TRAP_ARMS:
+        return m.trap_arms;
+    case SNAP_CTR_TRAP_PAGES:
+        return m.trap_pages;
+    case SNAP_CTR_AHEAD_PAGES:
+        return m.ahead_pages;
+    case SNAP_CTR_DEDUP_PAGES:
+        return m.dedup_pages;
+    case SNAP_CTR_REGIONS:
+        return m.regions;
+    case SNAP_CTR_SNAPSHOTS_HELD:
+        return m.snapshots_held;
     default:
         return s->counter[c];
     }

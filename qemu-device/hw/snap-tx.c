@@ -137,8 +137,9 @@ static bool snap_tx_dma(SnapState *s, uint64_t addr, void *to, uint32_t length)
                       DMA_DIRECTION_TO_DEVICE, attrs) == MEMTX_OK;
 }
 
-uint32_t snap_tx(SnapState *s, unsigned queue, const struct snap_tx *tx)
+uint32_t snap_tx(SnapState *s, unsigned queue, void *entry, void *out)
 {
+    struct snap_tx *tx = entry;
     struct iovec iov[1 + SNAP_TX_SEGMENTS_MAX];
     uint64_t by_kind[SNAP_SEG_DMA + 1] = { 0 };
     uint8_t *copy = s->tx_copy;
@@ -157,8 +158,7 @@ uint32_t snap_tx(SnapState *s, unsigned queue, const struct snap_tx *tx)
         return SNAP_ST_BUSY;
     }
     if (s->vnet_hdr) {
-        iov[n++] = (struct iovec){ (void *)&tx->offload,
-                                   sizeof(tx->offload) };
+        iov[n++] = (struct iovec){ &tx->offload, sizeof(tx->offload) };
     }
     /* The lengths sum up to no more than tx_copy has. */
     for (unsigned i = 0; i < tx->nsegs; i++) {

@@ -37,6 +37,10 @@ OBJECT_DECLARE_SIMPLE_TYPE(SnapState, SNAP)
 #define SNAP_SLAB_OFFSET    (64 * KiB)
 #define SNAP_POOL_OFFSET    SNAP_POOL_ALIGN
 
+/* What takes a backend that passes virtio_net_hdr. */
+#define SNAP_F_OFFLOADS     (SNAP_F_CSUM | SNAP_F_TSO4 | SNAP_F_TSO6 | \
+                             SNAP_F_RX_CSUM | SNAP_F_RX_LRO)
+
 /* An Ethernet payload that tap takes: 65535 less the Ethernet header. */
 #define SNAP_MTU_MAX        65521
 
@@ -74,6 +78,7 @@ struct SnapState {
     uint64_t window_size;       /* bytes; 0: as the pool */
     uint32_t rx_reserve;        /* frames; 0: chosen by the device */
     char *capture;              /* auto, share or copy */
+    bool dedup;                 /* equal pages of snapshots share a frame */
 
     /* Set by realize, constant afterwards */
     NICState *nic;
@@ -133,8 +138,22 @@ static inline uint8_t *snap_frame(SnapState *s, uint32_t frame)
     return snapmem_pool(s->mem) + (size_t)frame * SNAP_FRAME_SIZE;
 }
 
-/* snap-tx.c: tx is a private copy; returns an enum snap_status. */
-uint32_t snap_tx(SnapState *s, unsigned queue, const struct snap_tx *tx);
+/*
+ * A command.  `entry` is a private copy of the whole entry, which it may
+ * change; `out` is the entry in the slab, to which it only writes.  Returns
+ * an enum snap_status.
+ */
+typedef uint32_t SnapExecute(SnapState *s, unsigned queue, void *entry,
+                             void *out);
+
+/* snap-memory.c */
+SnapExecute snap_capture, snap_release;
+SnapExecute snap_region_create, snap_region_destroy, snap_discard;
+SnapExecute snap_snapshot, snap_snapshot_drop, snap_clone, snap_commit;
+SnapExecute snap_merge, snap_diff, snap_info;
+
+/* snap-tx.c */
+SnapExecute snap_tx;
 void snap_tx_reset(SnapState *s);
 
 /* snap-rx.c */

@@ -80,7 +80,7 @@ Snap *snap_run(bool backend, const char *properties)
 {
     Snap *s = snap_boot("q35", backend, properties);
 
-    snap_start(s, 0);
+    snap_start(s, SNAP_F_SNAPSHOT);
     return s;
 }
 
@@ -127,6 +127,8 @@ void snap_start(Snap *s, uint64_t features)
 
 void snap_assert_all_free(Snap *s)
 {
+    g_assert_cmpuint(snap_count(s, SNAP_CTR_REGIONS), ==, 0);
+    g_assert_cmpuint(snap_count(s, SNAP_CTR_SNAPSHOTS_HELD), ==, 0);
     g_assert_cmpuint(snap_count(s, SNAP_CTR_GUEST_FRAMES), ==, 0);
     g_assert_cmpuint(snap_count(s, SNAP_CTR_REGION_FRAMES), ==, 0);
     g_assert_cmpuint(snap_count(s, SNAP_CTR_RESERVED_FRAMES), ==, 0);
@@ -150,6 +152,7 @@ uint32_t snap_create(Snap *s, uint32_t npages, uint32_t *window_page)
     struct snap_region_create c = {
         .e.op = SNAP_OP_REGION_CREATE,
         .npages = npages,
+        .quota = SNAP_QUOTA_NONE,
     };
 
     g_assert_cmpuint(snap_do(s, SNAP_QUEUE_CONTROL, &c), ==, SNAP_ST_OK);
@@ -169,12 +172,12 @@ uint32_t snap_destroy(Snap *s, uint32_t region)
     return snap_do(s, SNAP_QUEUE_CONTROL, &d);
 }
 
-uint32_t snap_capture(Snap *s, uint32_t region, uint64_t offset,
+uint32_t snap_capture(Snap *s, uint32_t handle, uint64_t offset,
                       uint32_t length, struct snap_capture *c)
 {
     *c = (struct snap_capture) {
         .e.op = SNAP_OP_CAPTURE,
-        .region = region,
+        .region = handle,
         .offset = offset,
         .length = length,
     };
@@ -200,6 +203,234 @@ void snap_read_frame(Snap *s, uint32_t frame, uint8_t *to)
     g_assert_cmpuint(frame, <, s->frames);
     qtest_memread(s->qts, s->pool + (uint64_t)frame * SNAP_FRAME_SIZE, to,
                   SNAP_FRAME_SIZE);
+}
+
+void snap_check_frame(Snap *s, uint32_t frame, const uint8_t *want)
+{
+    uint8_t got[SNAP_FRAME_SIZE];
+
+    snap_read_frame(s, frame, got);
+    g_assert_cmpmem(got, sizeof(got), want, sizeof(got));
+}
+
+uint32_t snap_snapshot(Snap *s, uint32_t region, uint64_t *version)
+{
+    struct snap_snapshot_create c = {
+        .e.op = SNAP_OP_SNAPSHOT,
+        .region = region,
+        .quota = SNAP_QUOTA_NONE,
+    };
+
+    g_assert_cmpuint(snap_do(s, SNAP_QUEUE_CONTROL, &c), ==, SNAP_ST_OK);
+    g_assert_cmpuint(c.snapshot, !=, 0);
+    if (version) {
+        *version = c.version;
+    }
+    return c.snapshot;
+}
+
+uint32_t snap_drop(Snap *s, uint32_t snapshot)
+{
+    struct snap_snapshot_drop d = {
+        .e.op = SNAP_OP_SNAPSHOT_DROP,
+        .snapshot = snapshot,
+    };
+
+    return snap_do(s, SNAP_QUEUE_CONTROL, &d);
+}
+
+void snap_store(Snap *s, uint32_t page, uint64_t offset, const void *p,
+                size_t length)
+{
+    qtest_memwrite(s->qts, s->window + (uint64_t)page * SNAP_FRAME_SIZE +
+                   offset, p, length);
+}
+
+void snap_load(Snap *s, uint32_t page, uint64_t offset, void *p,
+               size_t length)
+{
+    qtest_memread(s->qts, s->window + (uint64_t)page * SNAP_FRAME_SIZE +
+                  offset, p, length);
+}
+
+uint32_t snap_create_as(Snap *s, uint32_t npages, uint16_t flags,
+                        uint32_t owner, uint32_t quota,
+                        struct snap_region_create *c)
+{
+    *c = (struct snap_region_create){
+        .e = { .op = SNAP_OP_REGION_CREATE, .flags = flags },
+        .npages = npages,
+        .owner = owner,
+        .quota = quota,
+    };
+    return snap_do(s, SNAP_QUEUE_CONTROL, c);
+}
+
+uint32_t snap_create_sparse(Snap *s, uint32_t npages, uint32_t *page)
+{
+    struct snap_region_create c;
+
+    snap_expect(OK, snap_create_as(s, npages, SNAP_REGION_SPARSE, 0,
+                                   SNAP_QUOTA_NONE, &c));
+    *page = c.window_page;
+    return c.region;
+}
+
+uint32_t snap_try_snapshot(Snap *s, uint32_t region, uint32_t quota)
+{
+    struct snap_snapshot_create c = {
+        .e.op = SNAP_OP_SNAPSHOT,
+        .region = region,
+        .quota = quota,
+    };
+
+    return snap_do(s, SNAP_QUEUE_CONTROL, &c);
+}
+
+uint32_t snap_try_clone(Snap *s, uint32_t snapshot, uint32_t hint,
+                        uint32_t owner, uint32_t quota, struct snap_clone *c)
+{
+    *c = (struct snap_clone){
+        .e.op = SNAP_OP_CLONE,
+        .snapshot = snapshot,
+        .hint = hint,
+        .owner = owner,
+        .quota = quota,
+    };
+    return snap_do(s, SNAP_QUEUE_CONTROL, c);
+}
+
+uint32_t snap_clone(Snap *s, uint32_t snapshot, uint32_t *page)
+{
+    struct snap_clone c;
+
+    snap_expect(OK, snap_try_clone(s, snapshot, SNAP_HINT_NONE, 0,
+                                   SNAP_QUOTA_NONE, &c));
+    *page = c.window_page;
+    return c.region;
+}
+
+uint32_t snap_commit(Snap *s, uint32_t region, uint32_t from, uint32_t quota,
+                     uint64_t *version)
+{
+    struct snap_commit c = {
+        .e.op = SNAP_OP_COMMIT,
+        .region = region,
+        .from = from,
+        .quota = quota,
+        .version = *version,
+    };
+    uint32_t status = snap_do(s, SNAP_QUEUE_CONTROL, &c);
+
+    *version = c.version;
+    return status;
+}
+
+uint32_t snap_merge(Snap *s, uint32_t region, uint32_t base, uint32_t from,
+                    struct snap_merge *m)
+{
+    *m = (struct snap_merge){
+        .e.op = SNAP_OP_MERGE,
+        .region = region,
+        .base = base,
+        .from = from,
+        .quota = SNAP_QUOTA_NONE,
+    };
+    return snap_do(s, SNAP_QUEUE_CONTROL, m);
+}
+
+uint32_t snap_diff(Snap *s, uint32_t a, uint32_t b, uint32_t first,
+                   struct snap_diff *d)
+{
+    *d = (struct snap_diff){
+        .e.op = SNAP_OP_DIFF,
+        .a = a,
+        .b = b,
+        .first = first,
+    };
+    return snap_do(s, SNAP_QUEUE_CONTROL, d);
+}
+
+uint32_t snap_discard(Snap *s, uint32_t region, uint32_t first, uint32_t npages)
+{
+    struct snap_discard d = {
+        .e.op = SNAP_OP_DISCARD,
+        .region = region,
+        .first = first,
+        .npages = npages,
+    };
+
+    return snap_do(s, SNAP_QUEUE_CONTROL, &d);
+}
+
+uint32_t snap_try_info(Snap *s, uint32_t handle, uint32_t owner,
+                       struct snap_object *o)
+{
+    *o = (struct snap_object){
+        .e.op = SNAP_OP_INFO,
+        .handle = handle,
+        .owner = owner,
+    };
+    return snap_do(s, SNAP_QUEUE_CONTROL, o);
+}
+
+struct snap_object snap_info(Snap *s, uint32_t handle)
+{
+    struct snap_object o;
+
+    snap_expect(OK, snap_try_info(s, handle, 0, &o));
+    return o;
+}
+
+uint32_t snap_charged(Snap *s, uint32_t owner)
+{
+    struct snap_object o;
+
+    snap_expect(OK, snap_try_info(s, 0, owner, &o));
+    g_assert_cmpuint(o.npages + o.populated + o.reserved_frames, ==, 0);
+    return o.charged;
+}
+
+void snap_store64(Snap *s, uint32_t page, uint64_t offset, uint64_t value)
+{
+    snap_store(s, page, offset, &value, sizeof(value));
+}
+
+uint64_t snap_load64(Snap *s, uint32_t page, uint64_t offset)
+{
+    uint64_t value;
+
+    snap_load(s, page, offset, &value, sizeof(value));
+    return value;
+}
+
+void snap_check_snapshot(Snap *s, uint32_t snapshot, const uint8_t *want,
+                         uint32_t npages)
+{
+    struct snap_capture c;
+
+    snap_expect(OK, snap_capture(s, snapshot, 0, npages * SNAP_FRAME_SIZE, &c));
+    g_assert_cmpuint(c.nframes, ==, npages);
+    for (unsigned i = 0; i < npages; i++) {
+        snap_check_frame(s, c.frame[i], want + i * SNAP_FRAME_SIZE);
+    }
+    snap_expect(OK, snap_release(s, c.frame, npages));
+}
+
+void snap_check_window(Snap *s, uint32_t page, const uint8_t *want,
+                       uint32_t npages)
+{
+    g_autofree uint8_t *got = g_malloc(npages * SNAP_FRAME_SIZE);
+
+    snap_load(s, page, 0, got, npages * SNAP_FRAME_SIZE);
+    g_assert_cmpmem(got, npages * SNAP_FRAME_SIZE, want,
+                    npages * SNAP_FRAME_SIZE);
+}
+
+uint32_t snap_available(Snap *s)
+{
+    return snap_count(s, SNAP_CTR_FREE_FRAMES) -
+           snap_count(s, SNAP_CTR_RESERVED_FRAMES) - s->frames / 8;
 }
 
 struct snap_tx snap_tx_of(uint16_t kind, uint64_t addr, uint32_t length)

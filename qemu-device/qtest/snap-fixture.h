@@ -30,7 +30,7 @@ QTestState *snap_qemu(const char *machine, const char *options);
 Snap *snap_boot(const char *machine, bool backend, const char *properties);
 /* On a tap device, which the caller has opened. */
 Snap *snap_boot_tap(int fd);
-/* As snap_boot(), and START without features. */
+/* As snap_boot(), and START with snapshots. */
 Snap *snap_run(bool backend, const char *properties);
 void snap_halt(Snap *s);
 /* Find out where everything is, after the function has been enabled. */
@@ -50,12 +50,68 @@ void snap_assert_all_free(Snap *s);
 uint32_t snap_submit(Snap *s, unsigned queue, void *entry, size_t bytes);
 #define snap_do(s, queue, entry) snap_submit(s, queue, entry, sizeof(*(entry)))
 
+/* snap_expect(OK, snap_destroy(s, region)) */
+#define snap_expect(want, status) \
+    g_assert_cmpuint(status, ==, SNAP_ST_##want)
+
+/* An entry of the mailbox with a field that must be zero, and is not. */
+#define snap_expect_reserved(s, type, opcode, field) do { \
+        struct type entry = { .e.op = opcode }; \
+        entry.field = 1; \
+        snap_expect(BAD_RESERVED, snap_do(s, SNAP_QUEUE_CONTROL, &entry)); \
+    } while (0)
+
 uint32_t snap_create(Snap *s, uint32_t npages, uint32_t *window_page);
 uint32_t snap_destroy(Snap *s, uint32_t region);
-uint32_t snap_capture(Snap *s, uint32_t region, uint64_t offset,
+/* `handle` is of a region or of a snapshot. */
+uint32_t snap_capture(Snap *s, uint32_t handle, uint64_t offset,
                       uint32_t length, struct snap_capture *c);
 uint32_t snap_release(Snap *s, const uint32_t *frames, uint32_t count);
 void snap_read_frame(Snap *s, uint32_t frame, uint8_t *to);
+void snap_check_frame(Snap *s, uint32_t frame, const uint8_t *want);
+
+/* A snapshot that must succeed; NULL *version allowed. */
+uint32_t snap_snapshot(Snap *s, uint32_t region, uint64_t *version);
+uint32_t snap_drop(Snap *s, uint32_t snapshot);
+
+/* What the guest does to a window, `offset` bytes behind a page's start. */
+void snap_store(Snap *s, uint32_t page, uint64_t offset, const void *p,
+                size_t length);
+void snap_load(Snap *s, uint32_t page, uint64_t offset, void *p,
+               size_t length);
+
+/* The rest of the mailbox; snap_try_... may fail, snap_clone() may not. */
+uint32_t snap_create_as(Snap *s, uint32_t npages, uint16_t flags,
+                        uint32_t owner, uint32_t quota,
+                        struct snap_region_create *c);
+uint32_t snap_create_sparse(Snap *s, uint32_t npages, uint32_t *page);
+uint32_t snap_try_snapshot(Snap *s, uint32_t region, uint32_t quota);
+uint32_t snap_try_clone(Snap *s, uint32_t snapshot, uint32_t hint,
+                        uint32_t owner, uint32_t quota, struct snap_clone *c);
+uint32_t snap_clone(Snap *s, uint32_t snapshot, uint32_t *page);
+/* *version: expected in, new out. */
+uint32_t snap_commit(Snap *s, uint32_t region, uint32_t from, uint32_t quota,
+                     uint64_t *version);
+uint32_t snap_merge(Snap *s, uint32_t region, uint32_t base, uint32_t from,
+                    struct snap_merge *m);
+uint32_t snap_diff(Snap *s, uint32_t a, uint32_t b, uint32_t first,
+                   struct snap_diff *d);
+uint32_t snap_discard(Snap *s, uint32_t region, uint32_t first,
+                      uint32_t npages);
+uint32_t snap_try_info(Snap *s, uint32_t handle, uint32_t owner,
+                       struct snap_object *o);
+struct snap_object snap_info(Snap *s, uint32_t handle);
+/* What all regions of an owner are charged. */
+uint32_t snap_charged(Snap *s, uint32_t owner);
+void snap_store64(Snap *s, uint32_t page, uint64_t offset, uint64_t value);
+uint64_t snap_load64(Snap *s, uint32_t page, uint64_t offset);
+/* The bytes of a snapshot, by capture: whole pages from its start. */
+void snap_check_snapshot(Snap *s, uint32_t snapshot, const uint8_t *want,
+                         uint32_t npages);
+void snap_check_window(Snap *s, uint32_t page, const uint8_t *want,
+                       uint32_t npages);
+/* Frames that a region could still get. */
+uint32_t snap_available(Snap *s);
 
 /* One segment, addressed as its kind wants. */
 struct snap_tx snap_tx_of(uint16_t kind, uint64_t addr, uint32_t length);
@@ -87,6 +143,10 @@ void snap_give_back(Snap *s, const SnapReceived *r);
 
 void snap_pattern(uint8_t *p, size_t length, unsigned seed);
 
+/* snap-snapshots.c: snapshots, clones, sparse regions */
+void snap_add_snapshot_tests(void);
+/* snap-versions.c: commit, merge, diff, quotas */
+void snap_add_version_tests(void);
 /* snap-net.c: transmission, reception, interrupts */
 void snap_add_net_tests(void);
 /* snap-offload.c: the same with virtio_net_hdr */

@@ -11,6 +11,10 @@
 #define ROUNDS      20000
 #define EPOCH       1000        /* rounds between two resets */
 #define REGION_PAGES 8
+#define OWNERS      3
+
+/* A longer one (DIFF) has only results behind this. */
+#define ENTRY_BYTES sizeof(struct snap_release)
 
 typedef union Entry {
     struct snap_entry e;
@@ -19,8 +23,24 @@ typedef union Entry {
     struct snap_tx tx;
     struct snap_region_create create;
     struct snap_region_destroy destroy;
-    uint8_t bytes[sizeof(struct snap_release)];
+    struct snap_snapshot_create snapshot;
+    struct snap_snapshot_drop drop;
+    struct snap_clone clone;
+    struct snap_commit commit;
+    struct snap_merge merge;
+    struct snap_diff diff;
+    struct snap_discard discard;
+    struct snap_object info;
+    uint8_t bytes[ENTRY_BYTES];
 } Entry;
+
+/* Handles that the guest has. */
+typedef struct Handles {
+    uint32_t handle[SNAP_SNAPSHOTS_MAX];
+    uint64_t version[SNAP_SNAPSHOTS_MAX];   /* the last one heard of */
+    uint64_t sum[SNAP_SNAPSHOTS_MAX];       /* of snapshots: see sum_of() */
+    uint32_t n;
+} Handles;
 
 typedef struct Model {
     Snap *s;
@@ -28,8 +48,7 @@ typedef struct Model {
     uint64_t seen[SNAP_ST_MAX];
     uint32_t *holds;            /* of the guest, by frame */
     uint32_t held;              /* their sum */
-    uint32_t region[SNAP_REGIONS_MAX];
-    uint32_t regions;
+    Handles regions, snapshots;
 } Model;
 
 /* xorshift64* */
@@ -46,9 +65,25 @@ static uint32_t below(Model *m, uint32_t n)
     return (draw(m) >> 32) % n;
 }
 
+static uint32_t some_of(Model *m, const Handles *h)
+{
+    return h->n ? h->handle[below(m, h->n)] : 1;
+}
+
 static uint32_t some_region(Model *m)
 {
-    return m->regions ? m->region[below(m, m->regions)] : 1;
+    return some_of(m, &m->regions);
+}
+
+static uint32_t some_snapshot(Model *m)
+{
+    return some_of(m, &m->snapshots);
+}
+
+/* Mostly none, so that the other errors are reached, too. */
+static uint32_t some_quota(Model *m)
+{
+    return below(m, 4) ? SNAP_QUOTA_NONE : below(m, 512);
 }
 
 /* A frame that the guest holds, if there is one. */
@@ -74,7 +109,7 @@ static size_t make_capture(Model *m, Entry *e)
 
     e->capture = (struct snap_capture) {
         .e.op = SNAP_OP_CAPTURE,
-        .region = some_region(m),
+        .region = below(m, 4) ? some_region(m) : some_snapshot(m),
         .offset = offset,
         .length = 1 + below(m, REGION_PAGES * PAGE - offset),
     };
@@ -124,8 +159,11 @@ static size_t make_create(Model *m, Entry *e)
 {
     e->create = (struct snap_region_create) {
         .e.op = SNAP_OP_REGION_CREATE,
+        .e.flags = below(m, 2) ? SNAP_REGION_SPARSE : 0,
         .npages = REGION_PAGES,
         .hint = below(m, SNAP_HINT_MAX),
+        .owner = below(m, OWNERS),
+        .quota = some_quota(m),
     };
     return sizeof(e->create);
 }
@@ -137,6 +175,103 @@ static size_t make_destroy(Model *m, Entry *e)
         .region = some_region(m),
     };
     return sizeof(e->destroy);
+}
+
+static size_t make_snapshot(Model *m, Entry *e)
+{
+    e->snapshot = (struct snap_snapshot_create) {
+        .e.op = SNAP_OP_SNAPSHOT,
+        .region = some_region(m),
+        .quota = some_quota(m),
+    };
+    return sizeof(e->snapshot);
+}
+
+static size_t make_drop(Model *m, Entry *e)
+{
+    e->drop = (struct snap_snapshot_drop) {
+        .e.op = SNAP_OP_SNAPSHOT_DROP,
+        .snapshot = some_snapshot(m),
+    };
+    return sizeof(e->drop);
+}
+
+static size_t make_clone(Model *m, Entry *e)
+{
+    e->clone = (struct snap_clone) {
+        .e.op = SNAP_OP_CLONE,
+        .snapshot = some_snapshot(m),
+        .hint = below(m, SNAP_HINT_MAX),
+        .owner = below(m, OWNERS),
+        .quota = some_quota(m),
+    };
+    return sizeof(e->clone);
+}
+
+static size_t make_commit(Model *m, Entry *e)
+{
+    uint32_t i = m->regions.n ? below(m, m->regions.n) : 0;
+
+    e->commit = (struct snap_commit) {
+        .e.op = SNAP_OP_COMMIT,
+        .region = m->regions.handle[i],
+        .from = some_snapshot(m),
+        .quota = some_quota(m),
+        .version = m->regions.version[i],
+    };
+    return sizeof(e->commit);
+}
+
+static size_t make_merge(Model *m, Entry *e)
+{
+    e->merge = (struct snap_merge) {
+        .e.op = SNAP_OP_MERGE,
+        .region = some_region(m),
+        .base = some_snapshot(m),
+        .from = some_snapshot(m),
+        .quota = some_quota(m),
+    };
+    return sizeof(e->merge);
+}
+
+static size_t make_diff(Model *m, Entry *e)
+{
+    e->diff = (struct snap_diff) {
+        .e.op = SNAP_OP_DIFF,
+        .a = some_snapshot(m),
+        .b = some_snapshot(m),
+        .first = below(m, REGION_PAGES),
+    };
+    return offsetof(struct snap_diff, page);
+}
+
+static size_t make_discard(Model *m, Entry *e)
+{
+    uint32_t first = below(m, REGION_PAGES);
+
+    e->discard = (struct snap_discard) {
+        .e.op = SNAP_OP_DISCARD,
+        .region = some_region(m),
+        .first = first,
+        .npages = 1 + below(m, REGION_PAGES - first),
+    };
+    return sizeof(e->discard);
+}
+
+static size_t make_info(Model *m, Entry *e)
+{
+    e->info = (struct snap_object) { .e.op = SNAP_OP_INFO };
+    switch (below(m, 3)) {
+    case 0:
+        e->info.handle = some_region(m);
+        break;
+    case 1:
+        e->info.handle = some_snapshot(m);
+        break;
+    default:
+        e->info.owner = below(m, OWNERS);
+    }
+    return sizeof(e->info);
 }
 
 /* ---- Mutation ----------------------------------------------------------- */
@@ -178,6 +313,116 @@ static void mutate(Model *m, Entry *e, size_t bytes)
 
 /* ---- The model ---------------------------------------------------------- */
 
+/* Of the first page of a snapshot; 0: no frame to show that it is zero. */
+static uint64_t sum_of(Model *m, uint32_t snapshot)
+{
+    uint64_t words[PAGE / sizeof(uint64_t)], sum = 1;
+    struct snap_capture c;
+
+    if (snap_capture(m->s, snapshot, 0, PAGE, &c) == SNAP_ST_NO_FRAMES) {
+        return 0;
+    }
+    snap_expect(OK, c.e.status);
+    snap_read_frame(m->s, c.frame[0], (uint8_t *)words);
+    snap_expect(OK, snap_release(m->s, c.frame, 1));
+    for (unsigned i = 0; i < ARRAY_SIZE(words); i++) {
+        sum = (sum ^ words[i]) * 0x100000001b3ull + 1;
+    }
+    return sum;
+}
+
+/* Whatever else has happened, a snapshot has not changed. */
+static void check_snapshot(Model *m, uint32_t i)
+{
+    uint64_t sum = sum_of(m, m->snapshots.handle[i]);
+
+    if (!m->snapshots.sum[i]) {
+        m->snapshots.sum[i] = sum;
+    } else if (sum) {
+        g_assert_cmphex(sum, ==, m->snapshots.sum[i]);
+    }
+}
+
+static void add_handle(Handles *h, uint32_t max, uint32_t handle,
+                       uint64_t version)
+{
+    g_assert_cmpuint(h->n, <, max);
+    g_assert_cmpuint(handle, !=, 0);
+    h->handle[h->n] = handle;
+    h->sum[h->n] = 0;
+    h->version[h->n++] = version;
+}
+
+static void set_version(Handles *h, uint32_t handle, uint64_t version)
+{
+    for (uint32_t i = 0; i < h->n; i++) {
+        if (h->handle[i] == handle) {
+            g_assert_cmpuint(version, >=, h->version[i]);
+            h->version[i] = version;
+            return;
+        }
+    }
+    g_assert_not_reached();
+}
+
+static void remove_handle(Handles *h, uint32_t handle)
+{
+    for (uint32_t i = 0; i < h->n; i++) {
+        if (h->handle[i] == handle) {
+            h->handle[i] = h->handle[--h->n];
+            h->version[i] = h->version[h->n];
+            h->sum[i] = h->sum[h->n];
+            return;
+        }
+    }
+    g_assert_not_reached();
+}
+
+/* Of a command of the mailbox that succeeded, or found conflicts. */
+static void learn_memory(Model *m, const Entry *sent, const Entry *got)
+{
+    if (got->e.status == SNAP_ST_CONFLICT && sent->e.op == SNAP_OP_MERGE) {
+        g_assert_cmpuint(got->merge.nconflicts, >, 0);
+        g_assert_cmpuint(got->merge.nconflicts, <=, SNAP_CONFLICTS_MAX);
+        for (uint32_t i = 0; i < got->merge.nconflicts; i++) {
+            g_assert_cmpuint(got->merge.conflict[i] % SNAP_MERGE_WORD, ==, 0);
+        }
+    }
+    if (got->e.status != SNAP_ST_OK) {
+        return;
+    }
+    switch (sent->e.op) {
+    case SNAP_OP_REGION_CREATE:
+        add_handle(&m->regions, SNAP_REGIONS_MAX, got->create.region, 1);
+        return;
+    case SNAP_OP_REGION_DESTROY:
+        remove_handle(&m->regions, sent->destroy.region);
+        return;
+    case SNAP_OP_SNAPSHOT:
+        add_handle(&m->snapshots, SNAP_SNAPSHOTS_MAX, got->snapshot.snapshot,
+                   got->snapshot.version);
+        set_version(&m->regions, sent->snapshot.region, got->snapshot.version);
+        check_snapshot(m, m->snapshots.n - 1);
+        return;
+    case SNAP_OP_SNAPSHOT_DROP:
+        remove_handle(&m->snapshots, sent->drop.snapshot);
+        return;
+    case SNAP_OP_CLONE:
+        add_handle(&m->regions, SNAP_REGIONS_MAX, got->clone.region, 1);
+        return;
+    case SNAP_OP_COMMIT:
+        g_assert_cmpuint(got->commit.version, >, sent->commit.version);
+        set_version(&m->regions, sent->commit.region, got->commit.version);
+        return;
+    case SNAP_OP_MERGE:
+        set_version(&m->regions, sent->merge.region, got->merge.version);
+        return;
+    case SNAP_OP_DIFF:
+        g_assert_cmpuint(got->diff.npages, <=, SNAP_DIFF_MAX);
+        return;
+    }
+}
+
 static void learn(Model *m, const Entry *sent, const Entry *got)
 {
     uint32_t done;
@@ -207,37 +452,29 @@ static void learn(Model *m, const Entry *sent, const Entry *got)
             m->held--;
         }
         return;
-    case SNAP_OP_REGION_CREATE:
-        if (got->e.status == SNAP_ST_OK) {
-            g_assert_cmpuint(m->regions, <, SNAP_REGIONS_MAX);
-            m->region[m->regions++] = got->create.region;
-        }
+    case SNAP_OP_TX:
         return;
-    case SNAP_OP_REGION_DESTROY:
-        if (got->e.status != SNAP_ST_OK) {
-            return;
-        }
-        for (uint32_t i = 0; i < m->regions; i++) {
-            if (m->region[i] == sent->destroy.region) {
-                m->region[i] = m->region[--m->regions];
-                return;
-            }
-        }
-        g_assert_not_reached();
+    default:
+        learn_memory(m, sent, got);
     }
+}
+
+static unsigned queue_of(const Entry *e)
+{
+    return e->e.op >= SNAP_OP_REGION_CREATE ? SNAP_QUEUE_CONTROL :
+           SNAP_QUEUE_DATA;
 }
 
 /* All of it is written, for a mutated op may be that of a longer entry. */
 static uint32_t run(Model *m, unsigned queue, Entry *e)
 {
     Entry sent = *e;
-    uint32_t status = snap_submit(m->s, queue, e, sizeof(*e));
+    uint32_t status = snap_submit(m->s, queue, e, ENTRY_BYTES);
 
     g_assert_cmpuint(status, >, SNAP_ST_PENDING);
     g_assert_cmpuint(status, <, SNAP_ST_MAX);
     m->seen[status]++;
-    if (queue == (sent.e.op >= SNAP_OP_REGION_CREATE ? SNAP_QUEUE_CONTROL :
-                  SNAP_QUEUE_DATA)) {
+    if (queue == queue_of(&sent)) {
         learn(m, &sent, e);
     }
     return status;
@@ -246,13 +483,14 @@ static uint32_t run(Model *m, unsigned queue, Entry *e)
 static void one_round(Model *m)
 {
     static size_t (*const make[])(Model *, Entry *) = {
-        make_create, make_destroy, make_capture, make_capture, make_release,
-        make_tx, make_tx,
+        make_create, make_destroy, make_snapshot, make_snapshot, make_drop,
+        make_drop, make_clone, make_commit, make_merge, make_diff,
+        make_discard, make_info, make_capture, make_capture, make_capture,
+        make_release, make_tx, make_tx,
     };
-    unsigned which = below(m, ARRAY_SIZE(make));
-    unsigned queue = which < 2 ? SNAP_QUEUE_CONTROL : SNAP_QUEUE_DATA;
     Entry e = { 0 };
-    size_t bytes = make[which](m, &e);
+    size_t bytes = make[below(m, ARRAY_SIZE(make))](m, &e);
+    unsigned queue = queue_of(&e);
 
     for (unsigned i = below(m, 4); i; i--) {
         mutate(m, &e, bytes);
@@ -264,6 +502,9 @@ static void one_round(Model *m)
     qtest_writeq(m->s->qts, m->s->window + below(m, 64 * PAGE) / 8 * 8,
                  draw(m));
     run(m, queue, &e);
+    if (m->snapshots.n) {
+        check_snapshot(m, below(m, m->snapshots.n));
+    }
 }
 
 static void bad_doorbell(Model *m)
@@ -307,7 +548,11 @@ static void release_all(Model *m)
         make_release(m, &e);
         g_assert_cmpuint(run(m, SNAP_QUEUE_DATA, &e), ==, SNAP_ST_OK);
     }
-    while (m->regions) {
+    while (m->snapshots.n) {
+        make_drop(m, &e);
+        g_assert_cmpuint(run(m, SNAP_QUEUE_CONTROL, &e), ==, SNAP_ST_OK);
+    }
+    while (m->regions.n) {
         make_destroy(m, &e);
         g_assert_cmpuint(run(m, SNAP_QUEUE_CONTROL, &e), ==, SNAP_ST_OK);
     }
@@ -351,6 +596,7 @@ static void create_all(Model *m, uint32_t npages)
     do {
         make_create(m, &e);
         e.create.npages = npages;
+        e.create.quota = SNAP_QUOTA_NONE;
     } while (run(m, SNAP_QUEUE_CONTROL, &e) == SNAP_ST_OK);
     for (unsigned i = 0; i < 50; i++) {
         one_round(m);
@@ -402,11 +648,12 @@ static void new_epoch(Model *m, bool reset)
         snap_set(m->s, SNAP_REG_CONTROL, SNAP_CTL_RESET);
         memset(m->holds, 0, m->s->frames * sizeof(*m->holds));
         m->held = 0;
-        m->regions = 0;
+        m->regions.n = 0;
+        m->snapshots.n = 0;
         make_tx(m, &e);
         run(m, SNAP_QUEUE_DATA, &e);
         snap_assert_all_free(m->s);
-        snap_start(m->s, 0);
+        snap_start(m->s, SNAP_F_SNAPSHOT);
     } else {
         release_all(m);
         snap_assert_all_free(m->s);
@@ -421,8 +668,15 @@ void snap_test_mutations(const void *capture)
     static void (*const reach[])(Model *) = {
         reach_busy, reach_link_down, reach_no_regions, reach_no_frames,
     };
+    static const enum snap_counter reached[] = {
+        SNAP_CTR_BAD_DOORBELL, SNAP_CTR_BAD_REGISTER, SNAP_CTR_SNAPSHOTS,
+        SNAP_CTR_CLONES, SNAP_CTR_COMMITS, SNAP_CTR_MERGES,
+        SNAP_CTR_WRITE_FAULTS,
+    };
     const char *seed = g_getenv("SNAP_SEED");
-    Model m = {
+    static Model m;
+
+    m = (Model) {
         .s = snap_run(true, properties),
         .random = seed ? g_ascii_strtoull(seed, NULL, 0) : 20130513,
     };
@@ -449,8 +703,9 @@ void snap_test_mutations(const void *capture)
     for (unsigned i = SNAP_ST_OK; i < SNAP_ST_MAX; i++) {
         g_assert_cmpuint(m.seen[i], >, 0);
     }
-    g_assert_cmpuint(snap_count(m.s, SNAP_CTR_BAD_DOORBELL), >, 0);
-    g_assert_cmpuint(snap_count(m.s, SNAP_CTR_BAD_REGISTER), >, 0);
+    for (unsigned i = 0; i < ARRAY_SIZE(reached); i++) {
+        g_assert_cmpuint(snap_count(m.s, reached[i]), >, 0);
+    }
     snap_halt(m.s);
     g_free(m.holds);
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Regions come and go, and are captured.
 #include "engine.hpp"
 
-#include <algorithm>
+#include <array>
 #include <cstring>
 #include <limits>
 #include <system_error>
@@ -12,21 +14,24 @@ namespace {
 
 constexpr std::uint32_t guest_holds_max =
     std::numeric_limits<std::uint32_t>::max();
-// Pages that one store makes writable again, if nobody holds their frames.
-constexpr std::uint32_t disarm_pages_max = 16;
+
+constexpr std::array<std::uint8_t, page_bytes> zeros{};
 
 } // namespace
 
 Engine::Engine(const snapmem_config &config, std::unique_ptr<WriteTrap> trap,
-               std::uint32_t map_budget)
+               const Tuning &tuning)
     : mode_(config.mode), rx_reserve_(config.rx_reserve),
-      map_budget_(map_budget),
+      map_budget_(tuning.map_budget),
       file_(make_memory_file(
           "snapmem",
           (std::uint64_t{config.frames} + config.window_pages) * page_bytes)),
-      pool_(file_, config.frames),
+      ledger_(SNAPMEM_REGIONS_MAX), pool_(file_, config.frames, ledger_),
+      maps_(pool_, tuning.fanout_bits),
       window_(file_, config.frames, config.window_pages),
-      armed_(config.window_pages), trap_(std::move(trap)) {
+      regions_(SNAPMEM_REGIONS_MAX, 0),
+      snapshots_(SNAPMEM_SNAPSHOTS_MAX, snapshot_tag),
+      dedup_(config.dedup ? config.frames : 0), trap_(std::move(trap)) {
     if (!trap_) {
         return;
     }
@@ -46,70 +51,193 @@ Engine::~Engine() {
     }
 }
 
-bool Engine::maps_allow(std::uint64_t more) const {
-    const std::uint64_t promised =
-        std::uint64_t{pool_.reserved()} * Window::rebind_cost;
-    return window_.segments() + promised + more <= map_budget_;
+const std::uint8_t *Engine::bytes(Frame f) const {
+    return f == no_frame ? zeros.data() : pool_.data(f);
 }
 
-snapmem_status Engine::region_create(std::uint32_t npages, snapmem_hint hint,
-                                     std::uint32_t &region,
-                                     std::uint32_t &page) {
-    const Lock lock(mutex_);
-    if (npages == 0) {
+bool Engine::maps_allow(std::uint64_t segments, std::uint64_t promise,
+                        const Region *r) const {
+    const std::uint64_t most = ledger_.promised() + promise;
+    if (window_.segments() + segments + most * Window::rebind_cost <=
+        map_budget_) {
+        return true;
+    }
+    // No region needs more segments than it has pages. What lies between
+    // regions stays as it is.
+    std::uint64_t sum = window_.segments() + segments;
+    for (const Region &region : regions_) {
+        if (region.used) {
+            const std::uint32_t now =
+                window_.segments_in(region.first, region.npages);
+            const std::uint64_t pages =
+                ledger_.promise(slot(region)) + (&region == r ? promise : 0);
+            sum += std::min<std::uint64_t>(region.npages,
+                                           now + pages * Window::rebind_cost) -
+                   now;
+        }
+    }
+    return sum <= map_budget_;
+}
+
+bool Engine::lacks_frames(std::uint64_t n) {
+    if (n == 0) {
+        return false;
+    }
+    const std::uint64_t needed = n + rx_reserve_;
+    if (pool_.available() < needed) {
+        reclaim();
+    }
+    return pool_.available() < needed;
+}
+
+bool Engine::passes_quota(std::uint32_t owner_id, std::uint64_t more,
+                          std::uint32_t quota) {
+    if (quota == SNAPMEM_QUOTA_NONE || more == 0) {
+        return false;
+    }
+    if (ledger_.charged(owner_id) + more > quota) {
+        reclaim();
+    }
+    return ledger_.charged(owner_id) + more > quota;
+}
+
+void Engine::reclaim() noexcept {
+    if (!may_reclaim_) {
+        return;
+    }
+    may_reclaim_ = false;
+    for (const Region &r : regions_) {
+        if (!r.used) {
+            continue;
+        }
+        maps_.each_exclusive(r.map, [&](Page, Frame f) {
+            if (pool_.map_holds(f) == 1 && !pool_.is_own(f)) {
+                pool_.own(f, slot(r));
+            }
+        });
+    }
+}
+
+snapmem_status Engine::prepare_birth(const snapmem_region_spec &spec,
+                                     Birth &birth) {
+    if (spec.npages == 0) {
         return SNAPMEM_BAD_LENGTH;
     }
-    if (npages > window_.pages()) {
+    if (spec.npages > window_.pages()) {
         return SNAPMEM_NO_WINDOW;
     }
-    Region *r = regions_.find_unused();
-    if (r == nullptr) {
+    birth.region = regions_.find_unused();
+    if (birth.region == nullptr) {
         return SNAPMEM_NO_REGIONS;
     }
-    const auto gap = window_.find_gap(npages);
+    const auto gap = window_.find_gap(spec.npages);
     if (!gap) {
         return SNAPMEM_NO_WINDOW;
     }
-    if (pool_.available() < std::uint64_t{npages} + rx_reserve_) {
+    birth.gap = *gap;
+    if (lacks_frames(spec.npages)) {
         return SNAPMEM_NO_FRAMES;
     }
+    if (passes_quota(spec.owner, spec.npages, spec.quota)) {
+        return SNAPMEM_QUOTA;
+    }
+    reserve_nodes(maps_.nodes_for(spec.npages));
+    birth.owner = ledger_.find_owner(spec.owner);
+    return birth.owner == 0 ? SNAPMEM_NO_REGIONS : SNAPMEM_OK;
+}
 
-    std::vector<Frame> frames(npages); // the last thing that may throw
-    pool_.take_runs(Holder::region, frames);
-    if (!maps_allow(Window::bind_cost(frames))) {
-        for (const Frame f : frames) {
-            pool_.drop(f, Holder::region);
-        }
+void Engine::open_region(const Birth &birth, const snapmem_region_spec &spec) {
+    Region &r = *birth.region;
+    r.writable = WriteSet(spec.npages); // the last thing that may throw
+    r.first = birth.gap;
+    r.npages = spec.npages;
+    r.map = maps_.empty(spec.npages);
+    r.version = 1;
+    r.dirty = false;
+    r.policy = SharePolicy(spec.hint);
+    r.ahead = StoreAhead();
+    r.shared_pages = 0;
+    r.copied_pages = 0;
+    r.write_faults = 0;
+    regions_.name(r);
+    ledger_.open(slot(r), spec.npages, birth.owner);
+    node_debt_ += maps_.nodes_for(spec.npages);
+    pool_.update_available();
+}
+
+snapmem_status Engine::arm_new(Region &r, bool armed) {
+    if (trap_ && (!trap_->rebound(r.first, r.npages) ||
+                  (armed && !arm(r.first, r.npages)))) {
+        destroy(r);
         return SNAPMEM_NO_MEMORY;
     }
-    for (const Frame f : frames) {
-        std::memset(pool_.data(f), 0, page_bytes);
+    if (armed) {
+        // Holes are zero, also those that the guest stored to a moment ago.
+        window_.clear_scratch(r.first, r.npages);
     }
-    r->first = *gap;
-    r->npages = npages;
-    r->named = true;
-    r->policy = SharePolicy(hint);
-    if (!window_.bind(*gap, frames, regions_.owner(*r)) ||
-        (trap_ && !trap_->rebound(*gap, npages))) {
-        destroy(*r);
-        return SNAPMEM_NO_MEMORY;
-    }
-    region = regions_.handle(*r);
-    page = *gap;
     return SNAPMEM_OK;
+}
+
+snapmem_status Engine::region_create(const snapmem_region_spec &spec,
+                                     std::uint32_t &region,
+                                     std::uint32_t &page) {
+    const Lock lock(mutex_);
+    const bool sparse = spec.sparse && trap_;
+    Birth birth;
+    const snapmem_status status = prepare_birth(spec, birth);
+    if (status != SNAPMEM_OK) {
+        return status;
+    }
+    std::vector<Frame> frames(sparse ? 0 : spec.npages);
+    if (sparse) {
+        if (!maps_allow(spec.npages + 1)) {
+            return SNAPMEM_NO_MEMORY;
+        }
+        open_region(birth, spec);
+    } else {
+        open_region(birth, spec);
+        pool_.take_runs(Holder::map, birth.owner, frames);
+    }
+    Region &r = *birth.region;
+    for (Page p = 0; p < frames.size(); ++p) {
+        std::memset(pool_.data(frames[p]), 0, page_bytes);
+        maps_.set(r.map, p, frames[p]);
+        pool_.own(frames[p], slot(r));
+        r.writable.add(p);
+        r.dirty = true;
+    }
+    if (sparse ? !window_.show_scratch(r.first, r.npages, owner(r))
+               : !maps_allow(window_.bind_cost(frames)) ||
+                     window_.show(r.first, frames, owner(r)) != r.npages) {
+        destroy(r);
+        return SNAPMEM_NO_MEMORY;
+    }
+    const snapmem_status armed = arm_new(r, sparse);
+    if (armed == SNAPMEM_OK) {
+        region = regions_.handle(r);
+        page = r.first;
+    }
+    return armed;
 }
 
 bool Engine::destroy(Region &r) noexcept {
     if (r.named) {
-        RegionTable::retire(r);
+        SlotTable<Region>::retire(r);
     }
     // The frames go once they are unbound: the guest could write them before.
-    if (!window_.unbind(r.first, r.npages,
-                        [this](Frame f) { pool_.drop(f, Holder::region); })) {
+    if (!window_.unbind(r.first, r.npages)) {
         return false;
     }
-    std::fill_n(armed_.begin() + r.first, r.npages, std::uint8_t{0});
-    RegionTable::clear(r);
+    if (trap_) {
+        window_.clear_scratch(r.first, r.npages); // of holes that were read
+    }
+    maps_.drop(r.map);
+    ledger_.close(slot(r));
+    node_debt_ -= maps_.nodes_for(r.npages);
+    pool_.update_available();
+    r.writable = WriteSet();
+    regions_.clear(r);
+    may_reclaim_ = true;
     return true;
 }
 
@@ -125,12 +253,11 @@ snapmem_status Engine::region_destroy(std::uint32_t region) {
     return SNAPMEM_OK;
 }
 
-Engine::Cut Engine::cut(const Region &r, std::uint64_t offset,
-                        std::uint32_t length) {
+Engine::Cut Engine::cut(std::uint64_t offset, std::uint32_t length) {
     const std::uint64_t stop = offset + length;
     Cut c{};
-    c.first = r.first + static_cast<Page>(offset / page_bytes);
-    c.end = r.first + static_cast<Page>((stop + page_bytes - 1) / page_bytes);
+    c.first = static_cast<Page>(offset / page_bytes);
+    c.end = static_cast<Page>((stop + page_bytes - 1) / page_bytes);
     c.head = offset % page_bytes;
     c.tail = (page_bytes - stop % page_bytes) % page_bytes;
     c.whole_first = c.first + (c.head != 0 ? 1 : 0);
@@ -147,86 +274,94 @@ bool Engine::wants_share(Region &r, const Cut &c) const {
 
 // A page shared for the first time needs a frame for the store that may come,
 // so a copy never gets by with fewer frames than a share.
-std::uint32_t Engine::frames_needed(const Cut &c, bool share) const {
-    std::uint32_t n = c.pages();
-    for (Page p = c.whole_first; share && p < c.whole_end; ++p) {
-        n -= pool_.held(window_.frame(p));
-    }
-    return n;
+std::uint32_t Engine::frames_needed(const PageMap &m, const Cut &c,
+                                    bool share) const {
+    std::uint32_t n = 0;
+    bool zero = false;
+    maps_.each(m, c.first, c.pages(), [&](Page p, Frame f) {
+        if (f == no_frame) {
+            zero = true;
+        } else if (share && c.is_whole(p)) {
+            n += pool_.is_own(f) && !pool_.held(f);
+        } else {
+            ++n;
+        }
+    });
+    return n + (zero && !pool_.has_zero() ? 1 : 0);
 }
 
-bool Engine::prepare_share(const Cut &c) {
-    std::uint32_t unshared = 0;
+bool Engine::prepare_share(Region &r, const Cut &c) {
+    std::uint32_t promise = 0;
+    bool full = false;
     Page first = c.whole_end; // of the pages to arm
     Page last = 0;
-    for (Page p = c.whole_first; p < c.whole_end; ++p) {
-        const Frame f = window_.frame(p);
-        if (pool_.guest_holds(f) == guest_holds_max) {
-            return false;
+    maps_.each(r.map, c.whole_first, c.wholes(), [&](Page p, Frame f) {
+        if (f != no_frame) {
+            full = full || pool_.guest_holds(f) == guest_holds_max;
+            promise += pool_.is_own(f) && !pool_.held(f);
         }
-        unshared += !pool_.held(f);
-        if (armed_[p] == 0) {
+        if (r.writable.has(p)) {
             first = std::min(first, p);
             last = p;
         }
-    }
-    if (!maps_allow(std::uint64_t{unshared} * Window::rebind_cost)) {
+    });
+    if (full || !maps_allow(0, promise, &r)) {
         return false;
     }
     if (first < c.whole_end) {
-        // When it fails, pages may be armed that are not marked so. A store
-        // to them disarms them, as any page that need not be armed.
-        if (!trap_->arm(first, last - first + 1)) {
+        // When it fails, pages may be armed that are not known to be. A store
+        // to them disarms them.
+        if (!arm(r.first + first, last - first + 1)) {
             return false;
         }
-        std::fill(armed_.begin() + first, armed_.begin() + last + 1,
-                  std::uint8_t{1});
+        for (Page p = first; p <= last; ++p) {
+            r.writable.remove(p);
+        }
     }
     return true;
 }
 
-// The range without the first `head` and the last `tail` bytes of the page.
-Frame Engine::copy_page(Page p, std::size_t head, std::size_t tail) {
+Frame Engine::copy_frame(Frame from, std::size_t head, std::size_t tail) {
+    if (from == no_frame) {
+        return pool_.take_zero(Holder::guest);
+    }
     const Frame f = pool_.take(Holder::guest);
     std::uint8_t *to = pool_.data(f);
     std::memset(to, 0, head);
-    std::memcpy(to + head, pool_.data(window_.frame(p)) + head,
-                page_bytes - head - tail);
+    std::memcpy(to + head, pool_.data(from) + head, page_bytes - head - tail);
     std::memset(to + page_bytes - tail, 0, tail);
     return f;
 }
 
-snapmem_status Engine::capture(std::uint32_t region, std::uint64_t offset,
+snapmem_status Engine::capture(std::uint32_t handle, std::uint64_t offset,
                                std::uint32_t length, std::span<Frame> frames,
                                std::uint32_t &nframes) {
     const Lock lock(mutex_);
-    Region *r = regions_.find(region);
-    if (r == nullptr) {
+    Region *r = regions_.find(handle);
+    const Snapshot *s = r == nullptr ? snapshots_.find(handle) : nullptr;
+    if (r == nullptr && s == nullptr) {
         return SNAPMEM_BAD_REGION;
     }
     if (length == 0 || length > SNAPMEM_CAPTURE_BYTES_MAX) {
         return SNAPMEM_BAD_LENGTH;
     }
-    const std::uint64_t size = std::uint64_t{r->npages} * page_bytes;
+    const PageMap &map = r != nullptr ? r->map : s->map;
+    const std::uint64_t size = std::uint64_t{map.npages} * page_bytes;
     if (offset > size || length > size - offset) {
         return SNAPMEM_BAD_OFFSET;
     }
-    const Cut c = cut(*r, offset, length);
+    const Cut c = cut(offset, length);
     if (frames.size() < c.pages()) {
         return SNAPMEM_BAD_LENGTH;
     }
 
-    const auto lacks_frames = [&](bool share) {
-        return pool_.available() <
-               std::uint64_t{frames_needed(c, share)} + rx_reserve_;
-    };
-    bool share = wants_share(*r, c);
-    if (lacks_frames(share)) {
+    bool share = s != nullptr || wants_share(*r, c);
+    if (lacks_frames(frames_needed(map, c, share))) {
         return SNAPMEM_NO_FRAMES;
     }
-    if (share && !prepare_share(c)) {
+    if (share && r != nullptr && !prepare_share(*r, c)) {
         share = false;
-        if (lacks_frames(share)) {
+        if (lacks_frames(frames_needed(map, c, share))) {
             return SNAPMEM_NO_FRAMES;
         }
     }
@@ -234,150 +369,38 @@ snapmem_status Engine::capture(std::uint32_t region, std::uint64_t offset,
     // Nothing fails from here on. Shared pages are armed by now: a store
     // that raced has landed wholly before, or waits for the mutex.
     std::uint32_t n = 0;
-    for (Page p = c.first; p < c.end; ++p) {
-        if (share && c.is_whole(p)) {
-            frames[n] = window_.frame(p);
-            pool_.add(frames[n], Holder::guest);
+    maps_.each(map, c.first, c.pages(), [&](Page p, Frame f) {
+        if (share && c.is_whole(p) && f != no_frame) {
+            pool_.add(f, Holder::guest);
+            frames[n++] = f;
         } else {
-            frames[n] = copy_page(p, p == c.first ? c.head : 0,
-                                  p == c.end - 1 ? c.tail : 0);
+            frames[n++] = copy_frame(f, p == c.first ? c.head : 0,
+                                     p == c.end - 1 ? c.tail : 0);
         }
-        ++n;
-    }
+    });
     nframes = n;
-    std::uint64_t shared_bytes = 0;
-    if (share) {
-        shared_bytes = std::uint64_t{c.wholes()} * page_bytes;
-        r->policy.shared(c.wholes());
+    const std::uint32_t shared = share ? c.wholes() : 0;
+    if (r != nullptr) {
+        r->policy.shared(shared);
+        r->shared_pages += shared;
+        r->copied_pages += n - shared;
     }
     ++counters_.captures;
-    counters_.shared_bytes += shared_bytes;
-    counters_.copied_bytes += length - shared_bytes;
+    counters_.shared_bytes += shared * page_bytes;
+    counters_.copied_bytes += length - shared * page_bytes;
     return SNAPMEM_OK;
-}
-
-void Engine::disarm_unshared(Region &r, Page p) {
-    const Page end = std::min(r.first + r.npages, p + disarm_pages_max);
-    Page last = p;
-    do {
-        armed_[last++] = 0;
-    } while (last < end && armed_[last] != 0 &&
-             !pool_.held(window_.frame(last)));
-    trap_->disarm(p, last - p);
-}
-
-bool Engine::resolve_store(Page p) noexcept {
-    const Lock lock(mutex_);
-    if (p >= window_.pages()) {
-        return true;
-    }
-    ++counters_.write_faults;
-    const std::uint32_t owner = window_.owner(p);
-    if (owner == 0) {
-        return true; // the region went while the store waited
-    }
-    Region &r = regions_.of_owner(owner);
-    if (armed_[p] == 0) {
-        trap_->disarm(p, 1); // if arm() failed half-way
-        return true;
-    }
-    r.policy.faulted();
-    const Frame old = window_.frame(p);
-    if (!pool_.held(old)) {
-        disarm_unshared(r, p);
-        return true;
-    }
-
-    // Copy on write, into the frame that the capture reserved.
-    const Frame fresh = pool_.next_free();
-    std::memcpy(pool_.data(fresh), pool_.data(old), page_bytes);
-    if (!window_.rebind(p, fresh)) {
-        return false;
-    }
-    pool_.take(Holder::region);
-    pool_.drop(old, Holder::region);
-    armed_[p] = 0;
-    ++counters_.cow_copies;
-    // If it fails the page can only be copied from now on.
-    trap_->rebound(p, 1);
-    return true;
-}
-
-snapmem_status Engine::release(std::span<const Frame> frames,
-                               std::size_t &done) {
-    const Lock lock(mutex_);
-    done = 0;
-    for (const Frame f : frames) {
-        if (f >= pool_.frames() || pool_.guest_holds(f) == 0) {
-            return SNAPMEM_BAD_FRAME;
-        }
-        pool_.drop(f, Holder::guest);
-        ++counters_.released;
-        ++done;
-    }
-    return SNAPMEM_OK;
-}
-
-bool Engine::guest_holds(Frame first, std::uint32_t count) const noexcept {
-    const Lock lock(mutex_);
-    if (first > pool_.frames() || count > pool_.frames() - first) {
-        return false;
-    }
-    for (Frame f = first; f < first + count; ++f) {
-        if (pool_.guest_holds(f) == 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
-snapmem_status Engine::receive(std::span<Frame> frames) {
-    const Lock lock(mutex_);
-    if (pool_.available() < frames.size()) {
-        return SNAPMEM_NO_FRAMES;
-    }
-    for (Frame &f : frames) {
-        f = pool_.take(Holder::device);
-    }
-    return SNAPMEM_OK;
-}
-
-// The three below ignore frames that break their contract: the glue has
-// checked what the guest named, and a mistake must not damage the pool.
-
-void Engine::give(std::span<const Frame> frames) noexcept {
-    const Lock lock(mutex_);
-    for (const Frame f : frames) {
-        if (f < pool_.frames() && pool_.device_holds(f) != 0) {
-            pool_.add(f, Holder::guest);
-            pool_.drop(f, Holder::device);
-        }
-    }
-}
-
-void Engine::hold(std::span<const Frame> frames) noexcept {
-    const Lock lock(mutex_);
-    for (const Frame f : frames) {
-        if (f < pool_.frames() && pool_.held(f)) {
-            pool_.add(f, Holder::device);
-        }
-    }
-}
-
-void Engine::drop(std::span<const Frame> frames) noexcept {
-    const Lock lock(mutex_);
-    for (const Frame f : frames) {
-        if (f < pool_.frames() && pool_.device_holds(f) != 0) {
-            pool_.drop(f, Holder::device);
-        }
-    }
 }
 
 void Engine::reset() noexcept {
     const Lock lock(mutex_);
     for (Region &r : regions_) {
-        if (r.npages != 0) {
+        if (r.used) {
             destroy(r);
+        }
+    }
+    for (Snapshot &s : snapshots_) {
+        if (s.used) {
+            forget(s);
         }
     }
     pool_.drop_all_guest_holds();
@@ -388,8 +411,11 @@ void Engine::get_counters(snapmem_counters &out) const noexcept {
     out = counters_;
     out.free_frames = pool_.free();
     out.guest_frames = pool_.guest();
-    out.region_frames = pool_.region();
-    out.reserved_frames = pool_.reserved();
+    out.region_frames = pool_.mapped();
+    out.reserved_frames = ledger_.promised();
+    out.regions = regions_.used();
+    out.snapshots_held = snapshots_.used();
+    out.map_bytes = maps_.bytes();
 }
 
 } // namespace snapmem_impl

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// The engine: regions, captures and stores over pool, window and trap.
+// The engine: regions, captures, snapshots and stores over pool, maps, window
+// and trap. Documentation/engine.rst draws it.
 #pragma once
 
+#include "dedup_cache.hpp"
 #include "frame_pool.hpp"
+#include "ledger.hpp"
+#include "page_map.hpp"
 #include "region.hpp"
+#include "slot_table.hpp"
 #include "window.hpp"
 #include "write_trap.hpp"
 
@@ -17,29 +22,38 @@
 
 namespace snapmem_impl {
 
+struct Tuning {
+    std::uint32_t map_budget;      // mapping segments the window may use
+    std::uint32_t fanout_bits = 6; // of the page maps, from 1
+};
+
 // Locking: mutex_ guards everything that is not constant. It is a leaf for
 // the threads that call in; a trap may take locks of its own inside it, and
 // calls resolve_store() without them. The fault thread waits for nothing
 // else, so a thread that is stopped in a store while it holds any lock of its
 // own (the BQL, say) still goes on.
 //
-// A page of a region is *armed* when the trap stops stores to it, and
-// *shared* when its frame is held by the guest or the device too. Invariants,
-// which check() verifies:
-//   - each page of a region shows a frame of its own;
-//   - a shared page is armed (so the held frame never changes);
-//   - free frames >= shared pages, and mapping segments + what rebinding
-//     every shared page may add <= map_budget (so a store never fails).
+// A page of a region is *writable*, or *armed*: the trap stops stores to it.
+// Its frame is *own* if no snapshot and no other region has it; a page without
+// frame is a *hole*. Invariants, which check() verifies:
+//   - a writable page shows an own frame that neither the guest nor the device
+//     holds (so what anybody else has never changes);
+//   - each page shows the frame of its region's map, or, a hole, its scratch
+//     page, which is zero;
+//   - free frames >= promises of the ledger, and mapping segments + what
+//     rebinding every promised page may add <= map_budget (so a store never
+//     fails);
+//   - the arena has nodes for the stores to come.
 //
 // Memory is read and written through the pool's mapping only: the engine
 // itself never faults.
 class Engine final : private StoreSink {
   public:
-    // trap: nullptr to copy always. map_budget: mapping segments that the
-    // window may use. Throws TrapError (SNAPMEM_SHARE and the trap does not
-    // start), std::system_error and std::bad_alloc.
+    // trap: nullptr to copy always, without snapshots. Throws TrapError
+    // (SNAPMEM_SHARE and the trap does not start), std::system_error and
+    // std::bad_alloc.
     Engine(const snapmem_config &config, std::unique_ptr<WriteTrap> trap,
-           std::uint32_t map_budget);
+           const Tuning &tuning);
     Engine(const Engine &) = delete;
     Engine &operator=(const Engine &) = delete;
     ~Engine() override;
@@ -49,13 +63,19 @@ class Engine final : private StoreSink {
     [[nodiscard]] std::uint8_t *window_base() const { return window_.base(); }
     [[nodiscard]] std::uint32_t available() const { return pool_.available(); }
 
-    // As the functions of snapmem.h.
-    snapmem_status region_create(std::uint32_t npages, snapmem_hint hint,
+    // As the functions of snapmem.h. They throw std::bad_alloc for
+    // SNAPMEM_NO_MEMORY, and have done nothing then.
+
+    // engine.cpp
+    snapmem_status region_create(const snapmem_region_spec &spec,
                                  std::uint32_t &region, std::uint32_t &page);
     snapmem_status region_destroy(std::uint32_t region);
-    snapmem_status capture(std::uint32_t region, std::uint64_t offset,
+    snapmem_status capture(std::uint32_t handle, std::uint64_t offset,
                            std::uint32_t length, std::span<Frame> frames,
                            std::uint32_t &nframes);
+    void reset() noexcept;
+    void get_counters(snapmem_counters &out) const noexcept;
+    // engine_frames.cpp
     snapmem_status release(std::span<const Frame> frames, std::size_t &done);
     [[nodiscard]] bool guest_holds(Frame first,
                                    std::uint32_t count) const noexcept;
@@ -63,14 +83,33 @@ class Engine final : private StoreSink {
     void give(std::span<const Frame> frames) noexcept;
     void hold(std::span<const Frame> frames) noexcept;
     void drop(std::span<const Frame> frames) noexcept;
-    void reset() noexcept;
-    void get_counters(snapmem_counters &out) const noexcept;
+    // engine_snapshot.cpp
+    snapmem_status snapshot(std::uint32_t region, std::uint32_t quota,
+                            std::uint32_t &snapshot, std::uint64_t &version);
+    snapmem_status snapshot_drop(std::uint32_t snapshot);
+    snapmem_status clone(std::uint32_t snapshot,
+                         const snapmem_region_spec &spec, std::uint32_t &region,
+                         std::uint32_t &page);
+    snapmem_status diff(std::uint32_t a, std::uint32_t b, Page first,
+                        std::span<Page> pages, std::size_t &npages,
+                        Page &next) const;
+    snapmem_status get_object(std::uint32_t handle, snapmem_object &out) const;
+    [[nodiscard]] std::uint64_t charged(std::uint32_t owner) const;
+    // engine_commit.cpp
+    snapmem_status commit(std::uint32_t region, std::uint32_t from,
+                          std::uint32_t quota, std::uint64_t &version);
+    snapmem_status merge(std::uint32_t region, std::uint32_t base,
+                         std::uint32_t from, std::uint32_t quota,
+                         std::span<std::uint64_t> conflicts,
+                         std::size_t &nconflicts, std::uint64_t &version);
+    snapmem_status discard(std::uint32_t region, Page first, std::uint32_t n);
+    // engine_check.cpp
     [[nodiscard]] const char *check() const;
 
   private:
     using Lock = std::lock_guard<std::mutex>;
 
-    // A capture, cut at page borders. Pages are window pages.
+    // A capture, cut at page borders. Pages are those of the region.
     struct Cut {
         Page first, end;             // touched
         Page whole_first, whole_end; // covered wholly
@@ -87,20 +126,76 @@ class Engine final : private StoreSink {
     };
 
     // All below: the caller holds mutex_, but for resolve_store().
-    static Cut cut(const Region &r, std::uint64_t offset, std::uint32_t length);
-    [[nodiscard]] bool wants_share(Region &r, const Cut &c) const;
-    // Frames a capture takes or reserves.
-    [[nodiscard]] std::uint32_t frames_needed(const Cut &c, bool share) const;
-    // Make the whole pages of c fit to be held; false: copy them instead.
-    bool prepare_share(const Cut &c);
-    Frame copy_page(Page p, std::size_t head, std::size_t tail);
-    [[nodiscard]] bool maps_allow(std::uint64_t more) const;
-    // Let stores land again on p, armed and not shared, and a few such
-    // pages behind it.
-    void disarm_unshared(Region &r, Page p);
+
+    // What a region is made of besides its slot; nothing is taken by it yet.
+    struct Birth {
+        Region *region = nullptr;
+        Page gap = 0;
+        Owner owner = 0;
+    };
+    // Everything that can fail before frames and window are touched.
+    snapmem_status prepare_birth(const snapmem_region_spec &spec, Birth &birth);
+    void open_region(const Birth &birth, const snapmem_region_spec &spec);
+    // Arm the pages of a region that has just been bound; else it is gone.
+    snapmem_status arm_new(Region &r, bool armed);
     // False: no mapping to be had; the region lives on without a name.
     bool destroy(Region &r) noexcept;
+
+    static Cut cut(std::uint64_t offset, std::uint32_t length);
+    [[nodiscard]] bool wants_share(Region &r, const Cut &c) const;
+    // Frames a capture takes or promises.
+    [[nodiscard]] std::uint32_t frames_needed(const PageMap &m, const Cut &c,
+                                              bool share) const;
+    // Make the whole pages of c fit to be held; false: copy them instead.
+    bool prepare_share(Region &r, const Cut &c);
+    // The range of a page without the first `head` and last `tail` bytes.
+    Frame copy_frame(Frame f, std::size_t head, std::size_t tail);
+
+    // Are that many frames there for other purposes than reception?
+    bool lacks_frames(std::uint64_t n);
+    bool passes_quota(std::uint32_t owner_id, std::uint64_t more,
+                      std::uint32_t quota);
+    // Make frames own again that were shared with snapshots since dropped.
+    void reclaim() noexcept;
+    // Does the budget have that many more segments, and those that rebinding
+    // so many more pages of a region may add? O(1) unless it is short.
+    [[nodiscard]] bool maps_allow(std::uint64_t segments,
+                                  std::uint64_t promise = 0,
+                                  const Region *r = nullptr) const;
+    void reserve_nodes(std::size_t more = 0) {
+        maps_.reserve(node_debt_ + more);
+    }
+
+    // Arm what may be written now; false: stores to some of it trap for
+    // nothing.
+    bool arm_written(Region &r) noexcept;
+    bool arm(Page p, std::uint32_t n) noexcept;
+    void forget(Snapshot &s) noexcept;
+    void share_duplicates(Region &r, PageMap &snapshot) noexcept;
+
+    struct Change; // a page of a commit: engine_commit.cpp
+    template <typename Fill>
+    snapmem_status apply(Region &r, std::span<const Change> changes,
+                         std::uint32_t quota, Fill fill);
+    bool show(Region &r, std::span<const Change> changes,
+              std::span<const Backing> pages) noexcept;
+    void follow_window(Region &r, std::span<const Change> changes,
+                       std::span<const Backing> pages) noexcept;
+
+    // engine_store.cpp
     bool resolve_store(Page p) noexcept override;
+    [[nodiscard]] bool needs_copy(const PageMaps::Found &found) const;
+    void make_writable(Region &r, Page p) noexcept;
+    void disarm_from(Region &r, Page p) noexcept;
+    bool copy_from(Region &r, Page p) noexcept;
+
+    [[nodiscard]] Slot slot(const Region &r) const { return regions_.index(r); }
+    // How the window names a region: never 0.
+    [[nodiscard]] std::uint32_t owner(const Region &r) const {
+        return std::uint32_t{slot(r)} + 1;
+    }
+    // The bytes of a page with that frame, or of a hole.
+    [[nodiscard]] const std::uint8_t *bytes(Frame f) const;
 
     const snapmem_mode mode_;
     const std::uint32_t rx_reserve_; // frames
@@ -108,11 +203,18 @@ class Engine final : private StoreSink {
 
     mutable std::mutex mutex_;
     Fd file_; // the frames, then the scratch pages of the window
+    Ledger ledger_;
     FramePool pool_;
+    PageMaps maps_;
     Window window_;
-    RegionTable regions_;
-    std::vector<std::uint8_t> armed_; // by window page
-    snapmem_counters counters_{};     // the levels are in pool_
+    mutable SlotTable<Region> regions_; // find() is not const
+    mutable SlotTable<Snapshot> snapshots_;
+    DedupCache dedup_;
+    // Nodes that the maps of all regions have at most.
+    std::size_t node_debt_ = 0;
+    // A map was dropped since the last reclaim().
+    bool may_reclaim_ = false;
+    snapmem_counters counters_{}; // the levels are kept elsewhere
     // Set once; the thread it may have ends in ~Engine().
     std::unique_ptr<WriteTrap> trap_;
 };

@@ -3,30 +3,32 @@
 // The frames: their memory, who holds each, which are free.
 #pragma once
 
+#include "ledger.hpp"
 #include "os.hpp"
 #include "types.hpp"
 
 #include <atomic>
+#include <span>
 #include <vector>
 
 namespace snapmem_impl {
 
-// Who keeps a frame from being free. Guest and device hold counts; a region
-// holds a frame at most once.
-enum class Holder : std::uint8_t { guest, device, region };
+// Who keeps a frame from being free; each is counted. A map hold is a leaf of
+// a page map, of a region or a snapshot.
+enum class Holder : std::uint8_t { guest, device, map };
 
 // Not thread-safe (the engine's mutex), but for available() and data().
 //
 // Levels, all kept by reclassify():
 //   free      nobody holds the frame
 //   guest     frames with a guest hold
-//   region    frames of a region
-//   reserved  frames of a region that someone else holds too: a later store
-//             to that page takes a free frame, so free >= reserved always
+//   mapped    frames with a map hold
+// The ledger counts own frames, own frames that someone else holds too, and
+// frames by owner. free >= promised always.
 class FramePool {
   public:
-    // file: the frames are its first pages.
-    FramePool(const Fd &file, std::uint32_t frames);
+    // file: the frames are its first pages. The ledger must live longer.
+    FramePool(const Fd &file, std::uint32_t frames, Ledger &ledger);
 
     [[nodiscard]] std::uint32_t frames() const {
         return static_cast<std::uint32_t>(entries_.size());
@@ -40,14 +42,20 @@ class FramePool {
     [[nodiscard]] std::uint32_t available() const {
         return available_.load(std::memory_order_relaxed);
     }
-    // The frame that take() would return now; one must be free.
-    [[nodiscard]] Frame next_free() const { return head_; }
+    // After the ledger's promises changed other than through a frame.
+    void update_available();
     // Take the most recently freed frame, which is likely to be in a cache.
     // One must be free; the caller has asked available() or has a promise.
-    Frame take(Holder who);
+    Frame take(Holder who, Owner owner = 0);
     // Take out.size() frames in as few ascending runs as a greedy search
     // finds; that many must be free. O(size + log(size) * pool / 64).
-    void take_runs(Holder who, std::vector<Frame> &out);
+    void take_runs(Holder who, Owner owner, std::span<Frame> out);
+
+    // The frame of zeros, with one hold more. There is one as long as somebody
+    // holds it; if not (has_zero()), one must be free.
+    Frame take_zero(Holder who);
+    void drop_zero(Holder who) { drop(zero_, who); }
+    [[nodiscard]] bool has_zero() const { return zero_ != no_frame; }
 
     // Add and drop one hold. The frame must not be free; dropping the last
     // hold frees it.
@@ -55,54 +63,87 @@ class FramePool {
     void drop(Frame f, Holder who);
     void drop_all_guest_holds();
 
+    // Mark a frame with one map hold as the region's own.
+    void own(Frame f, Slot slot);
+    // No frame is the region's own any more. O(1), nearly always.
+    void disown_all(Slot slot);
+
     [[nodiscard]] std::uint32_t guest_holds(Frame f) const {
         return entries_[f].guest;
     }
     [[nodiscard]] std::uint32_t device_holds(Frame f) const {
         return entries_[f].device;
     }
-    [[nodiscard]] bool in_region(Frame f) const { return entries_[f].region; }
+    [[nodiscard]] std::uint32_t map_holds(Frame f) const {
+        return entries_[f].maps;
+    }
+    [[nodiscard]] bool is_own(Frame f) const { return is_own(entries_[f]); }
+    [[nodiscard]] bool is_own_of(Frame f, Slot slot) const {
+        return is_own(f) && entries_[f].mark.slot == slot;
+    }
     // Held by the guest or the device.
     [[nodiscard]] bool held(Frame f) const { return entries_[f].held(); }
+    [[nodiscard]] bool is_free(Frame f) const { return entries_[f].is_free(); }
+    // Of a frame that is not free.
+    [[nodiscard]] Owner owner(Frame f) const { return entries_[f].mark.owner; }
 
     [[nodiscard]] std::uint32_t free() const { return free_; }
     [[nodiscard]] std::uint32_t guest() const { return guest_; }
-    [[nodiscard]] std::uint32_t region() const { return region_; }
-    [[nodiscard]] std::uint32_t reserved() const { return reserved_; }
+    [[nodiscard]] std::uint32_t mapped() const { return mapped_; }
 
     // Recount everything: a message, or nullptr.
     [[nodiscard]] const char *check() const;
 
   private:
-    static constexpr Frame none = ~Frame{0};
-
+    struct Links {
+        Frame next = no_frame;
+        Frame prev = no_frame;
+    };
+    struct Mark {
+        std::uint32_t epoch; // own if the epoch of the slot's account; or 0
+        Slot slot;
+        Owner owner;
+    };
     struct Entry {
-        std::uint32_t guest = 0;  // guest holds
-        std::uint32_t device = 0; // device holds
-        Frame next = none;        // in the free list, if free
-        Frame prev = none;
-        bool region = false;
+        std::uint32_t guest = 0;
+        std::uint32_t device = 0;
+        std::uint32_t maps = 0;
+        union {
+            Links free = {}; // is_free()
+            Mark mark;       // else
+        };
 
         [[nodiscard]] bool held() const { return guest != 0 || device != 0; }
-        [[nodiscard]] bool is_free() const { return !held() && !region; }
+        [[nodiscard]] bool is_free() const { return !held() && maps == 0; }
+        std::uint32_t &holds(Holder who) {
+            return who == Holder::guest    ? guest
+                   : who == Holder::device ? device
+                                           : maps;
+        }
     };
+    static_assert(sizeof(Entry) == 20);
 
+    [[nodiscard]] bool is_own(const Entry &e) const {
+        return e.maps != 0 && e.mark.epoch == ledger_.epoch(e.mark.slot);
+    }
     template <typename Change>
     void reclassify(Frame f, Change change);
     void count(const Entry &e, std::uint32_t by);
     void link_free(Frame f);
     void unlink_free(Frame f);
+    void take_at(Frame f, Holder who, Owner owner);
     // Highest free run of n frames that ends at or below `below`, or none.
     [[nodiscard]] Frame find_run(std::uint32_t n, Frame below) const;
 
+    Ledger &ledger_;
     Mapping memory_;
     std::vector<Entry> entries_;
     std::vector<std::uint64_t> free_bits_;
-    Frame head_ = none;
+    Frame head_ = no_frame;
+    Frame zero_ = no_frame;
     std::uint32_t free_ = 0;
     std::uint32_t guest_ = 0;
-    std::uint32_t region_ = 0;
-    std::uint32_t reserved_ = 0;
+    std::uint32_t mapped_ = 0;
     std::atomic<std::uint32_t> available_ = 0;
 };
 

@@ -36,26 +36,4 @@ bool SharePolicy::share(std::uint32_t whole_pages) {
     return true;
 }
 
-Region *RegionTable::find(std::uint32_t handle) {
-    const std::uint32_t slot = handle & 0xffff;
-    if (slot >= slots_.size()) {
-        return nullptr;
-    }
-    Region &r = slots_[slot];
-    return r.named && r.generation == handle >> 16 ? &r : nullptr;
-}
-
-Region *RegionTable::find_unused() {
-    const auto it = std::find_if(slots_.begin(), slots_.end(),
-                                 [](const Region &r) { return !r.npages; });
-    return it == slots_.end() ? nullptr : &*it;
-}
-
-void RegionTable::retire(Region &r) {
-    r.named = false;
-    if (++r.generation == 0) {
-        r.generation = 1;
-    }
-}
-
 } // namespace snapmem_impl

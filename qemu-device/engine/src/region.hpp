@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Regions: their names, and which way to capture each of them.
+// Regions and snapshots, and which way to capture a region.
 #pragma once
 
+#include "page_map.hpp"
+#include "slot_table.hpp"
 #include "types.hpp"
+#include "write_set.hpp"
 
 #include "snapmem/snapmem.h"
 
-#include <vector>
+#include <algorithm>
 
 namespace snapmem_impl {
 
@@ -33,9 +36,14 @@ class SharePolicy {
 
     // Asked once per capture that covers that many pages wholly.
     bool share(std::uint32_t whole_pages);
-    // The capture did share; a store faulted on a page shared before.
+    // The capture did share so many pages; a store to one of them trapped,
+    // or made it writable with others.
     void shared(std::uint32_t pages) { shared_ += pages; }
     void faulted() { ++faults_; }
+    // Would the next long capture share?
+    [[nodiscard]] bool sharing() const {
+        return hint_ == SNAPMEM_HINT_KEEP || sharing_;
+    }
 
   private:
     snapmem_hint hint_ = SNAPMEM_HINT_NONE;
@@ -46,51 +54,53 @@ class SharePolicy {
     bool sharing_ = false;
 };
 
-struct Region {
-    Page first = 0;
-    std::uint32_t npages = 0; // 0: the slot is unused
-    // Without a name: unbinding it failed, a reset will try again.
-    bool named = false;
-    std::uint16_t generation = 1; // never 0, so no handle is 0
-    SharePolicy policy;
-};
-
-// The slots. A slot is named by its index, a region by its handle, which
-// carries the generation of the slot: a handle kept too long names nothing.
-class RegionTable {
+// How many pages to copy when a store traps. One that follows the last one
+// doubles the number: whoever goes through a region traps seldom.
+class StoreAhead {
   public:
-    RegionTable() : slots_(SNAPMEM_REGIONS_MAX) {}
+    static constexpr std::uint32_t pages_max = 16;
 
-    // The slot of a handle, an unused slot; nullptr if there is none.
-    [[nodiscard]] Region *find(std::uint32_t handle);
-    [[nodiscard]] Region *find_unused();
-
-    [[nodiscard]] std::uint32_t handle(const Region &r) const {
-        return std::uint32_t{r.generation} << 16 | index(r);
+    // A store to page p traps; at most so many pages are worth copying.
+    std::uint32_t pages(Page p) {
+        pages_ = p == next_ ? std::min(pages_ * 2, pages_max) : 1;
+        return pages_;
     }
-    // Takes the name from the region; the slot stays in use until clear().
-    static void retire(Region &r);
-    static void clear(Region &r) { r.npages = 0; }
-
-    // How the window names the region: never 0.
-    [[nodiscard]] std::uint32_t owner(const Region &r) const {
-        return index(r) + 1;
-    }
-    [[nodiscard]] Region &of_owner(std::uint32_t owner) {
-        return slots_[owner - 1];
-    }
-
-    [[nodiscard]] auto begin() { return slots_.begin(); }
-    [[nodiscard]] auto end() { return slots_.end(); }
-    [[nodiscard]] auto begin() const { return slots_.begin(); }
-    [[nodiscard]] auto end() const { return slots_.end(); }
+    // That many have been.
+    void copied(Page p, std::uint32_t n) { next_ = p + n; }
 
   private:
-    [[nodiscard]] std::uint32_t index(const Region &r) const {
-        return static_cast<std::uint32_t>(&r - slots_.data());
-    }
-
-    std::vector<Region> slots_;
+    Page next_ = ~Page{0};
+    std::uint32_t pages_ = 1;
 };
+
+struct Region : SlotBase {
+    Page first = 0; // in the window
+    std::uint32_t npages = 0;
+    PageMap map;
+    WriteSet writable;
+    // Rises with each snapshot, commit, merge; the region's only while not
+    // dirty, which the first store, or a discard, makes it.
+    std::uint64_t version = 1;
+    bool dirty = false;
+    SharePolicy policy;
+    StoreAhead ahead;
+    std::uint64_t shared_pages = 0; // captured by sharing
+    std::uint64_t copied_pages = 0; // captured by copying
+    std::uint64_t write_faults = 0;
+};
+
+struct Snapshot : SlotBase {
+    PageMap map;
+    std::uint32_t owner_id = 0;
+    std::uint64_t version = 0; // of the region when it was taken
+    // Has holes, and so a device hold on the frame of zeros: captures of a
+    // snapshot's whole pages never lack a frame.
+    bool holes = false;
+};
+
+// Handles of snapshots have this in their low half, those of regions do not.
+inline constexpr std::uint32_t snapshot_tag = 0x8000;
+static_assert(SNAPMEM_REGIONS_MAX <= snapshot_tag &&
+              SNAPMEM_SNAPSHOTS_MAX <= snapshot_tag);
 
 } // namespace snapmem_impl

@@ -7,6 +7,8 @@
 #include "engine.hpp"
 #include "userfault_trap.hpp"
 
+#include <algorithm>
+#include <limits>
 #include <memory>
 #include <utility>
 
@@ -19,8 +21,8 @@ static_assert(SNAPMEM_FRAME_BYTES == snapmem_impl::page_bytes);
 struct snapmem {
     snapmem(const snapmem_config &config,
             std::unique_ptr<snapmem_impl::WriteTrap> trap,
-            std::uint32_t map_budget)
-        : engine(config, std::move(trap), map_budget) {}
+            const snapmem_impl::Tuning &tuning)
+        : engine(config, std::move(trap), tuning) {}
 
     Engine engine;
 };
@@ -64,13 +66,12 @@ snapmem *snapmem_new(const snapmem_config *config, const char **error) {
     const char *message = config_error(*config);
     if (message == nullptr) {
         try {
-            std::unique_ptr<snapmem_impl::WriteTrap> trap;
-            if (config->mode != SNAPMEM_COPY) {
-                trap = std::make_unique<UserfaultTrap>();
-            }
+            // Also to copy: snapshots need it.
+            auto trap = std::make_unique<UserfaultTrap>();
             // Half of the mappings: the process needs some itself.
-            const std::uint32_t budget = snapmem_impl::mappings_max() / 2;
-            return std::make_unique<snapmem>(*config, std::move(trap), budget)
+            const snapmem_impl::Tuning tuning{
+                .map_budget = snapmem_impl::mappings_max() / 2};
+            return std::make_unique<snapmem>(*config, std::move(trap), tuning)
                 .release();
         } catch (const snapmem_impl::TrapError &) {
             message = "sharing needs userfaultfd with write protection of "
@@ -101,12 +102,11 @@ uint8_t *snapmem_window(const snapmem *m) {
     return m->engine.window_base();
 }
 
-snapmem_status snapmem_region_create(snapmem *m, uint32_t npages,
-                                     snapmem_hint hint, uint32_t *region,
-                                     uint32_t *window_page) {
-    return guarded([&] {
-        return m->engine.region_create(npages, hint, *region, *window_page);
-    });
+snapmem_status snapmem_region_create(snapmem *m,
+                                     const snapmem_region_spec *spec,
+                                     uint32_t *region, uint32_t *window_page) {
+    return guarded(
+        [&] { return m->engine.region_create(*spec, *region, *window_page); });
 }
 
 snapmem_status snapmem_region_destroy(snapmem *m, uint32_t region) {
@@ -120,6 +120,63 @@ snapmem_status snapmem_capture(snapmem *m, uint32_t region, uint64_t offset,
         return m->engine.capture(region, offset, length, {frames, room},
                                  *nframes);
     });
+}
+
+snapmem_status snapmem_snapshot(snapmem *m, uint32_t region, uint32_t quota,
+                                uint32_t *snapshot, uint64_t *version) {
+    return guarded(
+        [&] { return m->engine.snapshot(region, quota, *snapshot, *version); });
+}
+
+snapmem_status snapmem_snapshot_drop(snapmem *m, uint32_t snapshot) {
+    return guarded([&] { return m->engine.snapshot_drop(snapshot); });
+}
+
+snapmem_status snapmem_clone(snapmem *m, uint32_t snapshot,
+                             const snapmem_region_spec *spec, uint32_t *region,
+                             uint32_t *window_page) {
+    return guarded([&] {
+        return m->engine.clone(snapshot, *spec, *region, *window_page);
+    });
+}
+
+snapmem_status snapmem_commit(snapmem *m, uint32_t region, uint32_t from,
+                              uint32_t quota, uint64_t *version) {
+    return guarded(
+        [&] { return m->engine.commit(region, from, quota, *version); });
+}
+
+snapmem_status snapmem_merge(snapmem *m, uint32_t region, uint32_t base,
+                             uint32_t from, uint32_t quota, uint64_t *conflicts,
+                             size_t room, size_t *nconflicts,
+                             uint64_t *version) {
+    return guarded([&] {
+        return m->engine.merge(region, base, from, quota, {conflicts, room},
+                               *nconflicts, *version);
+    });
+}
+
+snapmem_status snapmem_diff(const snapmem *m, uint32_t a, uint32_t b,
+                            uint32_t first, uint32_t *pages, size_t room,
+                            size_t *npages, uint32_t *next) {
+    return guarded([&] {
+        return m->engine.diff(a, b, first, {pages, room}, *npages, *next);
+    });
+}
+
+snapmem_status snapmem_discard(snapmem *m, uint32_t region, uint32_t first,
+                               uint32_t npages) {
+    return guarded([&] { return m->engine.discard(region, first, npages); });
+}
+
+snapmem_status snapmem_get_object(const snapmem *m, uint32_t handle,
+                                  snapmem_object *out) {
+    return guarded([&] { return m->engine.get_object(handle, *out); });
+}
+
+uint32_t snapmem_charged(const snapmem *m, uint32_t owner) {
+    return static_cast<uint32_t>(std::min<std::uint64_t>(
+        m->engine.charged(owner), std::numeric_limits<uint32_t>::max()));
 }
 
 snapmem_status snapmem_release(snapmem *m, const uint32_t *frames, size_t count,

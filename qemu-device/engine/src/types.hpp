@@ -9,8 +9,11 @@
 namespace snapmem_impl {
 
 using Frame = std::uint32_t; // index of a frame in the pool
-using Page = std::uint32_t;  // index of a page in the window area
+using Page = std::uint32_t;  // index of a page: in the window, or in a region
+using Slot = std::uint16_t;  // index of a region's slot
+using Owner = std::uint16_t; // index of an owner in the ledger; 0: nobody
 
 inline constexpr std::size_t page_bytes = 4096;
+inline constexpr Frame no_frame = ~Frame{0};
 
 } // namespace snapmem_impl

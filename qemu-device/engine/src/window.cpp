@@ -2,30 +2,27 @@
 #include "window.hpp"
 
 #include <algorithm>
+#include <fcntl.h>
 #include <sys/mman.h>
 
 namespace snapmem_impl {
-
-namespace {
-
-// Length of the ascending run that begins at frames[0].
-std::size_t run_length(std::span<const Frame> frames) {
-    std::size_t n = 1;
-    while (n < frames.size() && frames[n] == frames[n - 1] + 1) {
-        ++n;
-    }
-    return n;
-}
-
-} // namespace
 
 Window::Window(const Fd &file, std::uint32_t frames, std::uint32_t pages)
     : file_(file), frames_(frames),
       memory_(file, std::uint64_t{frames} * page_bytes, pages * page_bytes),
       entries_(pages) {
     for (Page p = 0; p < pages; ++p) {
-        entries_[p] = {frames + p, 0};
+        entries_[p] = {scratch(p), 0};
     }
+}
+
+std::size_t Window::run_length(std::span<const Backing> pages) const {
+    std::size_t n = 1;
+    while (n < pages.size() && pages[n] == pages[n - 1] + 1 &&
+           pages[n] != frames_) {
+        ++n;
+    }
+    return n;
 }
 
 bool Window::begins(Page p) const {
@@ -41,11 +38,13 @@ std::uint32_t Window::begin_count(Page first, Page end) const {
     return n;
 }
 
-bool Window::map(Page p, std::uint32_t n, std::uint32_t backing,
-                 int flags) noexcept {
+// Frames are populated: the guest is about to use them. Scratch pages are not:
+// they would take memory of the host.
+bool Window::map(Page p, std::uint32_t n, Backing backing) noexcept {
+    const int populate = backing < frames_ ? MAP_POPULATE : 0;
     return mmap(memory_.data() + p * page_bytes, n * page_bytes,
                 PROT_READ | PROT_WRITE,
-                MAP_SHARED | MAP_FIXED | MAP_NORESERVE | flags, file_.get(),
+                MAP_SHARED | MAP_FIXED | MAP_NORESERVE | populate, file_.get(),
                 static_cast<off_t>(backing * page_bytes)) != MAP_FAILED;
 }
 
@@ -60,59 +59,58 @@ std::optional<Page> Window::find_gap(std::uint32_t n) const {
     return std::nullopt;
 }
 
-std::uint32_t Window::bind_cost(std::span<const Frame> frames) {
+std::uint32_t Window::bind_cost(std::span<const Backing> pages) const {
     std::uint32_t runs = 0;
-    for (; !frames.empty(); frames = frames.subspan(run_length(frames))) {
+    for (; !pages.empty(); pages = pages.subspan(run_length(pages))) {
         ++runs;
     }
     return runs + 1;
 }
 
-bool Window::bind(Page p, std::span<const Frame> frames,
-                  std::uint32_t owner) noexcept {
-    const auto n = static_cast<std::uint32_t>(frames.size());
+void Window::record(Page p, std::uint32_t n, Backing backing,
+                    std::uint32_t owner) noexcept {
     const Page end = std::min(p + n + 1, pages());
     segments_ -= begin_count(p, end);
     for (std::uint32_t i = 0; i < n; ++i) {
-        entries_[p + i] = {frames[i], owner};
+        entries_[p + i] = {backing + i, owner};
     }
     segments_ += begin_count(p, end);
-
-    bool ok = true;
-    while (ok && !frames.empty()) {
-        const std::size_t run = run_length(frames);
-        // Populated: the guest is about to fill them.
-        ok = map(p, static_cast<std::uint32_t>(run), frames[0], MAP_POPULATE);
-        p += static_cast<Page>(run);
-        frames = frames.subspan(run);
-    }
-    return ok;
 }
 
-bool Window::rebind(Page p, Frame f) noexcept {
-    if (!map(p, 1, f, MAP_POPULATE)) {
+std::uint32_t Window::show(Page p, std::span<const Backing> pages,
+                           std::uint32_t owner) noexcept {
+    std::uint32_t done = 0;
+    while (!pages.empty()) {
+        const auto run = static_cast<std::uint32_t>(run_length(pages));
+        if (!map(p + done, run, pages[0])) {
+            break;
+        }
+        record(p + done, run, pages[0], owner);
+        done += run;
+        pages = pages.subspan(run);
+    }
+    return done;
+}
+
+bool Window::show_scratch(Page p, std::uint32_t n,
+                          std::uint32_t owner) noexcept {
+    if (!map(p, n, scratch(p))) {
         return false;
     }
-    const Page end = std::min(p + 2, pages());
-    segments_ -= begin_count(p, end);
-    entries_[p].backing = f;
-    segments_ += begin_count(p, end);
+    record(p, n, scratch(p), owner);
     return true;
 }
 
-void Window::forget(Page p, std::uint32_t n) noexcept {
-    const Page end = std::min(p + n + 1, pages());
-    segments_ -= begin_count(p, end);
-    for (Page q = p; q < p + n; ++q) {
-        entries_[q] = {frames_ + q, 0};
-    }
-    segments_ += begin_count(p, end);
+void Window::clear_scratch(Page p, std::uint32_t n) noexcept {
+    fallocate(file_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+              static_cast<off_t>(scratch(p) * page_bytes),
+              static_cast<off_t>(n * page_bytes));
 }
 
 const char *Window::check() const {
     for (Page p = 0; p < pages(); ++p) {
         const Entry &e = entries_[p];
-        if (e.owner == 0 ? e.backing != frames_ + p : e.backing >= frames_) {
+        if (e.backing != scratch(p) && (e.owner == 0 || e.backing >= frames_)) {
             return "a window page has the wrong backing";
         }
     }

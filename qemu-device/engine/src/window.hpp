@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// The window area: which page shows which frame, and the mappings for it.
+// The window area: what each page shows, and the mappings for it.
 #pragma once
 
 #include "os.hpp"
@@ -12,8 +12,13 @@
 
 namespace snapmem_impl {
 
-// Every window page is backed by a page of one file: a frame, or its own
-// scratch page behind the frames. One file, because the kernel then merges
+// A page of the one file behind frames and windows: a frame, or, behind the
+// frames, the scratch page of a window page.
+using Backing = std::uint32_t;
+
+// Every window page shows a page of one file: a frame, or its own scratch
+// page, which is what pages outside of regions show, and holes: pages of a
+// region that have no frame. One file, because the kernel then merges
 // neighbours whose offsets ascend, and segments() is an upper bound that
 // holds (private anonymous memory would not merge again once written).
 //
@@ -28,41 +33,44 @@ class Window {
     }
     [[nodiscard]] std::uint8_t *base() const { return memory_.data(); }
 
-    // Who bound the page: 0 means scratch.
+    // Who bound the page: 0 means nobody.
     [[nodiscard]] std::uint32_t owner(Page p) const {
         return entries_[p].owner;
     }
-    // The frame behind a bound page.
-    [[nodiscard]] Frame frame(Page p) const { return entries_[p].backing; }
+    [[nodiscard]] Backing backing(Page p) const { return entries_[p].backing; }
+    // What p shows as a hole.
+    [[nodiscard]] Backing scratch(Page p) const { return frames_ + p; }
 
-    // First run of n scratch pages. O(window).
+    // First run of n pages that nobody bound. O(window).
     [[nodiscard]] std::optional<Page> find_gap(std::uint32_t n) const;
 
-    // Show frames[i] at page p + i. On false some pages may show their frame
-    // already: unbind() the run. O(frames).
-    [[nodiscard]] bool bind(Page p, std::span<const Frame> frames,
-                            std::uint32_t owner) noexcept;
-    // Show another frame at one bound page, at once for all threads.
-    [[nodiscard]] bool rebind(Page p, Frame f) noexcept;
-    // Back to scratch; false leaves all as it was. Never adds a segment.
-    // Then calls freed() for each frame, the first page's last.
-    template <typename Freed>
-    [[nodiscard]] bool unbind(Page p, std::uint32_t n, Freed freed) noexcept {
-        if (!map(p, n, frames_ + p, 0)) {
-            return false;
-        }
-        for (Page q = p + n; q-- > p;) {
-            freed(entries_[q].backing);
-        }
-        forget(p, n);
-        return true;
+    // Show other pages of the file from p on, each at once for all threads;
+    // returns how many are done, fewer than asked if the host refuses a
+    // mapping. O(pages).
+    [[nodiscard]] std::uint32_t show(Page p, std::span<const Backing> pages,
+                                     std::uint32_t owner) noexcept;
+    // Show scratch pages. False leaves all as it was. Never adds more than
+    // two segments.
+    [[nodiscard]] bool show_scratch(Page p, std::uint32_t n,
+                                    std::uint32_t owner) noexcept;
+    // Back to nobody; false leaves all as it was. Never adds a segment.
+    [[nodiscard]] bool unbind(Page p, std::uint32_t n) noexcept {
+        return show_scratch(p, n, 0);
     }
+    // Make the scratch pages zero and give their memory back. Neither adds
+    // segments nor takes write protection off.
+    void clear_scratch(Page p, std::uint32_t n) noexcept;
 
     // Mapping segments the kernel may need for the area, at most. Ends of an
     // owner's run always count, so that unbinding a neighbour adds none.
     [[nodiscard]] std::uint32_t segments() const { return segments_; }
-    // What bind() adds to it at most, and rebind() at most.
-    static std::uint32_t bind_cost(std::span<const Frame> frames);
+    // Of a run of pages. O(n).
+    [[nodiscard]] std::uint32_t segments_in(Page p, std::uint32_t n) const {
+        return begin_count(p, p + n);
+    }
+    // What showing these adds at most to what nobody bound, and what showing
+    // another frame in one page adds at most.
+    [[nodiscard]] std::uint32_t bind_cost(std::span<const Backing> pages) const;
     static constexpr std::uint32_t rebind_cost = 2;
 
     // Recount everything: a message, or nullptr.
@@ -70,16 +78,18 @@ class Window {
 
   private:
     struct Entry {
-        std::uint32_t backing; // page of the file
+        Backing backing;
         std::uint32_t owner;
     };
 
+    // Length of the ascending run that begins at pages[0], frames or scratch.
+    [[nodiscard]] std::size_t run_length(std::span<const Backing> pages) const;
     // Does a segment begin at p?
     [[nodiscard]] bool begins(Page p) const;
     [[nodiscard]] std::uint32_t begin_count(Page first, Page end) const;
-    void forget(Page p, std::uint32_t n) noexcept;
-    [[nodiscard]] bool map(Page p, std::uint32_t n, std::uint32_t backing,
-                           int flags) noexcept;
+    void record(Page p, std::uint32_t n, Backing backing,
+                std::uint32_t owner) noexcept;
+    [[nodiscard]] bool map(Page p, std::uint32_t n, Backing backing) noexcept;
 
     const Fd &file_;
     std::uint32_t frames_;

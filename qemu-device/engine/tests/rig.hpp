@@ -28,9 +28,10 @@ inline std::string no_userfault() {
         const Engine engine({.frames = 1,
                              .window_pages = 1,
                              .rx_reserve = 0,
-                             .mode = SNAPMEM_SHARE},
+                             .mode = SNAPMEM_SHARE,
+                             .dedup = false},
                             std::make_unique<snapmem_impl::UserfaultTrap>(),
-                            100);
+                            {.map_budget = 100});
         return {};
     } catch (const std::system_error &e) {
         return std::string("no userfaultfd write protection: ") + e.what();
@@ -46,6 +47,14 @@ struct RegionName {
     Page page = 0;
 };
 
+inline snapmem_region_spec spec_for(std::uint32_t npages, bool sparse = false) {
+    return {.npages = npages,
+            .hint = SNAPMEM_HINT_NONE,
+            .sparse = sparse,
+            .owner = 0,
+            .quota = SNAPMEM_QUOTA_NONE};
+}
+
 struct Captured {
     snapmem_status status = SNAPMEM_OK;
     std::vector<Frame> frames;
@@ -53,7 +62,8 @@ struct Captured {
 
 class Rig {
   public:
-    Rig(Trap kind, const snapmem_config &config, std::uint32_t budget = 10000) {
+    Rig(Trap kind, const snapmem_config &config, std::uint32_t budget = 10000,
+        std::uint32_t fanout_bits = 6) {
         std::unique_ptr<snapmem_impl::WriteTrap> trap;
         if (kind == Trap::fake) {
             auto fake = std::make_unique<FakeTrap>();
@@ -62,7 +72,10 @@ class Rig {
         } else if (kind == Trap::real) {
             trap = std::make_unique<snapmem_impl::UserfaultTrap>();
         }
-        engine_ = std::make_unique<Engine>(config, std::move(trap), budget);
+        engine_ = std::make_unique<Engine>(
+            config, std::move(trap),
+            snapmem_impl::Tuning{.map_budget = budget,
+                                 .fanout_bits = fanout_bits});
     }
 
     Engine *operator->() { return engine_.get(); }
@@ -102,12 +115,35 @@ class Rig {
         store(p, 0, data.data(), data.size());
     }
 
-    RegionName create(std::uint32_t npages,
-                      snapmem_hint hint = SNAPMEM_HINT_NONE) {
+    snapmem_status try_create(const snapmem_region_spec &spec, RegionName &r) {
+        return engine_->region_create(spec, r.handle, r.page);
+    }
+    RegionName create(std::uint32_t npages, bool sparse = false) {
         RegionName r;
-        EXPECT_EQ(engine_->region_create(npages, hint, r.handle, r.page),
+        EXPECT_EQ(try_create(spec_for(npages, sparse), r), SNAPMEM_OK);
+        return r;
+    }
+    snapmem_status destroy(const RegionName &r) {
+        return engine_->region_destroy(r.handle);
+    }
+    std::uint32_t snapshot(const RegionName &r) {
+        std::uint32_t handle = 0;
+        std::uint64_t version = 0;
+        EXPECT_EQ(
+            engine_->snapshot(r.handle, SNAPMEM_QUOTA_NONE, handle, version),
+            SNAPMEM_OK);
+        return handle;
+    }
+    RegionName clone(std::uint32_t snapshot) {
+        RegionName r;
+        EXPECT_EQ(engine_->clone(snapshot, spec_for(0), r.handle, r.page),
                   SNAPMEM_OK);
         return r;
+    }
+    // All of a region or snapshot.
+    Captured capture_all(std::uint32_t handle, std::uint32_t npages) {
+        return capture(handle, 0,
+                       npages * static_cast<std::uint32_t>(page_bytes));
     }
     Captured capture(std::uint32_t region, std::uint64_t offset,
                      std::uint32_t length) {

@@ -21,13 +21,13 @@ Handle make(snapmem_config config, const char **error) {
 
 TEST(CBoundary, RefusesBadSizes) {
     const std::array<snapmem_config, 7> bad{{
-        {0, 1, 0, SNAPMEM_COPY},
-        {1, 0, 0, SNAPMEM_COPY},
-        {(1U << 24) + 1, 1, 0, SNAPMEM_COPY},
-        {1, (1U << 24) + 1, 0, SNAPMEM_COPY},
-        {~0U, ~0U, 0, SNAPMEM_COPY},
-        {4, 4, 4, SNAPMEM_COPY},
-        {4, 4, 0, static_cast<snapmem_mode>(3)},
+        {0, 1, 0, SNAPMEM_COPY, false},
+        {1, 0, 0, SNAPMEM_COPY, false},
+        {(1U << 24) + 1, 1, 0, SNAPMEM_COPY, false},
+        {1, (1U << 24) + 1, 0, SNAPMEM_COPY, false},
+        {~0U, ~0U, 0, SNAPMEM_COPY, false},
+        {4, 4, 4, SNAPMEM_COPY, false},
+        {4, 4, 0, static_cast<snapmem_mode>(3), false},
     }};
     for (const snapmem_config &config : bad) {
         const char *error = nullptr;
@@ -42,30 +42,32 @@ TEST(CBoundary, FreeTakesNull) {
 }
 
 TEST(CBoundary, SaysWhetherItCanShare) {
-    const Handle copy = make({8, 8, 0, SNAPMEM_COPY}, nullptr);
-    EXPECT_FALSE(snapmem_can_share(copy.get()));
-    const Handle automatic = make({8, 8, 0, SNAPMEM_AUTO}, nullptr);
-    EXPECT_EQ(snapmem_can_share(automatic.get()), no_userfault().empty());
+    for (const snapmem_mode mode : {SNAPMEM_COPY, SNAPMEM_AUTO}) {
+        const Handle m = make({8, 8, 0, mode, false}, nullptr);
+        EXPECT_EQ(snapmem_can_share(m.get()), no_userfault().empty());
+    }
     const char *error = nullptr;
-    const Handle share = make({8, 8, 0, SNAPMEM_SHARE}, &error);
+    const Handle share = make({8, 8, 0, SNAPMEM_SHARE, false}, &error);
     EXPECT_EQ(share != nullptr, no_userfault().empty());
     EXPECT_EQ(error == nullptr, no_userfault().empty());
 }
 
 TEST(CBoundary, MakesAndFreesALargeEngineLazily) {
-    const Handle m = make({1U << 20, 1U << 20, 64, SNAPMEM_COPY}, nullptr);
+    const Handle m =
+        make({1U << 20, 1U << 20, 64, SNAPMEM_COPY, false}, nullptr);
     ASSERT_NE(m, nullptr);
     EXPECT_EQ(snapmem_free_frames(m.get()), 1U << 20);
 }
 
 TEST(CBoundary, RoundTrip) {
     for (const snapmem_mode mode : {SNAPMEM_COPY, SNAPMEM_AUTO}) {
-        const Handle m = make({64, 64, 4, mode}, nullptr);
+        const Handle m = make({64, 64, 4, mode, false}, nullptr);
         ASSERT_NE(m, nullptr);
         std::uint32_t region = 0;
         std::uint32_t page = 0;
-        ASSERT_EQ(snapmem_region_create(m.get(), 4, SNAPMEM_HINT_KEEP, &region,
-                                        &page),
+        snapmem_region_spec spec = spec_for(4);
+        spec.hint = SNAPMEM_HINT_KEEP;
+        ASSERT_EQ(snapmem_region_create(m.get(), &spec, &region, &page),
                   SNAPMEM_OK);
         std::uint8_t *at = snapmem_window(m.get()) + page * SNAPMEM_FRAME_BYTES;
         std::memset(at, 1, 8192);
@@ -103,6 +105,53 @@ TEST(CBoundary, RoundTrip) {
         EXPECT_EQ(c.free_frames, 64U);
         EXPECT_EQ(c.released, 4U);
     }
+}
+
+TEST(CBoundary, SnapshotsRoundTrip) {
+    SKIP_WITHOUT(Trap::real);
+    const Handle handle = make({64, 64, 4, SNAPMEM_COPY, true}, nullptr);
+    snapmem *m = handle.get();
+    const snapmem_region_spec spec = spec_for(4);
+    std::uint32_t region = 0;
+    std::uint32_t page = 0;
+    ASSERT_EQ(snapmem_region_create(m, &spec, &region, &page), SNAPMEM_OK);
+    std::uint8_t *at = snapmem_window(m) + page * SNAPMEM_FRAME_BYTES;
+    std::uint32_t one = 0;
+    std::uint32_t two = 0;
+    std::uint64_t version = 0;
+    constexpr std::uint32_t none = SNAPMEM_QUOTA_NONE;
+    ASSERT_EQ(snapmem_snapshot(m, region, none, &one, &version), SNAPMEM_OK);
+    std::uint32_t clone = 0;
+    ASSERT_EQ(snapmem_clone(m, one, &spec, &clone, &page), SNAPMEM_OK);
+    snapmem_window(m)[page * SNAPMEM_FRAME_BYTES + 9] = 7;
+    std::uint64_t version_of_clone = 0;
+    ASSERT_EQ(snapmem_snapshot(m, clone, none, &two, &version_of_clone),
+              SNAPMEM_OK);
+    std::array<std::uint32_t, 4> pages{};
+    std::size_t n = 0;
+    std::uint32_t next = 0;
+    ASSERT_EQ(snapmem_diff(m, one, two, 0, pages.data(), 4, &n, &next),
+              SNAPMEM_OK);
+    EXPECT_EQ(n, 1U);
+    EXPECT_EQ(pages[0], 0U);
+    EXPECT_EQ(next, SNAPMEM_DIFF_END);
+    ASSERT_EQ(snapmem_commit(m, region, two, none, &version), SNAPMEM_OK);
+    EXPECT_EQ(at[9], 7);
+    std::array<std::uint64_t, 4> conflicts{};
+    ASSERT_EQ(snapmem_merge(m, region, two, one, none, conflicts.data(), 4, &n,
+                            &version),
+              SNAPMEM_OK);
+    EXPECT_EQ(at[9], 0);
+    ASSERT_EQ(snapmem_discard(m, region, 0, 4), SNAPMEM_OK);
+    snapmem_object object;
+    ASSERT_EQ(snapmem_get_object(m, region, &object), SNAPMEM_OK);
+    EXPECT_EQ(object.populated, 0U);
+    EXPECT_GT(snapmem_charged(m, 0), 0U);
+    EXPECT_EQ(snapmem_snapshot_drop(m, one), SNAPMEM_OK);
+    EXPECT_EQ(snapmem_snapshot_drop(m, one), SNAPMEM_BAD_REGION);
+    EXPECT_EQ(snapmem_check(m), nullptr);
+    snapmem_reset(m);
+    EXPECT_EQ(snapmem_free_frames(m), 64U);
 }
 
 } // namespace

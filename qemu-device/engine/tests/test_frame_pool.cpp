@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "frame_pool.hpp"
 
+#include <algorithm>
 #include <gtest/gtest.h>
 #include <vector>
 
@@ -11,15 +12,24 @@ class FramePoolTest : public testing::Test {
   protected:
     static constexpr std::uint32_t frames = 200;
     Fd file_ = make_memory_file("test", frames *page_bytes);
-    FramePool pool_{file_, frames};
+    Ledger ledger_{4};
+    FramePool pool_{file_, frames, ledger_};
 
-    void TearDown() override { EXPECT_STREQ(pool_.check(), nullptr); }
+    void TearDown() override {
+        EXPECT_STREQ(pool_.check(), nullptr);
+        EXPECT_STREQ(ledger_.check(), nullptr);
+    }
+    // A region of that many pages; all that it has is promises.
+    void open(Slot slot, std::uint32_t npages, std::uint32_t owner = 7) {
+        ledger_.open(slot, npages, ledger_.find_owner(owner));
+        pool_.update_available();
+    }
 };
 
 TEST_F(FramePoolTest, StartsFree) {
     EXPECT_EQ(pool_.free(), frames);
     EXPECT_EQ(pool_.available(), frames);
-    EXPECT_EQ(pool_.next_free(), 0U);
+    EXPECT_EQ(pool_.take(Holder::guest), 0U);
 }
 
 TEST_F(FramePoolTest, TakesTheMostRecentlyFreedFirst) {
@@ -43,40 +53,107 @@ TEST_F(FramePoolTest, FreesWithTheLastHoldOnly) {
     EXPECT_EQ(pool_.free(), frames);
 }
 
-TEST_F(FramePoolTest, ReservesForFramesOfRegionsHeldElsewhere) {
-    const Frame f = pool_.take(Holder::region);
-    EXPECT_EQ(pool_.reserved(), 0U);
+TEST_F(FramePoolTest, PromisesWhatIsNotOwnOrIsHeldElsewhere) {
+    open(1, 3);
+    EXPECT_EQ(ledger_.promised(), 3U) << "three holes";
+    EXPECT_EQ(pool_.available(), frames - 3);
+    const Frame f = pool_.take(Holder::map, ledger_.owner(1));
+    pool_.own(f, 1);
+    EXPECT_EQ(ledger_.promised(), 2U);
     pool_.add(f, Holder::guest);
-    EXPECT_EQ(pool_.reserved(), 1U);
-    EXPECT_EQ(pool_.available(), frames - 2);
+    EXPECT_EQ(ledger_.promised(), 3U);
+    EXPECT_EQ(ledger_.unpromised(1), 0U);
+    EXPECT_EQ(pool_.available(), frames - 1 - 3);
     pool_.add(f, Holder::device);
     pool_.drop(f, Holder::guest);
-    EXPECT_EQ(pool_.reserved(), 1U);
-    pool_.drop(f, Holder::region);
-    EXPECT_EQ(pool_.reserved(), 0U);
-    EXPECT_EQ(pool_.available(), frames - 1);
+    EXPECT_EQ(ledger_.promised(), 3U);
+    pool_.drop(f, Holder::map);
+    EXPECT_EQ(ledger_.promised(), 3U);
+    EXPECT_FALSE(pool_.is_own(f));
+    pool_.drop(f, Holder::device);
+    ledger_.close(1);
+    pool_.update_available();
+    EXPECT_EQ(pool_.available(), frames);
+}
+
+TEST_F(FramePoolTest, ANewEpochTakesAllOwnFramesAtOnce) {
+    open(0, 10);
+    std::vector<Frame> some(10);
+    pool_.take_runs(Holder::map, ledger_.owner(0), some);
+    for (const Frame f : some) {
+        pool_.own(f, 0);
+    }
+    EXPECT_EQ(ledger_.promised(), 0U);
+    EXPECT_EQ(ledger_.unpromised(0), 10U);
+    pool_.disown_all(0);
+    EXPECT_EQ(ledger_.promised(), 10U);
+    EXPECT_FALSE(pool_.is_own(some[3]));
+    pool_.own(some[3], 0);
+    EXPECT_TRUE(pool_.is_own_of(some[3], 0));
+    EXPECT_EQ(ledger_.own(0), 1U);
+}
+
+TEST_F(FramePoolTest, FramesCountForTheirOwner) {
+    open(0, 4, 1000);
+    open(1, 2, 1001);
+    open(2, 8, 1000);
+    EXPECT_EQ(ledger_.charged(1000), 12U);
+    EXPECT_EQ(ledger_.charged(1001), 2U);
+    EXPECT_EQ(ledger_.charged(5), 0U);
+    const Frame f = pool_.take(Holder::map, ledger_.owner(1));
+    EXPECT_EQ(ledger_.charged(1001), 3U);
+    pool_.own(f, 1);
+    EXPECT_EQ(ledger_.charged(1001), 2U);
+    pool_.add(f, Holder::guest);
+    pool_.drop(f, Holder::map);
+    EXPECT_EQ(ledger_.charged(1001), 3U) << "a frame and two holes";
+    pool_.drop(f, Holder::guest);
+    EXPECT_EQ(ledger_.charged(1001), 2U);
+}
+
+TEST_F(FramePoolTest, OwnersAreForgottenAndUsedAgain) {
+    for (std::uint32_t id = 0; id < 200000; ++id) {
+        ASSERT_EQ(ledger_.find_owner(id), 1);
+    }
+    open(0, 1, 3);
+    EXPECT_EQ(ledger_.find_owner(3), ledger_.owner(0));
+    EXPECT_NE(ledger_.find_owner(4), ledger_.owner(0));
+}
+
+TEST_F(FramePoolTest, ZerosAreOneFrameWhileSomebodyHoldsIt) {
+    std::fill_n(pool_.base(), frames * page_bytes, 0xaa);
+    EXPECT_FALSE(pool_.has_zero());
+    const Frame z = pool_.take_zero(Holder::guest);
+    EXPECT_EQ(pool_.data(z)[17], 0);
+    EXPECT_EQ(pool_.take_zero(Holder::guest), z);
+    EXPECT_EQ(pool_.guest_holds(z), 2U);
+    pool_.drop(z, Holder::guest);
+    EXPECT_TRUE(pool_.has_zero());
+    pool_.drop(z, Holder::guest);
+    EXPECT_FALSE(pool_.has_zero());
+    EXPECT_EQ(pool_.free(), frames);
 }
 
 TEST_F(FramePoolTest, TakesOneRunFromTheTop) {
     std::vector<Frame> out(70);
-    pool_.take_runs(Holder::region, out);
+    pool_.take_runs(Holder::map, 0, out);
     for (std::uint32_t i = 0; i < 70; ++i) {
         EXPECT_EQ(out[i], frames - 70 + i);
     }
-    EXPECT_EQ(pool_.next_free(), 0U);
+    EXPECT_EQ(pool_.take(Holder::guest), 0U);
 }
 
 TEST_F(FramePoolTest, TakesScatteredFramesWhenThereIsNoRun) {
     std::vector<Frame> all(frames);
-    pool_.take_runs(Holder::guest, all);
+    pool_.take_runs(Holder::guest, 0, all);
     EXPECT_EQ(pool_.free(), 0U);
     for (Frame f = 0; f < frames; f += 2) {
         pool_.drop(f, Holder::guest);
     }
     std::vector<Frame> out(frames / 2);
-    pool_.take_runs(Holder::region, out);
+    pool_.take_runs(Holder::map, 0, out);
     EXPECT_EQ(pool_.free(), 0U);
-    EXPECT_EQ(pool_.region(), frames / 2);
+    EXPECT_EQ(pool_.mapped(), frames / 2);
 }
 
 TEST_F(FramePoolTest, DropsAllGuestHolds) {

@@ -2,35 +2,92 @@
 #include "region.hpp"
 
 #include <gtest/gtest.h>
+#include <utility>
+#include <vector>
 
 namespace snapmem_impl {
 namespace {
 
-TEST(RegionTable, HandlesAreNeverZeroAndGoStale) {
-    RegionTable table;
+TEST(SlotTable, HandlesAreNeverZeroAndGoStale) {
+    SlotTable<Region> table(8, 0);
     Region &r = *table.find_unused();
-    r.npages = 1;
-    r.named = true;
+    table.name(r);
+    EXPECT_EQ(table.used(), 1U);
     const std::uint32_t handle = table.handle(r);
     EXPECT_NE(handle, 0U);
     EXPECT_EQ(table.find(handle), &r);
     EXPECT_EQ(table.find(0), nullptr);
     EXPECT_EQ(table.find(handle + 1), nullptr);
     EXPECT_EQ(table.find(handle | 0xffff), nullptr);
-    RegionTable::retire(r);
+    SlotTable<Region>::retire(r);
     EXPECT_EQ(table.find(handle), nullptr);
     EXPECT_NE(table.find_unused(), &r) << "in use until cleared";
-    RegionTable::clear(r);
+    table.clear(r);
+    EXPECT_EQ(table.used(), 0U);
     EXPECT_EQ(table.find_unused(), &r);
 }
 
-TEST(RegionTable, GenerationsSkipZero) {
-    RegionTable table;
+TEST(SlotTable, TagsTellHandlesApart) {
+    SlotTable<Region> regions(8, 0);
+    SlotTable<Snapshot> snapshots(8, snapshot_tag);
+    Region &r = *regions.find_unused();
+    Snapshot &s = *snapshots.find_unused();
+    regions.name(r);
+    snapshots.name(s);
+    EXPECT_EQ(snapshots.find(regions.handle(r)), nullptr);
+    EXPECT_EQ(regions.find(snapshots.handle(s)), nullptr);
+    EXPECT_EQ(snapshots.find(snapshots.handle(s)), &s);
+}
+
+TEST(SlotTable, GenerationsSkipZero) {
+    SlotTable<Region> table(8, 0);
     Region &r = *table.find_unused();
     for (int i = 0; i < 70000; ++i) {
-        RegionTable::retire(r);
+        SlotTable<Region>::retire(r);
         ASSERT_NE(table.handle(r), 0U);
     }
+}
+
+std::vector<std::pair<Page, std::uint32_t>> runs_of(WriteSet &set) {
+    std::vector<std::pair<Page, std::uint32_t>> runs;
+    set.runs([&](Page p, std::uint32_t n) {
+        runs.emplace_back(p, n);
+        return true;
+    });
+    return runs;
+}
+
+TEST(WriteSet, GivesRunsOfExtentsAndForgetsThemAtOnce) {
+    WriteSet set(300);
+    EXPECT_TRUE(runs_of(set).empty());
+    for (const Page p : {299U, 5U, 70U, 6U}) {
+        set.add(p);
+    }
+    using Runs = std::vector<std::pair<Page, std::uint32_t>>;
+    EXPECT_EQ(runs_of(set), (Runs{{0, 128}, {256, 44}}));
+    EXPECT_TRUE(set.has(5));
+    EXPECT_FALSE(set.has(7));
+    set.remove(5);
+    EXPECT_FALSE(set.has(5));
+    set.clear();
+    EXPECT_FALSE(set.has(299));
+    EXPECT_TRUE(runs_of(set).empty());
+    set.add(64);
+    EXPECT_FALSE(set.has(70)) << "of an earlier epoch";
+    EXPECT_EQ(runs_of(set), (Runs{{64, 64}}));
+}
+
+TEST(StoreAhead, DoublesForStoresInSequence) {
+    StoreAhead ahead;
+    EXPECT_EQ(ahead.pages(7), 1U);
+    ahead.copied(7, 1);
+    Page p = 8;
+    for (const std::uint32_t n : {2U, 4U, 8U, 16U, 16U}) {
+        EXPECT_EQ(ahead.pages(p), n);
+        ahead.copied(p, n);
+        p += n;
+    }
+    EXPECT_EQ(ahead.pages(p + 1), 1U);
 }
 
 TEST(SharePolicy, FollowsHints) {

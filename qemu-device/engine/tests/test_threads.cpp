@@ -70,7 +70,8 @@ TEST_P(ThreadsTest, CapturesAreInstantsAndStay) {
     Rig rig(GetParam(), {.frames = 400,
                          .window_pages = 64,
                          .rx_reserve = 8,
-                         .mode = SNAPMEM_SHARE});
+                         .mode = SNAPMEM_SHARE,
+                         .dedup = false});
     const std::array<RegionName, 2> regions{rig.create(writer_pages),
                                             rig.create(writer_pages)};
     std::atomic<bool> stop = false;
@@ -140,6 +141,71 @@ TEST_P(ThreadsTest, CapturesAreInstantsAndStay) {
                 static_cast<unsigned long long>(n.cow_copies));
 }
 
+// The same with whole regions, while stores, faults with pages ahead, commits
+// and clones go on.
+TEST_P(ThreadsTest, SnapshotsAreInstantsAndStay) {
+    Rig rig(GetParam(), {.frames = 1000,
+                         .window_pages = 256,
+                         .rx_reserve = 8,
+                         .mode = SNAPMEM_COPY,
+                         .dedup = false});
+    const std::array<RegionName, 2> regions{rig.create(writer_pages),
+                                            rig.create(writer_pages, true)};
+    std::atomic<bool> stop = false;
+    std::vector<std::thread> threads;
+    threads.reserve(2);
+    for (const RegionName &r : regions) {
+        threads.emplace_back([&rig, &stop, page = r.page] {
+            write(rig, GetParam(), page, stop);
+        });
+    }
+    struct Kept {
+        std::uint32_t handle;
+        std::vector<Word> words;
+    };
+    const auto look = [&](std::uint32_t handle) {
+        const Captured c = rig.capture_all(handle, writer_pages);
+        EXPECT_EQ(c.status, SNAPMEM_OK);
+        std::vector<Word> words = read(rig, c.frames);
+        rig.release(c.frames);
+        return words;
+    };
+    std::vector<Kept> kept;
+    std::uint64_t taken = 0;
+    const auto end =
+        std::chrono::steady_clock::now() + std::chrono::milliseconds(1500);
+    while (std::chrono::steady_clock::now() < end && !HasFailure()) {
+        const RegionName &r = regions[taken++ % 2];
+        Kept k{rig.snapshot(r), {}};
+        const RegionName clone = rig.clone(k.handle);
+        k.words = look(k.handle);
+        expect_instant(k.words);
+        EXPECT_EQ(look(clone.handle), k.words);
+        EXPECT_EQ(rig.destroy(clone), SNAPMEM_OK);
+        kept.push_back(std::move(k));
+        if (kept.size() > 8) {
+            for (const Kept &old : kept) {
+                EXPECT_EQ(look(old.handle), old.words) << "a page changed";
+                EXPECT_EQ(rig->snapshot_drop(old.handle), SNAPMEM_OK);
+            }
+            kept.clear();
+            EXPECT_STREQ(rig->check(), nullptr);
+        }
+        std::this_thread::yield();
+    }
+    stop = true;
+    for (std::thread &t : threads) {
+        t.join();
+    }
+    EXPECT_STREQ(rig->check(), nullptr);
+    EXPECT_GT(rig.counters().cow_copies, 0U);
+    std::printf("  %llu snapshots, %llu faults, %llu copies, %llu ahead\n",
+                static_cast<unsigned long long>(taken),
+                static_cast<unsigned long long>(rig.counters().write_faults),
+                static_cast<unsigned long long>(rig.counters().cow_copies),
+                static_cast<unsigned long long>(rig.counters().ahead_pages));
+}
+
 // Regions come and go under stores to them: the window is mapped always and
 // no thread is left waiting. Stray stores pass the fake trap by.
 TEST(Threads, RegionsGoWhileStoresWait) {
@@ -147,7 +213,8 @@ TEST(Threads, RegionsGoWhileStoresWait) {
     Rig rig(Trap::real, {.frames = 128,
                          .window_pages = 16,
                          .rx_reserve = 0,
-                         .mode = SNAPMEM_SHARE});
+                         .mode = SNAPMEM_SHARE,
+                         .dedup = false});
     std::atomic<bool> stop = false;
     std::atomic<std::uint64_t> stores = 0;
     std::thread writer([&] {

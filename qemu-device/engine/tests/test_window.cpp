@@ -31,8 +31,13 @@ class WindowTest : public testing::Test {
     [[nodiscard]] int at(Page p) const {
         return window_.base()[p * page_bytes];
     }
-    void unbind(Page p, std::uint32_t n) {
-        ASSERT_TRUE(window_.unbind(p, n, [](Frame) {}));
+    void unbind(Page p, std::uint32_t n) { ASSERT_TRUE(window_.unbind(p, n)); }
+    [[nodiscard]] bool bind(Page p, const std::vector<Backing> &run,
+                            std::uint32_t owner) {
+        return window_.show(p, run, owner) == run.size();
+    }
+    [[nodiscard]] bool rebind(Page p, Frame f) {
+        return window_.show(p, {&f, 1}, window_.owner(p)) == 1;
     }
     // Mappings the kernel has for the window.
     [[nodiscard]] std::uint32_t kernel_segments() const {
@@ -56,11 +61,11 @@ TEST_F(WindowTest, ScratchPagesAreWritableEverywhere) {
 
 TEST_F(WindowTest, BindsRunsAndShowsTheFrames) {
     const std::vector<Frame> run{5, 6, 7, 20, 30, 31};
-    EXPECT_EQ(Window::bind_cost(run), 4U);
-    ASSERT_TRUE(window_.bind(10, run, 1));
+    EXPECT_EQ(window_.bind_cost(run), 4U);
+    ASSERT_TRUE(bind(10, run, 1));
     for (Page i = 0; i < run.size(); ++i) {
         EXPECT_EQ(at(10 + i), static_cast<int>(run[i] + 1));
-        EXPECT_EQ(window_.frame(10 + i), run[i]);
+        EXPECT_EQ(window_.backing(10 + i), run[i]);
         EXPECT_EQ(window_.owner(10 + i), 1U);
     }
     EXPECT_EQ(window_.segments(), 5U);
@@ -73,27 +78,38 @@ TEST_F(WindowTest, BindsRunsAndShowsTheFrames) {
 
 TEST_F(WindowTest, RebindsOnePage) {
     const std::vector<Frame> run{1, 2, 3};
-    ASSERT_TRUE(window_.bind(0, run, 1));
-    ASSERT_TRUE(window_.rebind(1, 40));
+    ASSERT_TRUE(bind(0, run, 1));
+    ASSERT_TRUE(rebind(1, 40));
     EXPECT_EQ(at(0), 2);
     EXPECT_EQ(at(1), 41);
     EXPECT_EQ(at(2), 4);
     EXPECT_EQ(window_.segments(), 4U);
 }
 
-TEST_F(WindowTest, UnbindGivesTheFramesBackLastFirst) {
-    const std::vector<Frame> run{1, 2, 9};
-    ASSERT_TRUE(window_.bind(3, run, 1));
-    std::vector<Frame> freed;
-    ASSERT_TRUE(window_.unbind(3, 3, [&](Frame f) { freed.push_back(f); }));
-    EXPECT_EQ(freed, (std::vector<Frame>{9, 2, 1}));
+TEST_F(WindowTest, HolesAreScratchPagesMadeZero) {
+    window_.base()[5 * page_bytes] = 9;
+    ASSERT_TRUE(window_.show_scratch(4, 3, 1));
+    window_.clear_scratch(4, 3);
+    EXPECT_EQ(at(5), 0);
+    EXPECT_EQ(window_.owner(5), 1U);
+    EXPECT_EQ(window_.backing(5), window_.scratch(5));
+    ASSERT_TRUE(rebind(5, 40));
+    EXPECT_EQ(at(5), 41);
+    const std::vector<Backing> mixed{window_.scratch(4), 63,
+                                     window_.scratch(6)};
+    EXPECT_EQ(window_.bind_cost(mixed), 4U);
+    ASSERT_TRUE(bind(4, mixed, 1));
+    EXPECT_EQ(at(5), 64);
+    EXPECT_EQ(at(6), 0);
+    unbind(4, 3);
+    EXPECT_EQ(window_.segments(), 1U);
 }
 
 TEST_F(WindowTest, FindsTheFirstGap) {
     EXPECT_EQ(window_.find_gap(pages), Page{0});
     EXPECT_EQ(window_.find_gap(pages + 1), std::nullopt);
     const std::vector<Frame> one{1};
-    ASSERT_TRUE(window_.bind(3, one, 1));
+    ASSERT_TRUE(bind(3, one, 1));
     EXPECT_EQ(window_.find_gap(3), Page{0});
     EXPECT_EQ(window_.find_gap(4), Page{4});
     EXPECT_EQ(window_.find_gap(61), std::nullopt);
@@ -119,8 +135,8 @@ TEST_F(WindowTest, SegmentsBoundTheKernelsMappings) {
             for (Frame &x : run) {
                 x %= frames;
             }
-            ASSERT_TRUE(window_.bind(8 * i, run, i + 1));
-            ASSERT_LE(window_.segments(), before + Window::bind_cost(run));
+            ASSERT_TRUE(bind(8 * i, run, i + 1));
+            ASSERT_LE(window_.segments(), before + window_.bind_cost(run));
             bound[i] = run;
         } else if (random() % 2) {
             unbind(8 * i, static_cast<std::uint32_t>(bound[i].size()));
@@ -128,7 +144,7 @@ TEST_F(WindowTest, SegmentsBoundTheKernelsMappings) {
             bound[i].clear();
         } else {
             const Page p = 8 * i + random() % bound[i].size();
-            ASSERT_TRUE(window_.rebind(p, random() % frames));
+            ASSERT_TRUE(rebind(p, random() % frames));
             ASSERT_LE(window_.segments(), before + Window::rebind_cost);
         }
         ASSERT_STREQ(window_.check(), nullptr);

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Snapshots: taking, cloning, comparing and dropping them.
+#include "engine.hpp"
+
+#include <cstring>
+
+namespace snapmem_impl {
+
+bool Engine::arm(Page p, std::uint32_t n) noexcept {
+    ++counters_.trap_arms;
+    counters_.trap_pages += n;
+    return trap_->arm(p, n);
+}
+
+bool Engine::arm_written(Region &r) noexcept {
+    return r.writable.runs(
+        [&](Page p, std::uint32_t n) { return arm(r.first + p, n); });
+}
+
+// Pages written since the last snapshot, whose bytes a frame of the same owner
+// has already: the new snapshot refers to that one, and the region keeps its
+// own. Never across owners: who could tell by the time of a store, or by the
+// count of free frames, that somebody has the same page would learn its
+// content.
+void Engine::share_duplicates(Region &r, PageMap &snapshot) noexcept {
+    const std::uint32_t id = ledger_.owner_id(ledger_.owner(slot(r)));
+    r.writable.runs([&](Page first, std::uint32_t n) {
+        for (Page p = first; p < first + n; ++p) {
+            const Frame f = maps_.frame(r.map, p);
+            if (f == no_frame || !r.writable.has(p)) {
+                continue;
+            }
+            Frame &known = dedup_.slot(pool_.data(f));
+            if (known == no_frame || known == f ||
+                pool_.map_holds(known) == 0 || pool_.is_own(known) ||
+                ledger_.owner_id(pool_.owner(known)) != id ||
+                std::memcmp(pool_.data(known), pool_.data(f), page_bytes) !=
+                    0) {
+                known = f;
+                continue;
+            }
+            pool_.add(known, Holder::map);
+            maps_.set(snapshot, p, known);
+            ++counters_.dedup_pages;
+        }
+        return true;
+    });
+}
+
+snapmem_status Engine::snapshot(std::uint32_t region, std::uint32_t quota,
+                                std::uint32_t &snapshot,
+                                std::uint64_t &version) {
+    const Lock lock(mutex_);
+    Region *r = regions_.find(region);
+    if (r == nullptr) {
+        return SNAPMEM_BAD_REGION;
+    }
+    if (!trap_) {
+        return SNAPMEM_NO_TRAP;
+    }
+    Snapshot *s = snapshots_.find_unused();
+    if (s == nullptr) {
+        return SNAPMEM_NO_REGIONS;
+    }
+    const std::uint32_t promise = ledger_.unpromised(slot(*r));
+    const std::uint32_t id = ledger_.owner_id(ledger_.owner(slot(*r)));
+    const bool holes = r->map.populated != r->npages;
+    if (lacks_frames(promise + (holes && !pool_.has_zero() ? 1 : 0))) {
+        return SNAPMEM_NO_FRAMES;
+    }
+    if (passes_quota(id, promise, quota)) {
+        return SNAPMEM_QUOTA;
+    }
+    if (!maps_allow(0, promise, r)) {
+        return SNAPMEM_NO_MEMORY;
+    }
+    reserve_nodes(dedup_.enabled() ? maps_.nodes_for(r->npages) : 0);
+    if (!arm_written(*r)) {
+        return SNAPMEM_NO_MEMORY;
+    }
+
+    // Nothing fails from here on, and all pages are armed: a store that raced
+    // has landed before, or waits for the mutex.
+    s->map = maps_.share(r->map);
+    s->owner_id = id;
+    s->holes = holes;
+    if (holes) {
+        pool_.take_zero(Holder::device);
+    }
+    pool_.disown_all(slot(*r));
+    if (dedup_.enabled()) {
+        share_duplicates(*r, s->map);
+    }
+    r->writable.clear();
+    r->version += r->dirty ? 1 : 0;
+    r->dirty = false;
+    s->version = r->version;
+    snapshots_.name(*s);
+    ++counters_.snapshots;
+    snapshot = snapshots_.handle(*s);
+    version = s->version;
+    return SNAPMEM_OK;
+}
+
+void Engine::forget(Snapshot &s) noexcept {
+    SlotTable<Snapshot>::retire(s);
+    maps_.drop(s.map);
+    if (s.holes) {
+        pool_.drop_zero(Holder::device);
+    }
+    snapshots_.clear(s);
+    may_reclaim_ = true;
+}
+
+snapmem_status Engine::snapshot_drop(std::uint32_t snapshot) {
+    const Lock lock(mutex_);
+    Snapshot *s = snapshots_.find(snapshot);
+    if (s == nullptr) {
+        return SNAPMEM_BAD_REGION;
+    }
+    forget(*s);
+    return SNAPMEM_OK;
+}
+
+snapmem_status Engine::clone(std::uint32_t snapshot,
+                             const snapmem_region_spec &spec,
+                             std::uint32_t &region, std::uint32_t &page) {
+    const Lock lock(mutex_);
+    if (!trap_) {
+        return SNAPMEM_NO_TRAP;
+    }
+    const Snapshot *s = snapshots_.find(snapshot);
+    if (s == nullptr) {
+        return SNAPMEM_BAD_REGION;
+    }
+    snapmem_region_spec whole = spec;
+    whole.npages = s->map.npages;
+    Birth birth;
+    const snapmem_status status = prepare_birth(whole, birth);
+    if (status != SNAPMEM_OK) {
+        return status;
+    }
+    std::vector<Backing> pages;
+    pages.reserve(whole.npages);
+    maps_.each(s->map, 0, whole.npages, [&](Page p, Frame f) {
+        pages.push_back(f == no_frame ? window_.scratch(birth.gap + p) : f);
+    });
+    // All pages of the region may come to be segments of their own.
+    if (!maps_allow(std::uint64_t{whole.npages} + 1)) {
+        return SNAPMEM_NO_MEMORY;
+    }
+    open_region(birth, whole);
+    Region &r = *birth.region;
+    r.map = maps_.share(s->map);
+    if (window_.show(r.first, pages, owner(r)) != r.npages) {
+        destroy(r);
+        return SNAPMEM_NO_MEMORY;
+    }
+    const snapmem_status armed = arm_new(r, true);
+    if (armed == SNAPMEM_OK) {
+        ++counters_.clones;
+        region = regions_.handle(r);
+        page = r.first;
+    }
+    return armed;
+}
+
+snapmem_status Engine::diff(std::uint32_t a, std::uint32_t b, Page first,
+                            std::span<Page> pages, std::size_t &npages,
+                            Page &next) const {
+    const Lock lock(mutex_);
+    const Snapshot *sa = snapshots_.find(a);
+    const Snapshot *sb = snapshots_.find(b);
+    if (sa == nullptr || sb == nullptr) {
+        return SNAPMEM_BAD_REGION;
+    }
+    if (sa->map.npages != sb->map.npages || pages.empty()) {
+        return SNAPMEM_BAD_LENGTH;
+    }
+    if (first >= sa->map.npages) {
+        return SNAPMEM_BAD_OFFSET;
+    }
+    std::size_t n = 0;
+    Page more = SNAPMEM_DIFF_END;
+    maps_.diff(sa->map, sb->map, first, [&](Page p, Frame fa, Frame fb) {
+        if (std::memcmp(bytes(fa), bytes(fb), page_bytes) == 0) {
+            return true;
+        }
+        if (n == pages.size()) {
+            more = p;
+            return false;
+        }
+        pages[n++] = p;
+        return true;
+    });
+    npages = n;
+    next = more;
+    return SNAPMEM_OK;
+}
+
+snapmem_status Engine::get_object(std::uint32_t handle,
+                                  snapmem_object &out) const {
+    const Lock lock(mutex_);
+    out = {};
+    if (const Snapshot *s = snapshots_.find(handle)) {
+        out.npages = s->map.npages;
+        out.populated = s->map.populated;
+        out.owner = s->owner_id;
+        out.version = s->version;
+        return SNAPMEM_OK;
+    }
+    const Region *r = regions_.find(handle);
+    if (r == nullptr) {
+        return SNAPMEM_BAD_REGION;
+    }
+    out.npages = r->npages;
+    out.populated = r->map.populated;
+    out.owner = ledger_.owner_id(ledger_.owner(slot(*r)));
+    out.version = r->version;
+    out.dirty = r->dirty;
+    out.sharing = trap_ && (mode_ == SNAPMEM_SHARE ||
+                            (mode_ == SNAPMEM_AUTO && r->policy.sharing()));
+    out.promised = ledger_.promise(slot(*r));
+    out.shared_pages = r->shared_pages;
+    out.copied_pages = r->copied_pages;
+    out.write_faults = r->write_faults;
+    return SNAPMEM_OK;
+}
+
+std::uint64_t Engine::charged(std::uint32_t owner) const {
+    const Lock lock(mutex_);
+    return ledger_.charged(owner);
+}
+
+} // namespace snapmem_impl

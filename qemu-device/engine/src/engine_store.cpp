@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// A store to a page that is armed: in the fault thread of the trap.
+#include "engine.hpp"
+
+#include <array>
+#include <cstring>
+
+namespace snapmem_impl {
+
+bool Engine::needs_copy(const PageMaps::Found &found) const {
+    return found.frame == no_frame || !found.exclusive ||
+           pool_.map_holds(found.frame) != 1 || pool_.held(found.frame);
+}
+
+void Engine::make_writable(Region &r, Page p) noexcept {
+    r.writable.add(p);
+    r.dirty = true;
+}
+
+// p needs no copy: let stores land again on it, and on those behind it in its
+// extent that need none either.
+void Engine::disarm_from(Region &r, Page p) noexcept {
+    const Page end = std::min(r.npages, (p / WriteSet::extent_pages + 1) *
+                                            WriteSet::extent_pages);
+    Page last = p;
+    while (last < end && !r.writable.has(last)) {
+        const PageMaps::Found found = maps_.find(r.map, last);
+        if (needs_copy(found)) {
+            break;
+        }
+        if (pool_.is_own(found.frame)) {
+            r.policy.faulted(); // armed by a capture
+        } else {
+            pool_.own(found.frame, slot(r));
+        }
+        make_writable(r, last++);
+    }
+    trap_->disarm(r.first + p, last - p);
+}
+
+// Give p a frame of its own, and as many pages behind it in its extent as the
+// region's stores make likely. The frames, nodes and mappings are promised.
+bool Engine::copy_from(Region &r, Page p) noexcept {
+    const Page end =
+        std::min({p + r.ahead.pages(p), r.npages,
+                  (p / WriteSet::extent_pages + 1) * WriteSet::extent_pages});
+    std::array<Frame, StoreAhead::pages_max> old{};
+    std::array<Frame, StoreAhead::pages_max> fresh{};
+    std::uint32_t n = 0;
+    for (Page q = p; q < end && !r.writable.has(q); ++q) {
+        const PageMaps::Found found = maps_.find(r.map, q);
+        if (!needs_copy(found)) {
+            break;
+        }
+        old[n++] = found.frame;
+    }
+    const Owner owner_of_frames = ledger_.owner(slot(r));
+    if (n == 1) {
+        fresh[0] = pool_.take(Holder::map, owner_of_frames);
+    } else {
+        pool_.take_runs(Holder::map, owner_of_frames, {fresh.data(), n});
+    }
+    for (std::uint32_t i = 0; i < n; ++i) {
+        std::memcpy(pool_.data(fresh[i]), bytes(old[i]), page_bytes);
+    }
+    const std::uint32_t done =
+        window_.show(r.first + p, {fresh.data(), n}, owner(r));
+    for (std::uint32_t i = 0; i < n; ++i) {
+        if (i >= done) {
+            pool_.drop(fresh[i], Holder::map);
+            continue;
+        }
+        if (old[i] != no_frame) {
+            ++counters_.cow_copies;
+            if (pool_.is_own(old[i])) {
+                r.policy.faulted();
+            }
+        }
+        maps_.set(r.map, p + i, fresh[i]);
+        pool_.own(fresh[i], slot(r));
+        make_writable(r, p + i);
+    }
+    if (done == 0) {
+        return false;
+    }
+    r.ahead.copied(p, done);
+    counters_.ahead_pages += done - 1;
+    // If it fails the pages can only be copied from now on.
+    trap_->rebound(r.first + p, done);
+    return true;
+}
+
+bool Engine::resolve_store(Page p) noexcept {
+    const Lock lock(mutex_);
+    if (p >= window_.pages()) {
+        return true;
+    }
+    ++counters_.write_faults;
+    if (window_.owner(p) == 0) {
+        return true; // the region went while the store waited
+    }
+    Region &r = regions_.at(static_cast<Slot>(window_.owner(p) - 1));
+    const Page page = p - r.first;
+    if (r.writable.has(page)) {
+        trap_->disarm(p, 1); // if arm() failed half-way
+        return true;
+    }
+    ++r.write_faults;
+    const PageMaps::Found found = maps_.find(r.map, page);
+    if (!needs_copy(found)) {
+        disarm_from(r, page);
+        return true;
+    }
+    return copy_from(r, page);
+}
+
+} // namespace snapmem_impl

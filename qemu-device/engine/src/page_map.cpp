@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "page_map.hpp"
+
+#include <algorithm>
+
+namespace snapmem_impl {
+
+NodeArena::NodeArena(std::uint32_t bits) : bits_(bits) {}
+
+void NodeArena::reserve(std::size_t nodes) {
+    while (capacity_ - live_ < nodes) {
+        const std::size_t words = chunk_nodes * node_words();
+        chunks_.reserve(chunks_.size() + 1);
+        chunks_.push_back(std::make_unique<std::uint32_t[]>(words));
+        const auto first =
+            static_cast<Node>((chunks_.size() - 1) * chunk_nodes);
+        // Node 0 is none.
+        for (Node n = first + chunk_nodes; n-- > std::max(first, Node{1});) {
+            slots(n)[0] = free_;
+            free_ = n;
+            ++capacity_;
+        }
+    }
+}
+
+Node NodeArena::alloc() noexcept {
+    const Node n = free_;
+    free_ = slots(n)[0];
+    refs(n) = 1;
+    std::fill_n(slots(n), fanout(), 0);
+    ++live_;
+    return n;
+}
+
+void NodeArena::free(Node n) noexcept {
+    slots(n)[0] = free_;
+    free_ = n;
+    --live_;
+}
+
+PageMap PageMaps::empty(std::uint32_t npages) const {
+    PageMap m;
+    m.npages = npages;
+    m.levels = 1;
+    while (span(m.levels + 1) < npages) {
+        ++m.levels;
+    }
+    return m;
+}
+
+std::size_t PageMaps::nodes_for(std::uint32_t npages) const {
+    std::size_t sum = 0;
+    std::size_t nodes = npages;
+    do {
+        nodes = (nodes + arena_.fanout() - 1) >> arena_.bits();
+        sum += nodes;
+    } while (nodes > 1);
+    return sum;
+}
+
+PageMap PageMaps::share(const PageMap &m) noexcept {
+    if (m.root != 0) {
+        ++arena_.refs(m.root);
+    }
+    return m;
+}
+
+void PageMaps::drop(PageMap &m) noexcept {
+    unref(m.root, m.levels);
+    m.root = 0;
+    m.populated = 0;
+}
+
+void PageMaps::unref(Node n, std::uint32_t level) noexcept {
+    if (n == 0 || --arena_.refs(n) != 0) {
+        return;
+    }
+    for (std::uint32_t i = 0; i < arena_.fanout(); ++i) {
+        const std::uint32_t slot = arena_.slots(n)[i];
+        if (slot != 0 && level == 1) {
+            pool_.drop(slot - 1, Holder::map);
+        } else if (slot != 0) {
+            unref(slot, level - 1);
+        }
+    }
+    arena_.free(n);
+}
+
+PageMaps::Found PageMaps::find(const PageMap &m, Page p) const {
+    Found found;
+    Node n = m.root;
+    for (std::uint32_t level = m.levels; n != 0; --level) {
+        found.exclusive = found.exclusive && arena_.refs(n) == 1;
+        const std::uint32_t slot = arena_.slots(n)[slot_of(p, level)];
+        if (level == 1) {
+            found.frame = slot - 1;
+            break;
+        }
+        n = slot;
+    }
+    return found;
+}
+
+// A node with the same slots and one reference, the caller's: n itself, or a
+// copy of it.
+Node PageMaps::own(Node n, std::uint32_t level) noexcept {
+    if (n == 0) {
+        return arena_.alloc();
+    }
+    if (arena_.refs(n) == 1) {
+        return n;
+    }
+    const Node copy = arena_.alloc();
+    for (std::uint32_t i = 0; i < arena_.fanout(); ++i) {
+        const std::uint32_t slot = arena_.slots(n)[i];
+        arena_.slots(copy)[i] = slot;
+        if (slot != 0 && level == 1) {
+            pool_.add(slot - 1, Holder::map);
+        } else if (slot != 0) {
+            ++arena_.refs(slot);
+        }
+    }
+    --arena_.refs(n);
+    return copy;
+}
+
+void PageMaps::set(PageMap &m, Page p, Frame f) noexcept {
+    std::uint32_t *link = &m.root;
+    for (std::uint32_t level = m.levels; level > 0; --level) {
+        *link = own(*link, level);
+        link = &arena_.slots(*link)[slot_of(p, level)];
+    }
+    if (*link != 0) {
+        pool_.drop(*link - 1, Holder::map);
+    } else {
+        ++m.populated;
+    }
+    *link = f + 1;
+}
+
+std::uint32_t PageMaps::count(Node n, std::uint32_t level) const {
+    std::uint32_t sum = 0;
+    for (std::uint32_t i = 0; n != 0 && i < arena_.fanout(); ++i) {
+        const std::uint32_t slot = arena_.slots(n)[i];
+        sum += level == 1 ? slot != 0 : count(slot, level - 1);
+    }
+    return sum;
+}
+
+Node PageMaps::clear_below(Node n, std::uint32_t level, std::uint64_t base,
+                           Range r, std::uint32_t &cleared) noexcept {
+    if (n == 0) {
+        return 0;
+    }
+    const std::uint64_t step = span(level);
+    if (r.first <= base && base + step * arena_.fanout() <= r.end) {
+        cleared += count(n, level);
+        unref(n, level);
+        return 0;
+    }
+    n = own(n, level);
+    const SlotRange range = slots_in(base, step, r);
+    for (std::uint32_t i = range.first; i < range.end; ++i) {
+        std::uint32_t &slot = arena_.slots(n)[i];
+        if (slot != 0 && level == 1) {
+            pool_.drop(slot - 1, Holder::map);
+            ++cleared;
+            slot = 0;
+        } else {
+            slot = clear_below(slot, level - 1, base + i * step, r, cleared);
+        }
+    }
+    return n;
+}
+
+void PageMaps::clear(PageMap &m, Page first, std::uint32_t n) noexcept {
+    std::uint32_t cleared = 0;
+    m.root = clear_below(m.root, m.levels, 0, {first, std::uint64_t{first} + n},
+                         cleared);
+    m.populated -= cleared;
+}
+
+} // namespace snapmem_impl

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Which frame each page of a region or snapshot has: a persistent radix tree.
+#pragma once
+
+#include "frame_pool.hpp"
+#include "types.hpp"
+
+#include <memory>
+#include <vector>
+
+namespace snapmem_impl {
+
+// A node by its index in the arena; 0 is none: a subtree without frames.
+using Node = std::uint32_t;
+
+// Nodes of one size: a count of references and 2^bits slots. A slot of a leaf
+// is a frame plus one, a slot of another node a node; 0 is empty in both.
+//
+// Not thread-safe (the engine's mutex).
+class NodeArena {
+  public:
+    explicit NodeArena(std::uint32_t bits);
+
+    [[nodiscard]] std::uint32_t bits() const { return bits_; }
+    [[nodiscard]] std::uint32_t fanout() const { return 1U << bits_; }
+
+    // Make alloc() succeed that many times. Throws std::bad_alloc.
+    void reserve(std::size_t nodes);
+    // An empty node with one reference. Reserved before: cannot fail.
+    Node alloc() noexcept;
+    void free(Node n) noexcept;
+
+    [[nodiscard]] std::uint32_t &refs(Node n) { return words(n)[0]; }
+    [[nodiscard]] std::uint32_t refs(Node n) const { return words(n)[0]; }
+    [[nodiscard]] std::uint32_t *slots(Node n) { return words(n) + 1; }
+    [[nodiscard]] const std::uint32_t *slots(Node n) const {
+        return words(n) + 1;
+    }
+
+    [[nodiscard]] std::size_t live() const { return live_; }
+    [[nodiscard]] std::size_t bytes() const {
+        return chunks_.size() * chunk_nodes * node_words() * 4;
+    }
+
+  private:
+    static constexpr std::uint32_t chunk_nodes = 64;
+
+    [[nodiscard]] std::size_t node_words() const { return 1 + fanout(); }
+    [[nodiscard]] std::uint32_t *words(Node n) const {
+        return chunks_[n / chunk_nodes].get() + n % chunk_nodes * node_words();
+    }
+
+    std::uint32_t bits_;
+    std::vector<std::unique_ptr<std::uint32_t[]>> chunks_;
+    Node free_ = 0; // list through slot 0
+    std::size_t capacity_ = 0;
+    std::size_t live_ = 0;
+};
+
+// The map of one region or snapshot. Its root is referenced once by it.
+struct PageMap {
+    Node root = 0;
+    std::uint32_t npages = 0;
+    std::uint32_t levels = 0;    // of nodes
+    std::uint32_t populated = 0; // pages with a frame
+};
+
+// Operations on maps. A node with several references is shared and never
+// changes; who has to change it copies it, with all nodes above it. Each leaf
+// has one map hold on each of its frames.
+//
+// Those that change a map take nodes of the arena: see nodes_for(). None
+// fails.
+class PageMaps {
+  public:
+    PageMaps(FramePool &pool, std::uint32_t bits) : pool_(pool), arena_(bits) {}
+
+    [[nodiscard]] PageMap empty(std::uint32_t npages) const;
+    // Nodes of a map whose every page has a frame: changes of a map take no
+    // more than that until it is shared again.
+    [[nodiscard]] std::size_t nodes_for(std::uint32_t npages) const;
+    void reserve(std::size_t nodes) { arena_.reserve(nodes); }
+    [[nodiscard]] std::size_t bytes() const { return arena_.bytes(); }
+
+    // Another map with the same nodes. O(1).
+    PageMap share(const PageMap &m) noexcept;
+    // Drop the nodes that nobody else has, and their holds on frames.
+    void drop(PageMap &m) noexcept;
+
+    struct Found {
+        Frame frame = no_frame;
+        bool exclusive = true; // no node above it is shared
+    };
+    [[nodiscard]] Found find(const PageMap &m, Page p) const;
+    [[nodiscard]] Frame frame(const PageMap &m, Page p) const {
+        return find(m, p).frame;
+    }
+
+    // Give the page a frame, whose map hold (the caller's) becomes the
+    // leaf's; the hold on the frame before is dropped.
+    void set(PageMap &m, Page p, Frame f) noexcept;
+    // Pages without frames.
+    void clear(PageMap &m, Page first, std::uint32_t n) noexcept;
+
+    // visit(page, frame or no_frame) for each page of [first, first + n).
+    template <typename Visit>
+    void each(const PageMap &m, Page first, std::uint32_t n,
+              Visit visit) const {
+        each_below(m.root, m.levels, 0, {first, first + n}, visit);
+    }
+    // visit(page, frame) for the frames below nodes that nobody else has.
+    template <typename Visit>
+    void each_exclusive(const PageMap &m, Visit visit) const {
+        exclusive_below(m.root, m.levels, 0, visit);
+    }
+    // visit(page, frame of a, frame of b) where they differ, from first on,
+    // until it returns false. What both share is not visited.
+    template <typename Visit>
+    void diff(const PageMap &a, const PageMap &b, Page first,
+              Visit visit) const {
+        diff_below(a.root, b.root, a.levels, 0, {first, a.npages}, visit);
+    }
+
+  private:
+    struct Range {
+        std::uint64_t first, end; // pages
+    };
+
+    // Pages below one slot of a node at that level (1: a leaf).
+    [[nodiscard]] std::uint64_t span(std::uint32_t level) const {
+        return std::uint64_t{1} << (arena_.bits() * (level - 1));
+    }
+    [[nodiscard]] std::uint32_t slot_of(Page p, std::uint32_t level) const {
+        return p >> (arena_.bits() * (level - 1)) & (arena_.fanout() - 1);
+    }
+    Node own(Node n, std::uint32_t level) noexcept;
+    void unref(Node n, std::uint32_t level) noexcept;
+    Node clear_below(Node n, std::uint32_t level, std::uint64_t base, Range r,
+                     std::uint32_t &cleared) noexcept;
+    [[nodiscard]] std::uint32_t count(Node n, std::uint32_t level) const;
+
+    // The slots of a node that a range touches.
+    struct SlotRange {
+        std::uint32_t first, end;
+    };
+    [[nodiscard]] SlotRange slots_in(std::uint64_t base, std::uint64_t step,
+                                     Range r) const {
+        const std::uint64_t low = r.first > base ? (r.first - base) / step : 0;
+        const std::uint64_t high =
+            r.end > base ? (r.end - base + step - 1) / step : 0;
+        return {static_cast<std::uint32_t>(low),
+                static_cast<std::uint32_t>(
+                    high < arena_.fanout() ? high : arena_.fanout())};
+    }
+
+    template <typename Visit>
+    void each_below(Node n, std::uint32_t level, std::uint64_t base, Range r,
+                    Visit &visit) const {
+        const std::uint64_t step = span(level);
+        const SlotRange range = slots_in(base, step, r);
+        for (std::uint32_t i = range.first; i < range.end; ++i) {
+            const std::uint32_t slot = n != 0 ? arena_.slots(n)[i] : 0;
+            const std::uint64_t at = base + i * step;
+            if (level == 1) {
+                visit(static_cast<Page>(at), slot - 1);
+            } else {
+                each_below(slot, level - 1, at, r, visit);
+            }
+        }
+    }
+
+    template <typename Visit>
+    void exclusive_below(Node n, std::uint32_t level, std::uint64_t base,
+                         Visit &visit) const {
+        if (n == 0 || arena_.refs(n) != 1) {
+            return;
+        }
+        for (std::uint32_t i = 0; i < arena_.fanout(); ++i) {
+            const std::uint32_t slot = arena_.slots(n)[i];
+            const std::uint64_t at = base + i * span(level);
+            if (slot != 0 && level == 1) {
+                visit(static_cast<Page>(at), slot - 1);
+            } else if (slot != 0) {
+                exclusive_below(slot, level - 1, at, visit);
+            }
+        }
+    }
+
+    template <typename Visit>
+    bool diff_below(Node a, Node b, std::uint32_t level, std::uint64_t base,
+                    Range r, Visit &visit) const {
+        if (a == b) {
+            return true;
+        }
+        const std::uint64_t step = span(level);
+        const SlotRange range = slots_in(base, step, r);
+        for (std::uint32_t i = range.first; i < range.end; ++i) {
+            const std::uint32_t in_a = a != 0 ? arena_.slots(a)[i] : 0;
+            const std::uint32_t in_b = b != 0 ? arena_.slots(b)[i] : 0;
+            const std::uint64_t at = base + i * step;
+            if (in_a == in_b) {
+                continue;
+            }
+            if (level == 1 ? !visit(static_cast<Page>(at), in_a - 1, in_b - 1)
+                           : !diff_below(in_a, in_b, level - 1, at, r, visit)) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    FramePool &pool_;
+    NodeArena arena_;
+};
+
+} // namespace snapmem_impl
