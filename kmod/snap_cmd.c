@@ -60,6 +60,10 @@ int snap_cmd_errno(struct snap_dev *sd, int op, int status)
 	case SNAP_ST_NO_WINDOW:
 	case SNAP_ST_NO_REGIONS:
 		return -ENOSPC;
+	case SNAP_ST_QUOTA:
+		return -EDQUOT;
+	case SNAP_ST_CONFLICT:
+		return -ESTALE;
 	case SNAP_ST_BUSY:
 		return -EBUSY;
 	case SNAP_ST_LINK_DOWN:
@@ -73,49 +77,7 @@ int snap_cmd_errno(struct snap_dev *sd, int op, int status)
 	}
 }
 
-int snap_cmd_region_create(struct snap_dev *sd, u32 npages, u32 hint,
-			   u32 *region, u32 *window_page)
-{
-	struct snap_region_create *c = snap_cmd_entry(sd, SNAP_QUEUE_CONTROL, 0);
-	int err;
-
-	mutex_lock(&sd->control_lock);
-	memset(c, 0, sizeof(*c));
-	c->e.op = cpu_to_le16(SNAP_OP_REGION_CREATE);
-	c->npages = cpu_to_le32(npages);
-	c->hint = cpu_to_le32(hint);
-	err = snap_cmd_errno(sd, SNAP_OP_REGION_CREATE,
-			     snap_cmd_ring(sd, SNAP_QUEUE_CONTROL, 0));
-	if (!err) {
-		*region = le32_to_cpu(c->region);
-		*window_page = le32_to_cpu(c->window_page);
-	}
-	mutex_unlock(&sd->control_lock);
-	if (!err && (*window_page >= sd->window_pages ||
-		     npages > sd->window_pages - *window_page)) {
-		dev_err_ratelimited(&sd->pdev->dev,
-				    "region outside of the windows\n");
-		err = -EIO;
-	}
-	return err;
-}
-
-int snap_cmd_region_destroy(struct snap_dev *sd, u32 region)
-{
-	struct snap_region_destroy *c = snap_cmd_entry(sd, SNAP_QUEUE_CONTROL, 0);
-	int err;
-
-	mutex_lock(&sd->control_lock);
-	memset(c, 0, sizeof(*c));
-	c->e.op = cpu_to_le16(SNAP_OP_REGION_DESTROY);
-	c->region = cpu_to_le32(region);
-	err = snap_cmd_errno(sd, SNAP_OP_REGION_DESTROY,
-			     snap_cmd_ring(sd, SNAP_QUEUE_CONTROL, 0));
-	mutex_unlock(&sd->control_lock);
-	return err;
-}
-
-int snap_cmd_capture(struct snap_dev *sd, u32 region, u64 offset, u32 length,
+int snap_cmd_capture(struct snap_dev *sd, u32 handle, u64 offset, u32 length,
 		     u32 *frame, u32 room)
 {
 	struct snap_capture *c = snap_cmd_entry(sd, SNAP_QUEUE_DATA,
@@ -128,7 +90,7 @@ int snap_cmd_capture(struct snap_dev *sd, u32 region, u64 offset, u32 length,
 	memset(c, 0, offsetof(struct snap_capture, frame));
 	c->reserved2 = 0;
 	c->e.op = cpu_to_le16(SNAP_OP_CAPTURE);
-	c->region = cpu_to_le32(region);
+	c->region = cpu_to_le32(handle);
 	c->length = cpu_to_le32(length);
 	c->offset = cpu_to_le64(offset);
 	err = snap_cmd_errno(sd, SNAP_OP_CAPTURE,

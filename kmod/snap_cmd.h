@@ -3,7 +3,8 @@
  * Commands: fill an entry in a slab, ring the doorbell, read the status.
  *
  * All return 0 or a negative errno: ENODEV when the device is gone, ENOSPC
- * for no frames or no window, EIO when device and driver disagree.
+ * for no frames, no window or no handle, EDQUOT over the owner's quota, ESTALE
+ * for a version that is not the region's, EIO when device and driver disagree.
  */
 #ifndef SNAP_CMD_H
 #define SNAP_CMD_H
@@ -46,13 +47,8 @@ int snap_cmd_ring(struct snap_dev *sd, u32 queue, u32 slot);
 /* errno for a status; logs, rate-limited, those that are driver bugs. */
 int snap_cmd_errno(struct snap_dev *sd, int op, int status);
 
-/* Process context, may sleep. */
-int snap_cmd_region_create(struct snap_dev *sd, u32 npages, u32 hint,
-			   u32 *region, u32 *window_page);
-int snap_cmd_region_destroy(struct snap_dev *sd, u32 region);
-
-/* Fills frame[] with up to room numbers; process context. */
-int snap_cmd_capture(struct snap_dev *sd, u32 region, u64 offset, u32 length,
+/* Of a region or snapshot; fills frame[] with room numbers; process context. */
+int snap_cmd_capture(struct snap_dev *sd, u32 handle, u64 offset, u32 length,
 		     u32 *frame, u32 room);
 
 #endif /* SNAP_CMD_H */

@@ -4,16 +4,23 @@
  *
  * Locks, outermost first:
  *
- *   mmap_lock > dev->life > dev->control_lock
- *   mmap_lock > dev->life > dev->capture_lock
- *   mmap_lock > dev->life > dev->regions_lock > i_mmap_rwsem
+ *   mmap_lock > region->rebind > dev->life > dev->control_lock
+ *   mmap_lock > region->rebind > dev->life > dev->capture_lock
+ *   region->rebind > dev->life > i_mmap_rwsem
+ *   dev->files_lock > i_mmap_rwsem
  *   frames->release_lock > frames->lock > snap_users_lock
  *
  * life is a read-write semaphore: readers use the device, remove() sets `gone`
  * as its writer, so that no reader is left.  A device that stops answering is
  * marked `gone` without it: its readers merely fail.  The spinlocks each guard
  * one slot of a slab; the device executes doorbells of different slots
- * independently.
+ * independently, and each command as if it were alone.
+ *
+ * rebind is a read-write semaphore too: page faults of a region read it, with
+ * mmap_lock held; COMMIT, MERGE and DISCARD write it, take the region out of
+ * all mappings, which needs i_mmap_rwsem and no mmap_lock, and let the device
+ * work.  They touch no memory of the caller meanwhile: that would need
+ * mmap_lock.  Nobody takes rebind or life below i_mmap_rwsem.
  */
 #ifndef SNAP_DEV_H
 #define SNAP_DEV_H
@@ -32,7 +39,7 @@ struct snap_frames;
 
 /**
  * struct snap_dev - a device and its driver's state
- * @ref: held by the PCI binding, by each region and by each lookup
+ * @ref: held by the PCI binding, by each region, snapshot and lookup
  * @list: in the list of usable devices, from the end of probe to remove
  * @pdev: only valid while not @gone
  * @netdev: likewise; compared, never followed, by the socket family
@@ -51,8 +58,8 @@ struct snap_frames;
  * @gone: no command may be issued any more
  * @control_lock: guards the mailbox's slab
  * @capture_lock: guards the capture slot
- * @regions: for unmapping at removal
- * @regions_lock: guards @regions
+ * @files: regions and snapshots, for unmapping at removal
+ * @files_lock: guards @files
  */
 struct snap_dev {
 	struct kref ref;
@@ -73,13 +80,33 @@ struct snap_dev {
 	bool gone;
 	struct mutex control_lock;	/* guards the mailbox's slab */
 	spinlock_t capture_lock;	/* guards the capture slot */
-	struct list_head regions;
-	struct mutex regions_lock;	/* guards regions */
+	struct list_head files;
+	struct mutex files_lock;	/* guards files */
 };
 
 /* The first device that probed and is still there, or NULL; put it back. */
 struct snap_dev *snap_dev_get(void);
 void snap_dev_put(struct snap_dev *sd);
+
+/**
+ * snap_dev_enter() - before using the device
+ * @sd: device
+ *
+ * Return: 0, and life is held for reading; or ENODEV.
+ */
+static inline int snap_dev_enter(struct snap_dev *sd)
+{
+	down_read(&sd->life);
+	if (!sd->gone)
+		return 0;
+	up_read(&sd->life);
+	return -ENODEV;
+}
+
+static inline void snap_dev_leave(struct snap_dev *sd)
+{
+	up_read(&sd->life);	/* of snap_dev_enter() */
+}
 
 int snap_pci_register(void);
 void snap_pci_unregister(void);

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* /dev/snap; Documentation/memory-api.rst describes its ioctls. */
 
+#include <linux/cred.h>
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/nsproxy.h>
 #include <linux/slab.h>
-#include <linux/uaccess.h>
 
 #include "snap.h"
+#include "snap_args.h"
+#include "snap_cmd_memory.h"
 #include "snap_dev.h"
 #include "snap_frame.h"
 #include "snap_misc.h"
@@ -16,34 +18,23 @@
 #include "snap_stats.h"
 #include "snap_user.h"
 
-/* A structure that starts with its size: fill as much as the caller has. */
-static int snap_misc_fill(void __user *arg, void *from, u32 size)
+/* The caller holds life for reading. */
+static int snap_misc_info_read(struct snap_dev *sd, struct snap_info *info)
 {
-	u32 room;
+	struct snap_object o;
+	int err = snap_cmd_info(sd, 0, from_kuid(&init_user_ns, current_uid()), &o);
 
-	if (get_user(room, (u32 __user *)arg))
-		return -EFAULT;
-	if (room < sizeof(u32) * 2)
-		return -EINVAL;
-	*(u32 *)from = min(room, size);
-	return copy_to_user(arg, from, min(room, size)) ? -EFAULT : 0;
-}
-
-static int snap_misc_region_create(struct snap_dev *sd, void __user *arg)
-{
-	struct snap_region_args args;
-	u32 size;
-	int err;
-
-	if (get_user(size, (u32 __user *)arg))
-		return -EFAULT;
-	if (size < sizeof(args))
-		return -EINVAL;
-	if (size > PAGE_SIZE)
-		return -E2BIG;
-	/* E2BIG for fields of a later version that are not zero */
-	err = copy_struct_from_user(&args, sizeof(args), arg, size);
-	return err ? err : snap_region_create(sd, &args);
+	if (err)
+		return err;
+	info->pool_frames = snap_frames_count(sd->frames);
+	info->quota_frames = min_t(u64, info->pool_frames,
+				   snap_user_region_quota(info->pool_frames));
+	info->used_frames = le32_to_cpu(o.charged);
+	info->out_frames = snap_frames_out(sd->frames);
+	info->device_version = snap_read(sd, SNAP_REG_VERSION);
+	info->free_frames = snap_counter(sd, SNAP_CTR_FREE_FRAMES);
+	info->ifindex = sd->netdev->ifindex;
+	return 0;
 }
 
 static int snap_misc_info(struct snap_dev *sd, void __user *arg)
@@ -52,23 +43,15 @@ static int snap_misc_info(struct snap_dev *sd, void __user *arg)
 		.abi_version = SNAP_ABI_VERSION,
 		.features = sd->features,
 		.window_pages = sd->window_pages,
-		.used_frames = snap_region_used(),
 		.frame_bytes = SNAP_FRAME_SIZE,
 	};
+	int err = snap_dev_enter(sd);
 
-	down_read(&sd->life);
-	if (sd->gone) {
-		up_read(&sd->life);
-		return -ENODEV;
-	}
-	info.pool_frames = snap_frames_count(sd->frames);
-	info.quota_frames = snap_user_region_quota(info.pool_frames);
-	info.out_frames = snap_frames_out(sd->frames);
-	info.device_version = snap_read(sd, SNAP_REG_VERSION);
-	info.free_frames = snap_counter(sd, SNAP_CTR_FREE_FRAMES);
-	info.ifindex = sd->netdev->ifindex;
-	up_read(&sd->life);
-	return snap_misc_fill(arg, &info, sizeof(info));
+	if (err)
+		return err;
+	err = snap_misc_info_read(sd, &info);
+	snap_dev_leave(sd);
+	return err ? err : snap_args_fill(arg, &info, sizeof(info));
 }
 
 static_assert(ARRAY_SIZE(((struct snap_stats *)0)->device) >= SNAP_CTR_MAX);
@@ -84,16 +67,13 @@ static int snap_misc_stats(struct snap_dev *sd, void __user *arg)
 		return -ENOMEM;
 	snap_counts_read(snap_counts_of(current->nsproxy->net_ns),
 			 &stats->sockets);
-	if (sd) {
-		down_read(&sd->life);
-		if (!sd->gone) {
-			stats->ncounters = SNAP_CTR_MAX;
-			for (i = 0; i < SNAP_CTR_MAX; i++)
-				stats->device[i] = snap_counter(sd, i);
-		}
-		up_read(&sd->life);
+	if (sd && !snap_dev_enter(sd)) {
+		stats->ncounters = SNAP_CTR_MAX;
+		for (i = 0; i < SNAP_CTR_MAX; i++)
+			stats->device[i] = snap_counter(sd, i);
+		snap_dev_leave(sd);
 	}
-	err = snap_misc_fill(arg, stats, sizeof(*stats));
+	err = snap_args_fill(arg, stats, sizeof(*stats));
 	kfree(stats);
 	return err;
 }
@@ -106,7 +86,7 @@ static long snap_misc_ioctl(struct file *file, unsigned int cmd, unsigned long p
 
 	switch (cmd) {
 	case SNAP_IOC_REGION_CREATE:
-		ret = sd ? snap_misc_region_create(sd, arg) : -ENODEV;
+		ret = sd ? snap_region_create(sd, arg) : -ENODEV;
 		break;
 	case SNAP_IOC_INFO:
 		ret = sd ? snap_misc_info(sd, arg) : -ENODEV;

@@ -115,6 +115,17 @@ static const char snap_netdev_counter_names[SNAP_CTR_MAX][ETH_GSTRING_LEN] = {
 	[SNAP_CTR_REGION_FRAMES] = "region_frames",
 	[SNAP_CTR_RESERVED_FRAMES] = "reserved_frames",
 	[SNAP_CTR_ARMS] = "arms",
+	[SNAP_CTR_SNAPSHOTS] = "snapshots",
+	[SNAP_CTR_CLONES] = "clones",
+	[SNAP_CTR_COMMITS] = "commits",
+	[SNAP_CTR_MERGES] = "merges",
+	[SNAP_CTR_CONFLICTS] = "conflicts",
+	[SNAP_CTR_TRAP_ARMS] = "trap_arms",
+	[SNAP_CTR_TRAP_PAGES] = "trap_pages",
+	[SNAP_CTR_AHEAD_PAGES] = "ahead_pages",
+	[SNAP_CTR_DEDUP_PAGES] = "dedup_pages",
+	[SNAP_CTR_REGIONS] = "regions",
+	[SNAP_CTR_SNAPSHOTS_HELD] = "snapshots_held",
 };
 
 /* The driver's own counters follow those of the device. */

@@ -7,9 +7,9 @@
 
 #include "snap_dev.h"
 #include "snap_cmd.h"
+#include "snap_file.h"
 #include "snap_frame.h"
 #include "snap_netdev.h"
-#include "snap_region.h"
 
 static LIST_HEAD(snap_devs);
 static DEFINE_MUTEX(snap_devs_lock);	/* guards snap_devs */
@@ -44,11 +44,11 @@ static struct snap_dev *snap_dev_alloc(struct pci_dev *pdev)
 		return NULL;
 	kref_init(&sd->ref);
 	INIT_LIST_HEAD(&sd->list);
-	INIT_LIST_HEAD(&sd->regions);
+	INIT_LIST_HEAD(&sd->files);
 	sd->pdev = pdev;
 	init_rwsem(&sd->life);
 	mutex_init(&sd->control_lock);
-	mutex_init(&sd->regions_lock);
+	mutex_init(&sd->files_lock);
 	spin_lock_init(&sd->capture_lock);
 	return sd;
 }
@@ -271,7 +271,7 @@ static void snap_pci_remove(struct pci_dev *pdev)
 	down_write(&sd->life);
 	sd->gone = true;
 	up_write(&sd->life);
-	snap_region_zap_all(sd);
+	snap_file_zap_all(sd);
 	snap_netdev_destroy(sd);
 	pci_free_irq_vectors(pdev);
 	out = snap_pci_unmap(sd);
@@ -303,7 +303,7 @@ static void snap_pci_reset_prepare(struct pci_dev *pdev)
 	down_write(&sd->life);
 	sd->gone = true;
 	up_write(&sd->life);
-	snap_region_zap_all(sd);
+	snap_file_zap_all(sd);
 	dev_warn(&pdev->dev, "reset: bind the driver again to use the device\n");
 }
 

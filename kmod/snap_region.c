@@ -1,44 +1,47 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Regions and captures of them; see snap_region.h. */
 
-#include <linux/anon_inodes.h>
-#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/sched/mm.h>
-#include <linux/seq_file.h>
 #include <linux/slab.h>
 
 #include "snap.h"
-#include "snap_cmd.h"
+#include "snap_args.h"
+#include "snap_capture.h"
+#include "snap_cmd_memory.h"
 #include "snap_dev.h"
 #include "snap_frame.h"
+#include "snap_rebind.h"
 #include "snap_region.h"
+#include "snap_snapshot.h"
 #include "snap_user.h"
-
-/**
- * struct snap_region - a region
- * @sd: its device; holds a reference
- * @user: who is charged for it and its captures; holds a reference
- * @list: in the device's list
- * @mapping: of the file; valid while in the list
- * @handle: the device's name for it
- * @window_page: first page in the window area
- * @npages: length
- */
-struct snap_region {
-	struct snap_dev *sd;
-	struct snap_user *user;
-	struct list_head list;
-	struct address_space *mapping;
-	u32 handle;
-	u32 window_page;
-	u32 npages;
-};
 
 /* One fault maps so many pages around it: the whole of most regions. */
 #define SNAP_REGION_FAULT_PAGES	512ul
+
+static_assert(SNAP_REGION_CAPTURE_PAGES <= SNAP_CAPTURE_PAGES);
+static_assert(offsetof(struct snap_region, f) == 0);	/* private_data */
+
+/* The caller holds life and rebind for reading. */
+static vm_fault_t snap_region_map(struct vm_fault *vmf, struct snap_region *r)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	unsigned long first, end, page, pfn;
+	vm_fault_t ret;
+
+	page = (vmf->address - vma->vm_start) >> PAGE_SHIFT;
+	first = round_down(page, SNAP_REGION_FAULT_PAGES);
+	end = min(first + SNAP_REGION_FAULT_PAGES, vma_pages(vma));
+	pfn = PHYS_PFN(r->f.sd->window_start) + r->window_page + vma->vm_pgoff;
+	/* the page asked for first: its result counts */
+	ret = vmf_insert_pfn(vma, vma->vm_start + (page << PAGE_SHIFT), pfn + page);
+	for (page = first; page < end && ret == VM_FAULT_NOPAGE; page++)
+		ret = vmf_insert_pfn(vma, vma->vm_start + (page << PAGE_SHIFT),
+				     pfn + page);
+	return ret;
+}
 
 /*
  * Page frames without reference counts: what backs a window may change at any
@@ -47,26 +50,15 @@ struct snap_region {
  */
 static vm_fault_t snap_region_fault(struct vm_fault *vmf)
 {
-	struct vm_area_struct *vma = vmf->vma;
-	struct snap_region *region = vma->vm_private_data;
-	struct snap_dev *sd = region->sd;
-	unsigned long first, end, page, pfn;
+	struct snap_region *r = vmf->vma->vm_private_data;
 	vm_fault_t ret = VM_FAULT_SIGBUS;
 
-	page = (vmf->address - vma->vm_start) >> PAGE_SHIFT;
-	first = round_down(page, SNAP_REGION_FAULT_PAGES);
-	end = min(first + SNAP_REGION_FAULT_PAGES, vma_pages(vma));
-	down_read(&sd->life);
-	if (sd->gone)
-		goto unlock;
-	pfn = PHYS_PFN(sd->window_start) + region->window_page + vma->vm_pgoff;
-	/* the page asked for first: its result counts */
-	ret = vmf_insert_pfn(vma, vma->vm_start + (page << PAGE_SHIFT), pfn + page);
-	for (page = first; page < end && ret == VM_FAULT_NOPAGE; page++)
-		ret = vmf_insert_pfn(vma, vma->vm_start + (page << PAGE_SHIFT),
-				     pfn + page);
-unlock:
-	up_read(&sd->life);
+	down_read(&r->rebind);
+	if (!snap_dev_enter(r->f.sd)) {
+		ret = snap_region_map(vmf, r);
+		snap_dev_leave(r->f.sd);
+	}
+	up_read(&r->rebind);
 	return ret;
 }
 
@@ -76,183 +68,174 @@ static const struct vm_operations_struct snap_region_vm_ops = {
 
 static int snap_region_mmap(struct file *file, struct vm_area_struct *vma)
 {
-	struct snap_region *region = file->private_data;
+	struct snap_region *r = file->private_data;
 	unsigned long npages = vma_pages(vma);
 
 	if (!(vma->vm_flags & VM_SHARED))
 		return -EINVAL;
 	if (vma->vm_flags & VM_EXEC)
 		return -EACCES;
-	if (vma->vm_pgoff >= region->npages ||
-	    npages > region->npages - vma->vm_pgoff)
+	if (vma->vm_pgoff >= r->f.npages ||
+	    npages > r->f.npages - vma->vm_pgoff)
 		return -EINVAL;
-	if (READ_ONCE(region->sd->gone))
+	if (READ_ONCE(r->f.sd->gone))
 		return -ENODEV;
 	vm_flags_mod(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP,
 		     VM_MAYEXEC);
 	vma->vm_ops = &snap_region_vm_ops;
-	vma->vm_private_data = region;
+	vma->vm_private_data = r;
 	return 0;
 }
 
-static void snap_region_free(struct snap_region *region)
+static void snap_region_destroy(struct snap_region *r)
 {
-	atomic_sub(region->npages, &region->user->region_frames);
-	snap_user_put(region->user);
-	snap_dev_put(region->sd);
-	kfree(region);
+	if (!snap_dev_enter(r->f.sd)) {
+		snap_cmd_region_destroy(r->f.sd, r->f.handle);
+		snap_dev_leave(r->f.sd);
+	}
+	snap_file_exit(&r->f);
+	kfree(r);
 }
 
 static int snap_region_release(struct inode *inode, struct file *file)
 {
-	struct snap_region *region = file->private_data;
-	struct snap_dev *sd = region->sd;
+	struct snap_region *r = file->private_data;
 
-	mutex_lock(&sd->regions_lock);
-	list_del(&region->list);
-	mutex_unlock(&sd->regions_lock);
-	down_read(&sd->life);
-	if (!sd->gone)
-		snap_cmd_region_destroy(sd, region->handle);
-	up_read(&sd->life);
-	snap_region_free(region);
+	snap_file_withdraw(&r->f);
+	snap_region_destroy(r);
 	return 0;
 }
 
-static void snap_region_show_fdinfo(struct seq_file *m, struct file *file)
+static long snap_region_ioctl(struct file *file, unsigned int cmd,
+			      unsigned long p)
 {
-	struct snap_region *region = file->private_data;
+	struct snap_region *r = file->private_data;
+	void __user *arg = (void __user *)p;
 
-	seq_printf(m, "snap-region:\t%#x\nsnap-pages:\t%u\n",
-		   region->handle, region->npages);
+	switch (cmd) {
+	case SNAP_IOC_SNAPSHOT:
+		return snap_snapshot_create(&r->f, arg);
+	case SNAP_IOC_COMMIT:
+		return snap_rebind_commit(r, arg);
+	case SNAP_IOC_MERGE:
+		return snap_rebind_merge(r, arg);
+	case SNAP_IOC_DISCARD:
+		return snap_rebind_discard(r, arg);
+	case SNAP_IOC_OBJECT_INFO:
+		return snap_file_info(&r->f, arg);
+	default:
+		return -ENOTTY;
+	}
 }
 
 static const struct file_operations snap_region_fops = {
 	.owner = THIS_MODULE,
 	.mmap = snap_region_mmap,
+	.unlocked_ioctl = snap_region_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
 	.release = snap_region_release,
-	.show_fdinfo = snap_region_show_fdinfo,
+	.show_fdinfo = snap_file_show_fdinfo,
 };
 
-static struct snap_region *snap_region_alloc(struct snap_dev *sd, u32 npages,
-					     u32 hint)
+static int snap_region_command(struct snap_region *r,
+			       struct snap_region_spec *spec,
+			       const struct snap_file *snapshot)
 {
-	struct snap_region *region;
-	int err;
+	struct snap_dev *sd = r->f.sd;
+	int err = snap_dev_enter(sd);
 
-	region = kzalloc(sizeof(*region), GFP_KERNEL_ACCOUNT);
-	if (!region)
-		return ERR_PTR(-ENOMEM);
-	region->user = snap_user_get();
-	if (!region->user) {
-		err = -ENOMEM;
-		goto free_region;
-	}
-	region->npages = npages;
-	if (!snap_user_charge(&region->user->region_frames, npages,
-			      snap_user_region_quota(snap_frames_count(sd->frames)))) {
-		err = -EDQUOT;
-		goto put_user;
-	}
-	err = snap_cmd_region_create(sd, npages, hint, &region->handle,
-				     &region->window_page);
-	if (err == -ENOSPC) {
-		/* what waits for its batch may be enough */
-		snap_frames_flush(sd->frames);
-		err = snap_cmd_region_create(sd, npages, hint, &region->handle,
-					     &region->window_page);
-	}
 	if (err)
-		goto uncharge;
-	kref_get(&sd->ref);
-	region->sd = sd;
-	return region;
-
-uncharge:
-	atomic_sub(npages, &region->user->region_frames);
-put_user:
-	snap_user_put(region->user);
-free_region:
-	kfree(region);
-	return ERR_PTR(err);
-}
-
-/* The caller holds life for reading. */
-static int snap_region_create_locked(struct snap_dev *sd, u32 npages, u32 hint)
-{
-	struct snap_region *region;
-	struct file *file;
-	int fd, err;
-
-	if (sd->gone)
-		return -ENODEV;
-	region = snap_region_alloc(sd, npages, hint);
-	if (IS_ERR(region))
-		return PTR_ERR(region);
-	fd = get_unused_fd_flags(O_CLOEXEC);
-	if (fd < 0) {
-		err = fd;
-		goto destroy_region;
-	}
-	/* An inode of its own: the mapping to zap must be this region's only. */
-	file = anon_inode_create_getfile("[snap-region]", &snap_region_fops,
-					 region, O_RDWR, NULL);
-	if (IS_ERR(file)) {
-		err = PTR_ERR(file);
-		goto put_fd;
-	}
-	region->mapping = file->f_mapping;
-	mutex_lock(&sd->regions_lock);
-	list_add(&region->list, &sd->regions);
-	mutex_unlock(&sd->regions_lock);
-	fd_install(fd, file);
-	return fd;
-
-put_fd:
-	put_unused_fd(fd);
-destroy_region:
-	snap_cmd_region_destroy(sd, region->handle);
-	snap_region_free(region);
+		return err;
+	spec->quota = snap_user_region_quota(snap_frames_count(sd->frames));
+	if (snapshot)
+		err = snap_cmd_clone(sd, snapshot->handle, spec, &r->f.handle,
+				     &r->window_page);
+	else
+		err = snap_cmd_region_create(sd, spec, &r->f.handle,
+					     &r->window_page);
+	snap_dev_leave(sd);
 	return err;
 }
 
-int snap_region_create(struct snap_dev *sd, const struct snap_region_args *args)
+static struct snap_region *snap_region_alloc(struct snap_dev *sd,
+					     struct snap_region_spec *spec,
+					     const struct snap_file *snapshot)
 {
-	u64 npages = args->length >> PAGE_SHIFT;
+	struct snap_region *r = kzalloc(sizeof(*r), GFP_KERNEL_ACCOUNT);
+	struct snap_user *user;
+	int err = -ENOMEM;
+
+	if (!r)
+		return ERR_PTR(err);
+	init_rwsem(&r->rebind);
+	user = snap_user_get();
+	if (!user)
+		goto free_region;
+	spec->owner = snap_user_owner(user);
+	err = snap_file_init(&r->f, sd, user, SNAP_OBJECT_REGION, spec->npages);
+	snap_user_put(user);
+	if (err)
+		goto free_region;
+	err = snap_region_command(r, spec, snapshot);
+	if (!err)
+		return r;
+	snap_file_exit(&r->f);
+free_region:
+	kfree(r);
+	return ERR_PTR(err);
+}
+
+static int snap_region_new(struct snap_dev *sd, struct snap_region_spec *spec,
+			   const struct snap_file *snapshot)
+{
+	struct snap_region *r = snap_region_alloc(sd, spec, snapshot);
 	int fd;
 
-	if (args->flags || args->reserved || args->hint >= SNAP_HINT_MAX)
-		return -EINVAL;
-	if (!args->length || args->length & ~PAGE_MASK)
-		return -EINVAL;
-	if (npages > sd->window_pages)
-		return -ENOSPC;
-	down_read(&sd->life);
-	fd = snap_region_create_locked(sd, npages, args->hint);
-	up_read(&sd->life);
+	if (IS_ERR(r))
+		return PTR_ERR(r);
+	fd = snap_file_publish(&r->f, "[snap-region]", &snap_region_fops, O_RDWR);
+	if (fd < 0)
+		snap_region_destroy(r);
 	return fd;
 }
 
-u32 snap_region_used(void)
+int snap_region_create(struct snap_dev *sd, const void __user *arg)
 {
-	struct snap_user *user = snap_user_get();
-	u32 used;
+	struct snap_region_spec spec = { };
+	struct snap_region_args args;
+	int err = snap_args_read(&args, sizeof(args), arg);
 
-	if (!user)
-		return 0;
-	used = atomic_read(&user->region_frames);
-	snap_user_put(user);
-	return used;
+	if (err)
+		return err;
+	if (args.flags & ~SNAP_REGION_ARGS_SPARSE || args.reserved ||
+	    args.hint >= SNAP_HINT_MAX)
+		return -EINVAL;
+	if (!args.length || args.length & ~PAGE_MASK)
+		return -EINVAL;
+	if (args.length >> PAGE_SHIFT > sd->window_pages)
+		return -ENOSPC;
+	spec.npages = args.length >> PAGE_SHIFT;
+	spec.hint = args.hint;
+	if (args.flags & SNAP_REGION_ARGS_SPARSE)
+		spec.flags = SNAP_REGION_SPARSE;
+	return snap_region_new(sd, &spec, NULL);
 }
 
-void snap_region_zap_all(struct snap_dev *sd)
+int snap_region_clone(struct snap_file *snapshot, const void __user *arg)
 {
-	struct snap_region *region;
+	struct snap_region_spec spec = { .npages = snapshot->npages };
+	struct snap_region_args args;
+	int err = snap_args_read(&args, sizeof(args), arg);
 
-	mutex_lock(&sd->regions_lock);
-	list_for_each_entry(region, &sd->regions, list)
-		unmap_mapping_range(region->mapping, 0, 0, 1);
-	mutex_unlock(&sd->regions_lock);
+	if (err)
+		return err;
+	if (args.flags || args.length || args.reserved ||
+	    args.hint >= SNAP_HINT_MAX)
+		return -EINVAL;
+	if (!(snapshot->sd->features & SNAP_F_SNAPSHOT))
+		return -EOPNOTSUPP;
+	spec.hint = args.hint;
+	return snap_region_new(snapshot->sd, &spec, snapshot);
 }
 
 static int snap_region_copy(enum snap_copy_reason reason)
@@ -260,57 +243,38 @@ static int snap_region_copy(enum snap_copy_reason reason)
 	return -1 - (int)reason;
 }
 
-/* The caller holds mmap_lock, which holds the mapping, which holds the region. */
-static int snap_region_capture_pages(struct snap_region *region, u64 offset,
-				     size_t length, struct page **page, u32 npages)
-{
-	u32 frame[SNAP_REGION_CAPTURE_PAGES];
-	struct snap_dev *sd = region->sd;
-	int err;
-	u32 i;
-
-	err = snap_cmd_capture(sd, region->handle, offset, length, frame, npages);
-	if (err == -ENOSPC) {
-		/* what waits for its batch may be enough */
-		snap_frames_flush(sd->frames);
-		err = snap_cmd_capture(sd, region->handle, offset, length,
-				       frame, npages);
-	}
-	if (err)
-		return snap_region_copy(err == -ENOSPC ? SNAP_COPY_NO_FRAMES :
-							 SNAP_COPY_DEVICE);
-	err = snap_frames_adopt(sd->frames, frame, npages, region->user, page);
-	if (!err)
-		return npages;
-	if (err == -EAGAIN)
-		for (i = 0; i < npages; i++)
-			if (page[i])
-				put_page(page[i]);
-	return snap_region_copy(err == -EAGAIN ? SNAP_COPY_RACE :
-						 SNAP_COPY_DEVICE);
-}
-
-/* As above; the quota covers the pages before there are frames to charge. */
-static int snap_region_capture_range(struct snap_region *region, u64 offset,
+/*
+ * The caller holds mmap_lock, which holds the mapping, which holds the region;
+ * and life.  rebind is not needed: a capture and a command that rebinds pages
+ * are each done by the device as one, so that this one is wholly before or
+ * wholly after it.
+ */
+static int snap_region_capture_range(struct snap_region *r, u64 offset,
 				     size_t length, struct page **page)
 {
 	u32 npages = DIV_ROUND_UP(offset_in_page(offset) + length, PAGE_SIZE);
-	u32 quota = snap_user_flight_quota(snap_frames_count(region->sd->frames));
-	int n;
 
-	if (!snap_user_charge(&region->user->flight_frames, npages, quota))
+	switch (snap_capture(r->f.sd, r->f.handle, offset, length, r->f.user,
+			     page, npages)) {
+	case 0:
+		return npages;
+	case -EDQUOT:
 		return snap_region_copy(SNAP_COPY_QUOTA);
-	n = snap_region_capture_pages(region, offset, length, page, npages);
-	atomic_sub(npages, &region->user->flight_frames);
-	return n;
+	case -ENOSPC:
+		return snap_region_copy(SNAP_COPY_NO_FRAMES);
+	case -EAGAIN:
+		return snap_region_copy(SNAP_COPY_RACE);
+	default:
+		return snap_region_copy(SNAP_COPY_DEVICE);
+	}
 }
 
 int snap_region_capture(unsigned long addr, size_t length,
 			const struct net_device *netdev, struct page **page)
 {
 	struct mm_struct *mm = current->mm;
-	struct snap_region *region;
 	struct vm_area_struct *vma;
+	struct snap_region *r;
 	int n;
 
 	if (!mm)
@@ -327,17 +291,18 @@ int snap_region_capture(unsigned long addr, size_t length,
 		n = snap_region_copy(SNAP_COPY_SCATTERED);
 		goto unlock_mm;
 	}
-	region = vma->vm_private_data;
-	down_read(&region->sd->life);
-	if (region->sd->gone)
+	r = vma->vm_private_data;
+	if (snap_dev_enter(r->f.sd)) {
 		n = snap_region_copy(SNAP_COPY_DEVICE);
-	else if (netdev && netdev != region->sd->netdev)
+		goto unlock_mm;
+	}
+	if (netdev && netdev != r->f.sd->netdev)
 		n = snap_region_copy(SNAP_COPY_ROUTE);
 	else
-		n = snap_region_capture_range(region, addr - vma->vm_start +
+		n = snap_region_capture_range(r, addr - vma->vm_start +
 					      ((u64)vma->vm_pgoff << PAGE_SHIFT),
 					      length, page);
-	up_read(&region->sd->life);
+	snap_dev_leave(r->f.sd);
 unlock_mm:
 	mmap_read_unlock(mm);
 	return n;

@@ -1,31 +1,44 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Regions: mutable memory of applications that can be captured.
- *
- * A region is a file.  Each descriptor and each mapping holds the file; with
- * the last of them the region ends.  Frames that captures hold outlive it.
- */
+/* Regions: mutable memory of applications that can be captured. */
 #ifndef SNAP_REGION_H
 #define SNAP_REGION_H
 
+#include <linux/rwsem.h>
 #include <linux/types.h>
+
+#include "snap_file.h"
 
 struct net_device;
 struct page;
-struct snap_dev;
-struct snap_region_args;
 
 /* At most so many pages in one capture by a socket: 64 KiB at any offset. */
 #define SNAP_REGION_CAPTURE_PAGES	17
 
 /**
+ * struct snap_region - a region
+ * @f: what it is for others; first
+ * @window_page: first page in the window area
+ * @rebind: read by page faults, written by commands that put other pages under
+ *	the region, which is out of all mappings then; see snap_dev.h
+ */
+struct snap_region {
+	struct snap_file f;
+	u32 window_page;
+	struct rw_semaphore rebind;
+};
+
+/**
  * snap_region_create() - a new region as a file descriptor
  * @sd: device
- * @args: length and hint, checked here
+ * @arg: struct snap_region_args of the caller
  *
- * Return: descriptor, or EINVAL, EDQUOT, ENOSPC, ENODEV, ENOMEM, EMFILE.
+ * Return: descriptor, or EFAULT, EINVAL, E2BIG, EDQUOT, ENOSPC, ENODEV, ENOMEM,
+ * EMFILE, ENFILE, EIO.
  */
-int snap_region_create(struct snap_dev *sd, const struct snap_region_args *args);
+int snap_region_create(struct snap_dev *sd, const void __user *arg);
+
+/* The same of a region that starts as a snapshot; and EOPNOTSUPP. */
+int snap_region_clone(struct snap_file *snapshot, const void __user *arg);
 
 /**
  * snap_region_capture() - capture a buffer of the current process
@@ -41,11 +54,5 @@ int snap_region_create(struct snap_dev *sd, const struct snap_region_args *args)
  */
 int snap_region_capture(unsigned long addr, size_t length,
 			const struct net_device *netdev, struct page **page);
-
-/* Take all regions of a device out of the mappings: stores get SIGBUS. */
-void snap_region_zap_all(struct snap_dev *sd);
-
-/* Frames that the regions of the current user take. */
-u32 snap_region_used(void);
 
 #endif /* SNAP_REGION_H */

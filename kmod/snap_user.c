@@ -7,12 +7,13 @@
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 
+#include "snap_device.h"
 #include "snap_user.h"
 
 static unsigned int region_quota_pct = 50;
 module_param(region_quota_pct, uint, 0644);
 MODULE_PARM_DESC(region_quota_pct,
-		 "percent of a pool that the regions of one user may take (CAP_SYS_RESOURCE: all)");
+		 "percent of a pool that regions and snapshots of one user may take (CAP_SYS_RESOURCE: all)");
 
 static unsigned int flight_quota_pct = 50;
 module_param(flight_quota_pct, uint, 0644);
@@ -78,11 +79,25 @@ static u32 snap_user_percent(u32 frames, unsigned int percent)
 	return (u64)frames * min(percent, 100u) / 100;
 }
 
+u32 snap_user_owner(const struct snap_user *user)
+{
+	return from_kuid(&init_user_ns, user->uid);
+}
+
 u32 snap_user_region_quota(u32 pool_frames)
 {
 	if (capable(CAP_SYS_RESOURCE))
-		return pool_frames;
+		return SNAP_QUOTA_NONE;
 	return snap_user_percent(pool_frames, READ_ONCE(region_quota_pct));
+}
+
+u32 snap_user_object_quota(enum snap_object_kind kind)
+{
+	if (capable(CAP_SYS_RESOURCE))
+		return INT_MAX;		/* the device refuses in time */
+	return snap_user_percent(kind == SNAP_OBJECT_REGION ? SNAP_REGIONS_MAX :
+							      SNAP_SNAPSHOTS_MAX,
+				 READ_ONCE(region_quota_pct));
 }
 
 u32 snap_user_flight_quota(u32 pool_frames)

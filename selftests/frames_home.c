@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 
 #include "kselftest_harness.h"
 #include "snap_test_util.h"
@@ -302,21 +303,14 @@ TEST_F_TIMEOUT(frames, unbind_with_frames_out, 60)
 	int before = messages_in_log("frames in use");
 	int last = messages_in_log("last orphaned frame");
 	struct unread u;
-	int status;
-	pid_t pid;
+	int tries;
 
 	ASSERT_EQ(0, unread_make(&u, 3));
 	ASSERT_EQ(0, unbind());
 	EXPECT_EQ(before + 1, messages_in_log("frames in use"));
 	EXPECT_EQ(0, use_without_device(&u.r));
 	/* the mapping is there, the memory is not */
-	pid = fork();
-	if (!pid) {
-		*(volatile char *)u.r.p = 1;
-		_exit(0);
-	}
-	waitpid(pid, &status, 0);
-	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+	EXPECT_TRUE(store_is_fatal(u.r.p, SIGBUS));
 	/* the messages still arrive */
 	EXPECT_EQ(LENGTH, recv(u.fd, buffer, LENGTH, 0));
 	/* no new driver before the last of them is gone, nor rmmod */
@@ -324,8 +318,8 @@ TEST_F_TIMEOUT(frames, unbind_with_frames_out, 60)
 	EXPECT_NE(0, unload());
 	EXPECT_EQ(last, messages_in_log("last orphaned frame"));
 	unread_drop(&u);
-	for (status = 0; status < 200 &&
-	     messages_in_log("last orphaned frame") == last; status++)
+	for (tries = 0; tries < 200 &&
+	     messages_in_log("last orphaned frame") == last; tries++)
 		sleep_ms(10);
 	EXPECT_EQ(last + 1, messages_in_log("last orphaned frame"));
 	ASSERT_EQ(0, bind_device());
@@ -349,6 +343,134 @@ TEST_F_TIMEOUT(frames, old_region_new_binding, 60)
 	region_drop(&new);
 	EXPECT_EQ(0, unload());
 	EXPECT_TRUE(reload_works());
+}
+
+/* A region that was stored to after a snapshot of it, which is mapped. */
+struct view {
+	struct region r;
+	int fd;
+	const char *p;
+};
+
+static int view_make(struct view *v, size_t length)
+{
+	if (region_make(&v->r, length))
+		return -1;
+	fill(v->r.p, length, 1);
+	v->fd = snapshot_fd(v->r.fd, NULL);
+	v->p = snapshot_map(v->fd, length);
+	if (v->fd < 0 || v->p == MAP_FAILED)
+		return -1;
+	fill(v->r.p, length, 2);
+	return differs(v->p, length, 1) < 0 ? 0 : -1;
+}
+
+static void view_drop(struct view *v)
+{
+	munmap((void *)v->p, v->r.length);
+	close(v->fd);
+	region_drop(&v->r);
+}
+
+/* What a snapshot and its region answer without their device. */
+static int use_view_without_device(struct view *v)
+{
+	struct snap_region_args clone = { .size = sizeof(clone) };
+	struct snap_object_info info;
+	uint64_t version = 1;
+	char value[32];
+	char byte;
+
+	if (!load_is_fatal(v->p, SIGBUS) || !store_is_fatal(v->r.p, SIGBUS))
+		return 1;
+	if (pread(v->fd, &byte, 1, 0) != -1 || errno != ENODEV)
+		return 2;
+	if (snapshot_map(v->fd, PAGE) != MAP_FAILED || errno != ENODEV)
+		return 3;
+	if (snapshot_fd(v->r.fd, NULL) != -ENODEV ||
+	    commit(v->r.fd, v->fd, &version) != -ENODEV ||
+	    discard(v->r.fd, 0, PAGE) != -ENODEV ||
+	    object_info(v->fd, &info) != -ENODEV)
+		return 4;
+	if (ioctl(v->fd, SNAP_IOC_CLONE, &clone) != -1 || errno != ENODEV)
+		return 5;
+	/* what the module knows by itself, and no more */
+	if (fdinfo_value(v->fd, "snap-kind", value, sizeof(value)) ||
+	    strcmp(value, "snapshot") ||
+	    !fdinfo_value(v->fd, "snap-version", value, sizeof(value)))
+		return 6;
+	return 0;
+}
+
+/* Mapped frames come home with the device: nothing is left behind. */
+TEST_F_TIMEOUT(frames, unbind_with_snapshots, 60)
+{
+	int before = messages_in_log("frames in use");
+	struct view v;
+
+	ASSERT_EQ(0, view_make(&v, 100 * PAGE));
+	EXPECT_GE(dev_counter(SNAP_CTR_GUEST_FRAMES), 100);
+	EXPECT_NE(0, unload());
+	ASSERT_EQ(0, unbind());
+	EXPECT_EQ(before, messages_in_log("frames in use"));
+	EXPECT_EQ(0, use_view_without_device(&v));
+	EXPECT_NE(0, unload());		/* descriptors hold the module */
+	ASSERT_EQ(0, bind_device());
+	ASSERT_EQ(0, netdev_up());
+	EXPECT_EQ(0, use_view_without_device(&v));	/* of another binding */
+	view_drop(&v);
+}
+
+/* A pinned page keeps what it had, and the device waits for it. */
+TEST_F_TIMEOUT(frames, unbind_with_pinned_snapshots, 60)
+{
+	int before = messages_in_log("frames in use");
+	int last = messages_in_log("last orphaned frame");
+	struct iovec iov;
+	struct view v;
+	int pipes[2], tries;
+
+	ASSERT_EQ(0, pipe(pipes));
+	ASSERT_EQ(0, view_make(&v, 20 * PAGE));
+	iov.iov_base = (void *)v.p;
+	iov.iov_len = 4 * PAGE;
+	ASSERT_EQ(4 * PAGE, vmsplice(pipes[1], &iov, 1, 0));
+	ASSERT_EQ(0, unbind());
+	EXPECT_EQ(before + 1, messages_in_log("frames in use"));
+	EXPECT_EQ(0, use_view_without_device(&v));
+	EXPECT_NE(0, bind_device());
+	EXPECT_EQ(4 * PAGE, read(pipes[0], buffer, 4 * PAGE));
+	EXPECT_EQ(-1, differs(buffer, 4 * PAGE, 1));
+	for (tries = 0; tries < 200 &&
+	     messages_in_log("last orphaned frame") == last; tries++)
+		sleep_ms(10);
+	EXPECT_EQ(last + 1, messages_in_log("last orphaned frame"));
+	ASSERT_EQ(0, bind_device());
+	ASSERT_EQ(0, netdev_up());
+	view_drop(&v);
+	close(pipes[0]);
+	close(pipes[1]);
+}
+
+/* What is of the old binding does not fit into what is of the new one. */
+TEST_F_TIMEOUT(frames, old_snapshot_new_binding, 60)
+{
+	struct view old, new;
+	uint64_t version;
+	char byte;
+
+	ASSERT_EQ(0, view_make(&old, 8 * PAGE));
+	ASSERT_EQ(0, unbind());
+	ASSERT_EQ(0, bind_device());
+	ASSERT_EQ(0, netdev_up());
+	ASSERT_EQ(0, view_make(&new, 8 * PAGE));
+	close(snapshot_fd(new.r.fd, &version));
+	EXPECT_EQ(-EINVAL, commit(new.r.fd, old.fd, &version));
+	view_drop(&old);
+	EXPECT_EQ(1, pread(new.fd, &byte, 1, 0));
+	EXPECT_EQ(-1, differs(new.p, new.r.length, 1));
+	EXPECT_EQ(-1, differs(new.r.p, new.r.length, 2));
+	view_drop(&new);
 }
 
 TEST_HARNESS_MAIN

@@ -116,10 +116,12 @@ uint64_t wait_free_frames(uint64_t wanted, unsigned int ms)
 
 /* ---- Regions ------------------------------------------------------------ */
 
-int region_fd(size_t length, unsigned int hint)
+static int region_fd_flags(size_t length, unsigned int hint,
+			   unsigned int flags)
 {
 	struct snap_region_args args = {
 		.size = sizeof(args),
+		.flags = flags,
 		.length = length,
 		.hint = hint,
 	};
@@ -127,20 +129,36 @@ int region_fd(size_t length, unsigned int hint)
 	return dev_ioctl(SNAP_IOC_REGION_CREATE, &args);
 }
 
-int region_make(struct region *r, size_t length)
+int region_fd(size_t length, unsigned int hint)
+{
+	return region_fd_flags(length, hint, 0);
+}
+
+int region_map(struct region *r, int fd, size_t length)
 {
 	r->length = length;
-	r->fd = region_fd(length, SNAP_HINT_NONE);
-	if (r->fd < 0)
-		return r->fd;
-	r->p = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
+	r->fd = fd;
+	if (fd < 0)
+		return fd;
+	r->p = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (r->p == MAP_FAILED) {
 		int err = -errno;
 
-		close(r->fd);
+		close(fd);
 		return err;
 	}
 	return 0;
+}
+
+int region_make(struct region *r, size_t length)
+{
+	return region_map(r, region_fd(length, SNAP_HINT_NONE), length);
+}
+
+int region_make_sparse(struct region *r, size_t length)
+{
+	return region_map(r, region_fd_flags(length, SNAP_HINT_NONE,
+					     SNAP_REGION_ARGS_SPARSE), length);
 }
 
 void region_drop(struct region *r)
@@ -163,6 +181,106 @@ int regions_take_all(int *fds, int room)
 			pages /= 2;
 	}
 	return n;
+}
+
+/* ---- Snapshots ---------------------------------------------------------- */
+
+static int fd_ioctl(int fd, unsigned long request, void *arg)
+{
+	int ret = ioctl(fd, request, arg);
+
+	return ret < 0 ? -errno : ret;
+}
+
+int snapshot_fd(int region, uint64_t *version)
+{
+	struct snap_snapshot_args args = { .size = sizeof(args) };
+	int fd = fd_ioctl(region, SNAP_IOC_SNAPSHOT, &args);
+
+	if (version)
+		*version = args.version;
+	return fd;
+}
+
+const char *snapshot_map(int snapshot, size_t length)
+{
+	return mmap(NULL, length, PROT_READ, MAP_SHARED, snapshot, 0);
+}
+
+int clone_make(struct region *r, int snapshot, size_t length)
+{
+	struct snap_region_args args = { .size = sizeof(args) };
+
+	return region_map(r, fd_ioctl(snapshot, SNAP_IOC_CLONE, &args), length);
+}
+
+int commit(int region, int from, uint64_t *version)
+{
+	struct snap_commit_args args = {
+		.size = sizeof(args),
+		.from = from,
+		.version = *version,
+	};
+	int err = fd_ioctl(region, SNAP_IOC_COMMIT, &args);
+
+	*version = args.version;
+	return err;
+}
+
+int merge(int region, int base, int from, uint64_t *conflicts,
+	  uint32_t *nconflicts)
+{
+	struct snap_merge_args args = {
+		.size = sizeof(args),
+		.base = base,
+		.from = from,
+		.conflicts = (uintptr_t)conflicts,
+		.nconflicts = *nconflicts,
+	};
+	int err = fd_ioctl(region, SNAP_IOC_MERGE, &args);
+
+	*nconflicts = args.nconflicts;
+	return err;
+}
+
+int discard(int region, uint64_t offset, uint64_t length)
+{
+	struct snap_discard_args args = {
+		.size = sizeof(args),
+		.offset = offset,
+		.length = length,
+	};
+
+	return fd_ioctl(region, SNAP_IOC_DISCARD, &args);
+}
+
+int object_info(int fd, struct snap_object_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	info->size = sizeof(*info);
+	return fd_ioctl(fd, SNAP_IOC_OBJECT_INFO, info);
+}
+
+int fdinfo_value(int fd, const char *key, char *value, size_t room)
+{
+	size_t n = strlen(key);
+	char path[64], line[256];
+	int found = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = fopen(path, "r");
+	if (!f)
+		return -1;
+	while (fgets(line, sizeof(line), f)) {
+		if (strncmp(line, key, n) || strncmp(line + n, ":\t", 2))
+			continue;
+		line[strcspn(line, "\n")] = 0;
+		snprintf(value, room, "%s", line + n + 2);
+		found = 0;
+	}
+	fclose(f);
+	return found;
 }
 
 /* ---- Bytes -------------------------------------------------------------- */
@@ -314,6 +432,64 @@ int host_sink_port(void)
 }
 
 /* ---- The system --------------------------------------------------------- */
+
+int send_fd(int sock, int fd)
+{
+	char control[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct iovec iov = { .iov_base = "f", .iov_len = 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = control, .msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	return sendmsg(sock, &msg, 0) == 1 ? 0 : -1;
+}
+
+int receive_fd(int sock)
+{
+	char control[CMSG_SPACE(sizeof(int))], byte;
+	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = control, .msg_controllen = sizeof(control),
+	};
+	int fd = -1;
+
+	if (recvmsg(sock, &msg, 0) == 1 && CMSG_FIRSTHDR(&msg))
+		memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
+	return fd;
+}
+
+static bool access_is_fatal(char *p, bool store, int signal)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		if (store)
+			*(volatile char *)p = 1;
+		else
+			(void)*(volatile char *)p;
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	return WIFSIGNALED(status) && WTERMSIG(status) == signal;
+}
+
+bool store_is_fatal(char *p, int signal)
+{
+	return access_is_fatal(p, true, signal);
+}
+
+bool load_is_fatal(const char *p, int signal)
+{
+	return access_is_fatal((char *)p, false, signal);
+}
 
 int sh(const char *format, ...)
 {

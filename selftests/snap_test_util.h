@@ -55,8 +55,29 @@ int region_fd(size_t length, unsigned int hint);
 /* Create and map; 0 or a negative errno. */
 int region_make(struct region *r, size_t length);
 void region_drop(struct region *r);
+/* The same around a descriptor, which is taken over. */
+int region_map(struct region *r, int fd, size_t length);
+/* A region whose pages have no frames yet. */
+int region_make_sparse(struct region *r, size_t length);
 /* Take all frames; returns how many descriptors stand in fds. */
 int regions_take_all(int *fds, int room);
+
+/* ---- Snapshots: results, or a negative errno ---------------------------- */
+
+/* The raw ioctl; version may be NULL. */
+int snapshot_fd(int region, uint64_t *version);
+/* Map all of it read-only; MAP_FAILED and errno. */
+const char *snapshot_map(int snapshot, size_t length);
+/* A clone of a snapshot, mapped. */
+int clone_make(struct region *r, int snapshot, size_t length);
+int commit(int region, int from, uint64_t *version);
+/* *nconflicts is the room before and what is stored after. */
+int merge(int region, int base, int from, uint64_t *conflicts,
+	  uint32_t *nconflicts);
+int discard(int region, uint64_t offset, uint64_t length);
+int object_info(int fd, struct snap_object_info *info);
+/* The value of a key in the fdinfo of a descriptor; 0 or -1. */
+int fdinfo_value(int fd, const char *key, char *value, size_t room);
 
 /* ---- Bytes -------------------------------------------------------------- */
 
@@ -100,6 +121,13 @@ int host_echo_port(void);
 int host_sink_port(void);
 
 /* ---- The system --------------------------------------------------------- */
+
+/* Pass a descriptor through a Unix socket; 0 or -1, a descriptor or -1. */
+int send_fd(int sock, int fd);
+int receive_fd(int sock);
+/* Does a store to that byte, or a load, end a process by that signal? */
+bool store_is_fatal(char *p, int signal);
+bool load_is_fatal(const char *p, int signal);
 
 /* Run a shell command; its exit status. */
 int sh(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The host takes the device out while frames are in sockets and a region is
- * mapped.  The guest lives on, says so once, and lets go of the orphans.
+ * The host takes the device out while frames are in sockets and a region and a
+ * snapshot are mapped.  The guest lives on, says so once, and lets go of the orphans.
  * The other side is unplug-host.sh, which waits for a file of the share.
  */
 
@@ -64,10 +64,14 @@ TEST_F_TIMEOUT(unplug, with_frames_out, 120)
 {
 	static char back[LENGTH];
 	struct snap_info info;
-	int status;
-	pid_t pid;
+	const char *p;
+	int snapshot;
 
 	fill(self->r.p, LENGTH, 1);
+	snapshot = snapshot_fd(self->r.fd, NULL);
+	p = snapshot_map(snapshot, 16 * PAGE);
+	ASSERT_NE(MAP_FAILED, p);
+	EXPECT_EQ(-1, differs(p, LENGTH, 1));
 	ASSERT_EQ(LENGTH, send(self->fd, self->r.p, LENGTH, 0));
 	ASSERT_EQ(1, sock_stats(self->fd).tx_ref_msgs);
 	ASSERT_EQ(0, sh("touch $SNAP_VM_SHARE/unplug"));
@@ -78,13 +82,13 @@ TEST_F_TIMEOUT(unplug, with_frames_out, 120)
 	EXPECT_EQ(-ENODEV, region_fd(PAGE, SNAP_HINT_NONE));
 	EXPECT_EQ(-1, send(self->fd, self->r.p, LENGTH, 0));
 	EXPECT_EQ(EFAULT, errno);
-	pid = fork();
-	if (!pid) {
-		*(volatile char *)self->r.p = 1;
-		_exit(0);
-	}
-	waitpid(pid, &status, 0);
-	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+	EXPECT_TRUE(store_is_fatal(self->r.p, SIGBUS));
+	EXPECT_TRUE(load_is_fatal(p, SIGBUS));
+	EXPECT_EQ(-1, pread(snapshot, back, LENGTH, 0));
+	EXPECT_EQ(ENODEV, errno);
+	EXPECT_EQ(-ENODEV, snapshot_fd(self->r.fd, NULL));
+	munmap((void *)p, 16 * PAGE);
+	close(snapshot);
 	/* Its content may be lost, its length and its pages are not. */
 	EXPECT_EQ(LENGTH, recv(self->sink, back, LENGTH, MSG_DONTWAIT));
 	EXPECT_TRUE(wait_until("dmesg | grep -q 'last orphaned frame'", 5000));

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What snapshots may take: how many there are, the quotas of a user, and what
+ * happens when no frame is left.
+ */
+
+#define _GNU_SOURCE
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include "kselftest_harness.h"
+#include "snap_test_util.h"
+
+#define NOBODY	65534
+#define PAGES	100
+#define LENGTH	(PAGES * PAGE)
+
+static char buffer[LENGTH];
+
+FIXTURE(quota)
+{
+	struct snap_info before;
+	struct region r;	/* filled with seed 1 when the snapshot is taken */
+	int fd;			/* the snapshot */
+};
+
+FIXTURE_SETUP(quota)
+{
+	ASSERT_EQ(0, wait_no_guest_frames(5000));
+	ASSERT_EQ(0, dev_info(&self->before));
+	ASSERT_EQ(0, region_make(&self->r, LENGTH));
+	fill(self->r.p, LENGTH, 1);
+	self->fd = snapshot_fd(self->r.fd, NULL);
+	ASSERT_GE(self->fd, 0);
+}
+
+/* Whatever a test does, the device is then as it was. */
+FIXTURE_TEARDOWN(quota)
+{
+	struct snap_info after;
+
+	close(self->fd);
+	region_drop(&self->r);
+	EXPECT_EQ(self->before.free_frames,
+		  wait_free_frames(self->before.free_frames, 5000));
+	EXPECT_EQ(0, dev_info(&after));
+	EXPECT_EQ(self->before.used_frames, after.used_frames);
+	EXPECT_EQ(0, dev_counter(SNAP_CTR_SNAPSHOTS_HELD));
+	EXPECT_EQ(0, dev_counter(SNAP_CTR_RESERVED_FRAMES));
+}
+
+TEST_F_TIMEOUT(quota, at_most_so_many, 120)
+{
+	static int fds[SNAP_SNAPSHOTS_MAX];
+	struct rlimit old;
+	struct region r;
+	int n = 0, fd;
+
+	ASSERT_EQ(0, region_make(&r, PAGE));
+	ASSERT_EQ(0, prlimit(0, RLIMIT_NOFILE,
+			     &(struct rlimit){ 10000, 10000 }, &old));
+	while ((fd = snapshot_fd(r.fd, NULL)) >= 0 && n < SNAP_SNAPSHOTS_MAX)
+		fds[n++] = fd;
+	EXPECT_EQ(-ENOSPC, fd);
+	EXPECT_EQ(SNAP_SNAPSHOTS_MAX - 1, n);	/* and the fixture's */
+	while (n)
+		close(fds[--n]);
+	region_drop(&r);
+}
+
+/* ---- Quotas and the end of the pool ------------------------------------- */
+
+#define REGION_QUOTA	"/sys/module/snap/parameters/region_quota_pct"
+#define FLIGHT_QUOTA	"/sys/module/snap/parameters/flight_quota_pct"
+
+/* Frames that are kept for stores count, too. */
+static int snapshot_over_quota(void)
+{
+	struct snap_info info;
+	struct region r;
+	uint64_t quota;
+	int fd;
+
+	if (setgid(NOBODY) || setuid(NOBODY) || dev_info(&info))
+		return 1;
+	quota = info.quota_frames;
+	if (region_make(&r, quota / 4 * 3 * PAGE))
+		return 2;
+	if (snapshot_fd(r.fd, NULL) != -EDQUOT)
+		return 3;
+	region_drop(&r);
+	if (region_make(&r, quota / 2 * PAGE))
+		return 4;
+	fd = snapshot_fd(r.fd, NULL);
+	if (fd < 0 || dev_info(&info) || info.used_frames != quota / 2 * 2)
+		return 5;
+	if (region_fd(16 * PAGE, SNAP_HINT_NONE) != -EDQUOT)
+		return 6;
+	memset(r.p, 1, r.length);	/* never fails */
+	/* what was kept is taken: the same sum */
+	if (dev_info(&info) || info.used_frames != quota / 2 * 2)
+		return 7;
+	close(fd);
+	if (dev_info(&info) || info.used_frames != quota / 2)
+		return 8;
+	return 0;
+}
+
+TEST_F_TIMEOUT(quota, of_a_user, 120)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(snapshot_over_quota());
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_TRUE(WIFEXITED(status));
+	EXPECT_EQ(0, WEXITSTATUS(status));
+}
+
+/* A snapshot of somebody else: what it becomes is paid by who makes it. */
+static int clone_as_nobody(int snapshot)
+{
+	struct snap_object_info object;
+	struct snap_info info;
+	struct region c;
+
+	if (setgid(NOBODY) || setuid(NOBODY) || dev_info(&info) ||
+	    info.used_frames)
+		return 1;
+	if (clone_make(&c, snapshot, LENGTH) || object_info(c.fd, &object) ||
+	    object.owner != NOBODY)
+		return 2;
+	if (dev_info(&info) || info.used_frames < PAGES)
+		return 3;
+	fill(c.p, LENGTH, 9);
+	if (object_info(snapshot, &object) || object.owner != 0)
+		return 4;
+	region_drop(&c);
+	return dev_info(&info) || info.used_frames ? 5 : 0;
+}
+
+TEST_F(quota, of_who_clones)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(clone_as_nobody(self->fd));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_TRUE(WIFEXITED(status));
+	EXPECT_EQ(0, WEXITSTATUS(status));
+	EXPECT_EQ(-1, differs(self->r.p, LENGTH, 1));
+}
+
+/* One percent of what the device can number. */
+static int objects_as_nobody(void)
+{
+	static int fds[SNAP_SNAPSHOTS_MAX / 100 + 1];
+	int first, fd, n = 1;
+
+	if (setgid(NOBODY) || setuid(NOBODY))
+		return 1;
+	first = region_fd(PAGE, SNAP_HINT_NONE);
+	if (first < 0)
+		return 2;
+	while ((fd = region_fd(PAGE, SNAP_HINT_NONE)) >= 0 &&
+	       n <= SNAP_REGIONS_MAX / 100)
+		n++;
+	if (fd != -EDQUOT || n != SNAP_REGIONS_MAX / 100)
+		return 3;
+	for (n = 0; (fd = snapshot_fd(first, NULL)) >= 0 && n < ARRAY_SIZE(fds);)
+		fds[n++] = fd;
+	if (fd != -EDQUOT || n != SNAP_SNAPSHOTS_MAX / 100)
+		return 4;
+	close(fds[0]);
+	return snapshot_fd(first, NULL) < 0 ? 5 : 0;
+}
+
+TEST_F(quota, of_objects)
+{
+	int status;
+	pid_t pid;
+
+	ASSERT_EQ(0, write_text(REGION_QUOTA, "1"));
+	pid = fork();
+	if (!pid)
+		_exit(objects_as_nobody());
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	ASSERT_EQ(0, write_text(REGION_QUOTA, "50"));
+	EXPECT_TRUE(WIFEXITED(status));
+	EXPECT_EQ(0, WEXITSTATUS(status));
+}
+
+/* Over the quota of frames in flight a mapping has copies, and no frames. */
+TEST_F(quota, of_frames_in_flight)
+{
+	const char *p = snapshot_map(self->fd, LENGTH);
+
+	ASSERT_NE(MAP_FAILED, p);
+	ASSERT_EQ(0, write_text(FLIGHT_QUOTA, "0"));
+	EXPECT_EQ(-1, differs(p, LENGTH, 1));
+	EXPECT_EQ(0, wait_no_frames_out(2000));
+	EXPECT_TRUE(store_is_fatal((char *)p + 1, SIGSEGV));
+	fill(self->r.p, LENGTH, 2);
+	EXPECT_EQ(-1, differs(p, LENGTH, 1));
+	ASSERT_EQ(0, write_text(FLIGHT_QUOTA, "50"));
+	munmap((void *)p, LENGTH);
+}
+
+/* All that is promised is there: no store fails or waits when nothing is free. */
+TEST_F_TIMEOUT(quota, stores_with_a_full_pool, 120)
+{
+	struct snap_info info;
+	struct region big;
+	int fds[800], n, fd;
+
+	ASSERT_EQ(0, dev_info(&info));
+	ASSERT_EQ(0, region_make(&big, info.free_frames / 4 * PAGE));
+	fill(big.p, big.length, 5);
+	fd = snapshot_fd(big.fd, NULL);
+	ASSERT_GE(fd, 0);
+	n = regions_take_all(fds, 800);
+	EXPECT_EQ(-ENOSPC, snapshot_fd(fds[0], NULL));
+	EXPECT_EQ(-ENOSPC, region_fd(PAGE, SNAP_HINT_NONE));
+	fill(big.p, big.length, 6);
+	EXPECT_EQ(-1, differs(big.p, big.length, 6));
+	fill(self->r.p, LENGTH, 6);
+	EXPECT_EQ(-1, differs(self->r.p, LENGTH, 6));
+	EXPECT_EQ(LENGTH, pread(self->fd, buffer, LENGTH, 0));
+	EXPECT_EQ(-1, differs(buffer, LENGTH, 1));
+	EXPECT_EQ(LENGTH, pread(fd, buffer, LENGTH, 0));
+	EXPECT_EQ(-1, differs(buffer, LENGTH, 5));
+	while (n)
+		close(fds[--n]);
+	close(fd);
+	region_drop(&big);
+}
+
+TEST_HARNESS_MAIN
