@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <new>
+#include <system_error>
 #include <unistd.h>
 #include <utility>
 
@@ -57,6 +58,8 @@ int guard(Body &&body) noexcept {
         return std::forward<Body>(body)();
     } catch (const std::bad_alloc &) {
         return -ENOMEM;
+    } catch (const std::system_error &error) {
+        return -error.code().value();
     } catch (...) {
         return -EIO;
     }

@@ -2,40 +2,18 @@
 // Handles on /dev/snap and the questions that the module answers.
 #include <snap/libsnap.h>
 
-#include <algorithm>
 #include <cstdlib>
-#include <cstring>
 #include <fcntl.h>
 #include <memory>
-#include <sys/ioctl.h>
 
 #include "handle.h"
+#include "query.h"
 
 using snap::detail::guard;
+using snap::detail::query;
 using snap::detail::UniqueFd;
 
 namespace {
-
-// The number of an ioctl holds the size of its structure as it was when the
-// program was built; the module looks at the size field.
-template <typename Struct>
-int query(const snap_handle *handle, unsigned long request,
-          Struct *out) noexcept {
-    return guard([&] {
-        if (handle == nullptr || out == nullptr ||
-            out->size < sizeof(out->size))
-            return -EINVAL;
-        Struct answer{};
-        const size_t room = std::min<size_t>(out->size, sizeof(answer));
-        const uint32_t asked = out->size;
-        answer.size = static_cast<uint32_t>(room);
-        if (::ioctl(handle->fd.get(), request, &answer) < 0)
-            return -errno;
-        std::memset(out, 0, asked);
-        std::memcpy(out, &answer, room);
-        return 0;
-    });
-}
 
 const char *device_path() noexcept {
     const char *path = std::getenv("SNAP_DEVICE");
@@ -81,11 +59,13 @@ int snap_fd(const snap_handle *handle) {
 }
 
 int snap_get_info(snap_handle *handle, snap_info *info) {
-    return query(handle, SNAP_IOC_INFO, info);
+    return handle == nullptr ? -EINVAL
+                             : query(handle->fd.get(), SNAP_IOC_INFO, info);
 }
 
 int snap_get_stats(snap_handle *handle, snap_stats *stats) {
-    return query(handle, SNAP_IOC_STATS, stats);
+    return handle == nullptr ? -EINVAL
+                             : query(handle->fd.get(), SNAP_IOC_STATS, stats);
 }
 
 } // extern "C"

@@ -64,6 +64,17 @@ constexpr std::array counters{
     Counter{SNAP_CTR_REGION_FRAMES, "region_frames", true},
     Counter{SNAP_CTR_RESERVED_FRAMES, "reserved_frames", true},
     Counter{SNAP_CTR_ARMS, "arms"},
+    Counter{SNAP_CTR_SNAPSHOTS, "snapshots"},
+    Counter{SNAP_CTR_CLONES, "clones"},
+    Counter{SNAP_CTR_COMMITS, "commits"},
+    Counter{SNAP_CTR_MERGES, "merges"},
+    Counter{SNAP_CTR_CONFLICTS, "conflicts"},
+    Counter{SNAP_CTR_TRAP_ARMS, "trap_arms"},
+    Counter{SNAP_CTR_TRAP_PAGES, "trap_pages"},
+    Counter{SNAP_CTR_AHEAD_PAGES, "ahead_pages"},
+    Counter{SNAP_CTR_DEDUP_PAGES, "dedup_pages"},
+    Counter{SNAP_CTR_REGIONS, "regions", true},
+    Counter{SNAP_CTR_SNAPSHOTS_HELD, "snapshots_held", true},
 };
 
 // A new value in the ABI stops the build here until it has a name.

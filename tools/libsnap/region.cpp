@@ -5,12 +5,13 @@
 #include <limits>
 #include <memory>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 
 #include "handle.h"
+#include "mapping.h"
 #include "page_allocator.h"
 
 using snap::detail::guard;
+using snap::detail::Mapping;
 using snap::detail::PageAllocator;
 using snap::detail::UniqueFd;
 
@@ -26,33 +27,11 @@ constexpr size_t pages_for(size_t bytes) {
     return bytes / page_bytes + (aligned(bytes) ? 0 : 1);
 }
 
-class Mapping {
-  public:
-    Mapping(int fd, size_t length) noexcept
-        : address_(::mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED,
-                          fd, 0)),
-          length_(length), error_(valid() ? 0 : errno) {}
-    Mapping(const Mapping &) = delete;
-    Mapping &operator=(const Mapping &) = delete;
-    ~Mapping() {
-        if (valid())
-            ::munmap(address_, length_);
-    }
-
-    bool valid() const noexcept { return address_ != MAP_FAILED; }
-    void *address() const noexcept { return address_; }
-    int error() const noexcept { return error_; }
-
-  private:
-    void *address_;
-    size_t length_;
-    int error_;
-};
-
 // The public part comes first, so that a pointer to it is one to the whole.
 struct Region : snap_region {
     Region(int owned_fd, size_t bytes)
-        : snap_region{}, mapping(owned_fd, bytes), buffers(bytes / page_bytes) {
+        : snap_region{}, mapping(owned_fd, bytes, PROT_READ | PROT_WRITE),
+          buffers(bytes / page_bytes) {
         fd = owned_fd;
         address = mapping.address();
         length = bytes;
@@ -86,6 +65,11 @@ int snap_region_from_fd(int fd, size_t length, snap_region **region) {
 
 int snap_region_create(snap_handle *handle, size_t length, snap_hint hint,
                        snap_region **region) {
+    return snap_region_create_flags(handle, length, hint, 0, region);
+}
+
+int snap_region_create_flags(snap_handle *handle, size_t length, snap_hint hint,
+                             unsigned int flags, snap_region **region) {
     return guard([&] {
         if (handle == nullptr || region == nullptr || length == 0 ||
             length > std::numeric_limits<size_t>::max() - page_bytes)
@@ -93,6 +77,7 @@ int snap_region_create(snap_handle *handle, size_t length, snap_hint hint,
         const size_t bytes = pages_for(length) * page_bytes;
         snap_region_args args{};
         args.size = sizeof(args);
+        args.flags = flags;
         args.length = bytes;
         args.hint = hint;
         UniqueFd fd(::ioctl(handle->fd.get(), SNAP_IOC_REGION_CREATE, &args));
@@ -107,6 +92,18 @@ int snap_region_create(snap_handle *handle, size_t length, snap_hint hint,
 
 void snap_region_free(snap_region *region) {
     const std::unique_ptr<Region> owned(whole(region));
+}
+
+int snap_region_discard(snap_region *region, size_t offset, size_t length) {
+    return guard([&] {
+        if (region == nullptr)
+            return -EINVAL;
+        snap_discard_args args{};
+        args.size = sizeof(args);
+        args.offset = offset;
+        args.length = length;
+        return ::ioctl(region->fd, SNAP_IOC_DISCARD, &args) < 0 ? -errno : 0;
+    });
 }
 
 int snap_buffer_alloc(snap_region *region, size_t length, void **buffer) {

@@ -2,6 +2,7 @@
 // The command line and the commands of snapctl.
 #include "command.h"
 
+#include "memory.h"
 #include "report.h"
 
 #include <snap/libsnap.hpp>
@@ -21,15 +22,6 @@
 namespace snapctl {
 
 namespace {
-
-void print(std::string text) {
-    if (!text.ends_with('\n'))
-        text += '\n';
-    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() ||
-        std::fflush(stdout) != 0)
-        throw std::system_error(errno, std::generic_category(),
-                                "standard output");
-}
 
 // Runs a program and returns its exit code, shell fashion: 127 if it could
 // not be started, 128 + signal if one ended it.
@@ -86,10 +78,21 @@ int run_reasons(const Request &request) {
 
 constexpr std::array commands{
     Command{"status", "the device, its frames and this user's quota",
-            run_status, false},
+            run_status},
     Command{"stats", "what went by reference, what was copied and why",
             run_stats, true},
-    Command{"reasons", "why messages are copied, by name", run_reasons, false},
+    Command{"reasons", "why messages are copied, by name", run_reasons},
+    Command{"region list", "regions that processes have open", list_regions},
+    Command{"region show", "what is known of a region", show_region, false,
+            "PID FD", 2, 2},
+    Command{"region diff", "pages that differ from another region's",
+            diff_region, false, "PID FD [PID] FD", 3, 4},
+    Command{"snapshot list", "snapshots that processes have open",
+            list_snapshots},
+    Command{"snapshot show", "what is known of a snapshot", show_snapshot,
+            false, "PID FD", 2, 2},
+    Command{"snapshot diff", "pages that differ from another snapshot's",
+            diff_snapshot, false, "PID FD [PID] FD", 3, 4},
 };
 
 enum Option {
@@ -117,22 +120,49 @@ int run_version(const Request &) {
     return exit_ok;
 }
 
-constexpr Command help_command{"help", "", run_help, false};
-constexpr Command version_command{"version", "", run_version, false};
+constexpr Command help_command{"help", "", run_help};
+constexpr Command version_command{"version", "", run_version};
+
+// Adds a word to the name of a command: the command once it has all its words.
+const Command *next_word(std::string &name, std::string_view word) {
+    name.append(name.empty() ? "" : " ").append(word);
+    for (const auto &command : commands)
+        if (name == command.name)
+            return &command;
+    const bool begun =
+        std::any_of(commands.begin(), commands.end(), [&](auto &command) {
+            return std::string_view(command.name).starts_with(name + ' ');
+        });
+    if (!begun)
+        throw UsageError("unknown command " + name);
+    return nullptr;
+}
 
 } // namespace
 
+void print(std::string text) {
+    if (!text.ends_with('\n'))
+        text += '\n';
+    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() ||
+        std::fflush(stdout) != 0)
+        throw std::system_error(errno, std::generic_category(),
+                                "standard output");
+}
+
 std::string usage() {
     std::string text =
-        "Usage: snapctl [--json] COMMAND\n"
+        "Usage: snapctl [--json] COMMAND [ARGUMENT...]\n"
         "       snapctl [--json] stats --delta [--] PROGRAM [ARGUMENT...]\n"
         "\nCommands:\n";
     for (const auto &command : commands) {
         std::string name = command.name;
-        name.resize(10, ' ');
+        name.append(" ").append(command.arguments);
+        name.resize(31, ' ');
         text += "  " + name + command.help + '\n';
     }
     return text +
+           "\nPID and FD: a process and its descriptor of a region or "
+           "snapshot.\n"
            "\nOptions:\n"
            "  -j, --json     one JSON object instead of text\n"
            "  -d, --delta    with stats: run PROGRAM and print the change\n"
@@ -145,6 +175,7 @@ std::string usage() {
 
 Request parse(int argc, char **argv) {
     Request request;
+    std::string name;
     bool delta = false;
     optind = 0; // starts getopt afresh, also for tests
     opterr = 0;
@@ -166,27 +197,29 @@ Request parse(int argc, char **argv) {
         } else if (got != -1) {
             throw UsageError(std::string("unknown option ") +
                              argv[std::max(1, optind - 1)]);
-        } else if (optind >= argc || request.command != nullptr) {
+        } else if (optind >= argc || (request.command != nullptr && delta)) {
             break;
+        } else if (request.command == nullptr) {
+            request.command = next_word(name, argv[optind++]);
         } else {
-            const std::string_view word = argv[optind++];
-            const auto found =
-                std::find_if(commands.begin(), commands.end(),
-                             [&](auto &c) { return word == c.name; });
-            if (found == commands.end())
-                throw UsageError("unknown command " + std::string(word));
-            request.command = &*found;
+            request.arguments.emplace_back(argv[optind++]);
         }
     }
     if (request.command == nullptr)
-        throw UsageError("no command");
+        throw UsageError(name.empty() ? "no command"
+                                      : name + ": list, show or diff?");
     if (delta && !request.command->takes_delta)
         throw UsageError(std::string("--delta does not go with ") +
                          request.command->name);
     if (delta && optind >= argc)
         throw UsageError("--delta needs a program to run");
-    if (!delta && optind < argc)
-        throw UsageError(std::string("unexpected argument ") + argv[optind]);
+    const auto &given = request.arguments;
+    if (given.size() < request.command->fewest)
+        throw UsageError(std::string(request.command->name) + " needs " +
+                         request.command->arguments);
+    if (given.size() > request.command->most)
+        throw UsageError("unexpected argument " +
+                         given.at(request.command->most));
     if (delta)
         request.program = argv + optind;
     return request;

@@ -3,8 +3,10 @@
 #ifndef SNAPCTL_COMMAND_H
 #define SNAPCTL_COMMAND_H
 
+#include <cstddef>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 namespace snapctl {
 
@@ -14,15 +16,19 @@ enum Exit { exit_ok = 0, exit_failed = 1, exit_usage = 2, exit_absent = 3 };
 struct Request;
 
 struct Command {
-    const char *name;
+    const char *name; // one word or two
     const char *help;
     int (*run)(const Request &);
-    bool takes_delta;
+    bool takes_delta = false;
+    const char *arguments = "";
+    std::size_t fewest = 0; // arguments
+    std::size_t most = 0;
 };
 
 struct Request {
     const Command *command = nullptr; // never null from parse()
     bool json = false;
+    std::vector<std::string> arguments;
     char **program = nullptr; // of --delta, ended by a null pointer
 };
 
@@ -44,6 +50,9 @@ class DeviceError : public std::runtime_error {
 Request parse(int argc, char **argv);
 
 std::string usage();
+
+// To standard output, ended by a newline; throws if it cannot be written.
+void print(std::string text);
 
 // What to say when the device could not be asked.
 std::string explain(int error);

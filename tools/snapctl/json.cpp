@@ -25,6 +25,26 @@ Json &Json::close() {
     return *this;
 }
 
+Json &Json::open_list(std::string_view name) {
+    key(name);
+    text_ += '[';
+    first_ = true;
+    return *this;
+}
+
+Json &Json::open() {
+    if (!std::exchange(first_, true))
+        text_ += ',';
+    text_ += '{';
+    return *this;
+}
+
+Json &Json::close_list() {
+    text_ += ']';
+    first_ = false;
+    return *this;
+}
+
 std::string Json::finish() && {
     text_ += '}';
     return std::move(text_);

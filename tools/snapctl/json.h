@@ -27,6 +27,11 @@ class Json {
     Json &open(std::string_view name);
     Json &close();
 
+    // A list of objects, each with an open() and close() of its own.
+    Json &open_list(std::string_view name);
+    Json &open();
+    Json &close_list();
+
     // Closes the outermost object; the writer is spent.
     std::string finish() &&;
 

@@ -54,8 +54,17 @@ constexpr std::array socket_fields{
 
 #undef FIELD
 
+// How many device counters both the module and this program know.
+size_t known_counters(const snap_stats &stats) {
+    return std::min({static_cast<size_t>(stats.ncounters),
+                     static_cast<size_t>(SNAP_CTR_MAX),
+                     std::size(stats.device)});
+}
+
+} // namespace
+
 void line(std::string &text, std::string_view name, uint64_t value,
-          std::string_view note = "") {
+          std::string_view note) {
     std::array<char, 128> buffer{};
     const int used = std::snprintf(
         buffer.data(), buffer.size(), "%-28.*s %14llu%s%.*s\n",
@@ -67,15 +76,6 @@ void line(std::string &text, std::string_view name, uint64_t value,
         std::min(buffer.size() - 1, static_cast<size_t>(std::max(0, used))));
 }
 
-// How many device counters both the module and this program know.
-size_t known_counters(const snap_stats &stats) {
-    return std::min({static_cast<size_t>(stats.ncounters),
-                     static_cast<size_t>(SNAP_CTR_MAX),
-                     std::size(stats.device)});
-}
-
-} // namespace
-
 std::string feature_names(uint64_t features) {
     struct Name {
         uint64_t bit;
@@ -84,7 +84,7 @@ std::string feature_names(uint64_t features) {
     static constexpr std::array names{
         Name{SNAP_F_CSUM, "csum"},     Name{SNAP_F_TSO4, "tso4"},
         Name{SNAP_F_TSO6, "tso6"},     Name{SNAP_F_RX_CSUM, "rx_csum"},
-        Name{SNAP_F_RX_LRO, "rx_lro"},
+        Name{SNAP_F_RX_LRO, "rx_lro"}, Name{SNAP_F_SNAPSHOT, "snapshot"},
     };
     std::string text;
     for (const auto &[bit, name] : names)

@@ -5,9 +5,15 @@
 
 #include <snap/libsnap.h>
 
+#include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace snapctl {
+
+// Appends a line: a name, a number, and what the number is of.
+void line(std::string &text, std::string_view name, std::uint64_t value,
+          std::string_view note = "");
 
 std::string status_text(const snap_info &info);
 std::string status_json(const snap_info &info);

@@ -56,6 +56,7 @@ digest() { sha256sum <"$1" | cut -d ' ' -f 1; }
 
 snapcat=$build/snapcat
 snapctl=$build/snapctl
+kvstore=$build/kvstore
 
 check "snapctl without a module" 3 \
     "$(SNAP_DEVICE=/nonexistent/snap code "$snapctl" status)"
@@ -69,6 +70,24 @@ cp "$work/out" "$work/json"
 check "and parse" 0 "$(code python3 -m json.tool "$work/json")"
 check "snapctl output that cannot be written" 1 \
     "$(code to_full_disk "$snapctl" reasons)"
+for words in "region" "region frob" "snapshot list 1" "region show 1" \
+    "snapshot diff 1 2" "region show x 0" "region diff 1 2 3 -4"; do
+    # shellcheck disable=SC2086 # several words
+    check "snapctl usage: $words" 2 "$(code "$snapctl" $words)"
+done
+check "snapctl lists without a module" 0 \
+    "$(code "$snapctl" --json region list)"
+cp "$work/out" "$work/json"
+check "and in JSON" 0 "$(code python3 -m json.tool "$work/json")"
+check "snapctl names a process that is not there" 1 \
+    "$(code "$snapctl" snapshot show 999999999 0)"
+check "and says so" 1 "$(grep -c 'of process 999999999: ' "$work/err")"
+check "kvstore usage" 2 "$(code "$kvstore" frob)"
+check "kvstore help" 0 "$(code "$kvstore" --help)"
+check "kvstore without a module" 1 \
+    "$(SNAP_DEVICE=/nonexistent/snap code "$kvstore" follow)"
+check "kvstore with fork(2) only" 0 \
+    "$(code "$kvstore" checkpoint -m fork -t 1 -s 2 -f "$work/checkpoint")"
 check "snapcat usage" 2 "$(code "$snapcat" -b 0 localhost 1)"
 check "snapcat help" 0 "$(code "$snapcat" --help)"
 check "snapcat hears nothing" 3 \
@@ -116,7 +135,7 @@ wait "$receiver" || result=$?
 check "SIGTERM ends it with a report" "0 1" \
     "$result $(grep -c 'received 0 messages' "$work/err")"
 
-for page in "$here"/../*/*.[138]; do
+for page in "$here"/../*/*.[1378]; do
     check "${page##*/} is clean" "" \
         "$(man --warnings -E UTF-8 -l "$page" 2>&1 >/dev/null)"
 done

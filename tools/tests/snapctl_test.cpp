@@ -46,6 +46,13 @@ TEST(Json, NestsAndSeparates) {
     EXPECT_EQ(Json().finish(), "{}");
 }
 
+TEST(Json, HasLists) {
+    Json json;
+    json.open_list("a").open().put("b", 1).close().open().open_list("c");
+    json.close_list().close().close_list().put("d", 2);
+    EXPECT_EQ(std::move(json).finish(), R"({"a":[{"b":1},{"c":[]}],"d":2})");
+}
+
 TEST(Json, Quotes) {
     Json json;
     json.put("q\"", "\\\n\x01~");
@@ -66,7 +73,7 @@ TEST(Report, StatusHasTheFieldsOfTheStructure) {
 TEST(Report, FeaturesHaveNames) {
     EXPECT_EQ(snapctl::feature_names(0), "none");
     EXPECT_EQ(snapctl::feature_names(SNAP_F_ALL),
-              "csum tso4 tso6 rx_csum rx_lro");
+              "csum tso4 tso6 rx_csum rx_lro snapshot");
     EXPECT_EQ(snapctl::feature_names(SNAP_F_CSUM | 1ULL << 40),
               "csum 0x10000000000");
 }
@@ -140,14 +147,33 @@ TEST(Command, DeltaTakesAProgramWithItsOptions) {
     }
 }
 
+TEST(Command, HasTwoWordsAndArguments) {
+    const auto request = parse({"region", "-j", "show", "12", "5"});
+    EXPECT_STREQ(request.command->name, "region show");
+    EXPECT_TRUE(request.json);
+    EXPECT_EQ(request.arguments, (std::vector<std::string>{"12", "5"}));
+    EXPECT_STREQ(parse({"snapshot", "list"}).command->name, "snapshot list");
+    EXPECT_EQ(parse({"region", "diff", "1", "2", "3"}).arguments.size(), 3U);
+    EXPECT_EQ(parse({"snapshot", "diff", "1", "2", "3", "4"}).arguments.size(),
+              4U);
+}
+
 TEST(Command, RefusesWhatItDoesNotKnow) {
-    const std::vector<std::vector<std::string>> bad{{},
-                                                    {"frob"},
-                                                    {"status", "more"},
-                                                    {"--frob", "status"},
-                                                    {"stats", "--delta"},
-                                                    {"status", "--delta", "ls"},
-                                                    {"stats", "ls"}};
+    const std::vector<std::vector<std::string>> bad{
+        {},
+        {"region"},
+        {"region", "frob"},
+        {"region", "list", "1"},
+        {"region", "show", "1"},
+        {"snapshot", "diff", "1", "2"},
+        {"region", "diff", "1", "2", "3", "4", "5"},
+        {"list"},
+        {"frob"},
+        {"status", "more"},
+        {"--frob", "status"},
+        {"stats", "--delta"},
+        {"status", "--delta", "ls"},
+        {"stats", "ls"}};
     for (const auto &words : bad)
         EXPECT_THROW(parse(words), snapctl::UsageError) << words.size();
 }

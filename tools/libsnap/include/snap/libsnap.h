@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libsnap: snapshot memory and AF_SNAP sockets for C programs.  libsnap(3) is
- * the reference.
+ * libsnap: snapshot memory and AF_SNAP sockets for C programs.  libsnap(3) and
+ * libsnap_memory(3) are the reference.
  *
- * Functions that can fail return a negative errno and leave errno alone.
- * Lengths are bytes.  Functions on different objects may run at once; so may
- * snap_buffer_alloc() and snap_buffer_free() on one region, and the queries
- * on one handle.  Creating and freeing an object is the caller's to order.
+ * Functions that can fail return a negative errno and leave errno alone; the
+ * heap's are like malloc() instead.  Lengths and offsets are bytes.  Results
+ * are stored on success only, unless said otherwise.
+ *
+ * Threads: all functions may run at once, also on one object; only freeing
+ * or destroying it is the caller's to order after all other uses of it.
  */
 #ifndef SNAP_LIBSNAP_H
 #define SNAP_LIBSNAP_H
@@ -24,7 +26,7 @@ extern "C" {
 
 #pragma GCC visibility push(default)
 
-#define LIBSNAP_VERSION "0.1"
+#define LIBSNAP_VERSION "0.2"
 
 /* Alignment and granularity of buffers: captures share whole pages. */
 #define SNAP_BUFFER_ALIGN 4096
@@ -80,9 +82,19 @@ int snap_region_create(struct snap_handle *handle, size_t length,
                        enum snap_hint hint, struct snap_region **region);
 
 /*
+ * The same with flags: SNAP_REGION_ARGS_SPARSE, pages take their frame from
+ * the device with the first store (they are reserved all the same: a store
+ * never fails).  -EINVAL also for an unknown flag.
+ */
+int snap_region_create_flags(struct snap_handle *handle, size_t length,
+                             enum snap_hint hint, unsigned int flags,
+                             struct snap_region **region);
+
+/*
  * Maps a region that another process created and passed as a descriptor.
- * Takes fd over when it succeeds.  length, a multiple of the page size, is
- * the creator's to tell.  -EINVAL, -EBADF, -EACCES, -ENOMEM.
+ * Takes fd over when it succeeds.  length, a multiple of the page size, may
+ * be less than the whole; snap_get_object_info() tells that.
+ * -EINVAL, -EBADF, -EACCES, -ENOMEM.
  */
 int snap_region_from_fd(int fd, size_t length, struct snap_region **region);
 
@@ -92,6 +104,108 @@ int snap_region_from_fd(int fd, size_t length, struct snap_region **region);
  * NULL is allowed.
  */
 void snap_region_free(struct snap_region *region);
+
+/*
+ * Makes the pages of [offset, offset + length), multiples of the page size,
+ * zero for everybody, and gives their frames back to the device.  Loads and
+ * stores of others see all of it or nothing.
+ * -EINVAL: not in the region, not whole pages, or length 0; -ENODEV.
+ */
+int snap_region_discard(struct snap_region *region, size_t offset,
+                        size_t length);
+
+/* ---- Snapshots ---------------------------------------------------------- */
+
+/* Made by the library only; later versions add fields at the end. */
+struct snap_snapshot {
+    int fd; /* owned by the snapshot; may be passed to other processes */
+    const void *address; /* of the mapping, read-only; NULL before map */
+    size_t length;       /* bytes, of the region it was taken of */
+    uint64_t version;    /* of the region at that instant */
+};
+
+/*
+ * The whole region at this instant, in a time that does not depend on its
+ * length.  A store by another thread is in it wholly or not at all.  Frames
+ * for the stores that may follow are reserved now, against the quota of the
+ * region's owner.
+ * -EINVAL: NULL; -ENOSPC: no frames, or too many snapshots; -EDQUOT;
+ * -EOPNOTSUPP: the device cannot trap stores; -ENODEV, -ENOMEM, -EMFILE.
+ */
+int snap_snapshot_take(struct snap_region *region,
+                       struct snap_snapshot **snapshot);
+
+/*
+ * A snapshot that another process passed as a descriptor.  Takes fd over when
+ * it succeeds.  -EINVAL: that of a region; -EBADF, -ENODEV, -ENOMEM;
+ * -ENOTTY: of something else.
+ */
+int snap_snapshot_from_fd(int fd, struct snap_snapshot **snapshot);
+
+/*
+ * Maps it, the first time, and sets address; does nothing after that.  The
+ * mapping lasts as long as the snapshot.  -EINVAL: NULL; -ENODEV, -ENOMEM.
+ */
+int snap_snapshot_map(struct snap_snapshot *snapshot);
+
+/*
+ * Unmaps and closes.  Frames that no other snapshot, region or message has
+ * go back to the device with the last descriptor and mapping.  NULL is
+ * allowed.
+ */
+void snap_snapshot_free(struct snap_snapshot *snapshot);
+
+/*
+ * A new region that starts as the snapshot, mapped; owned by the caller's
+ * user, and charged to it.  Errors as snap_region_create() and
+ * snap_snapshot_take().
+ */
+int snap_snapshot_clone(const struct snap_snapshot *snapshot,
+                        enum snap_hint hint, struct snap_region **clone);
+
+/*
+ * Offsets of the pages from *offset on whose bytes differ between two
+ * snapshots of the same length, in order: stores up to room of them in
+ * pages[] and returns how many.  *offset moves to where the next call goes
+ * on, to the length when there are no more; 0 pages alone do not say that.
+ * Time: by the pages that differ, not by the length, if one of the snapshots
+ * comes from the other.
+ * -EINVAL: NULL, lengths differ, *offset not that of a page or of the end, room
+ * 0; -ENODEV.
+ */
+int snap_snapshot_diff(const struct snap_snapshot *a,
+                       const struct snap_snapshot *b, uint64_t *offset,
+                       uint64_t *pages, size_t room);
+
+/* ---- Versions of a region ----------------------------------------------- */
+
+/*
+ * The region becomes what `from` is, for everybody at once, if it is still at
+ * *version and nobody has stored to it since; *version becomes the new one.
+ * -ESTALE: it is not, and nothing has changed; -EINVAL: NULL, or lengths
+ * differ; -ENOSPC, -EDQUOT, -EOPNOTSUPP, -ENODEV.
+ */
+int snap_region_commit(struct snap_region *region,
+                       const struct snap_snapshot *from, uint64_t *version);
+
+/*
+ * Brings what changed from `base` to `from` into the region, word by word of
+ * 8 bytes, for everybody at once.  -ESTALE: the region has changed words of
+ * these to something else; nothing has changed, and the offsets of the first
+ * *nconflicts of them are in conflicts[].  *nconflicts is its room before and
+ * how many were stored after, also for success (0); version may be NULL, else
+ * gets the new one.  -EINVAL, -ENOSPC, -EDQUOT, -EOPNOTSUPP, -ENODEV.
+ */
+int snap_region_merge(struct snap_region *region,
+                      const struct snap_snapshot *base,
+                      const struct snap_snapshot *from, uint64_t *conflicts,
+                      size_t *nconflicts, uint64_t *version);
+
+/*
+ * What the descriptor of a region or snapshot is.  Set info->size as above.
+ * -EINVAL, -EBADF, -ENODEV; -ENOTTY: neither of them.
+ */
+int snap_get_object_info(int fd, struct snap_object_info *info);
 
 /* ---- Buffers in a region ------------------------------------------------ */
 
@@ -104,6 +218,42 @@ int snap_buffer_alloc(struct snap_region *region, size_t length, void **buffer);
 
 /* NULL is allowed; -EINVAL: not the start of a buffer of this region. */
 int snap_buffer_free(struct snap_region *region, void *buffer);
+
+/* ---- A heap in a region ------------------------------------------------- */
+
+/*
+ * malloc() and its relatives for memory of a region: pieces of any size, many
+ * to a page.  What is in use is noted in the process, not in the region: the
+ * heap survives a commit or discard, which change the content of its pieces
+ * only, and other processes cannot break it, nor allocate from it.  Small
+ * pieces share pages: use buffers for what is sent often.
+ */
+struct snap_heap;
+
+/*
+ * Takes pages as it needs them, as snap_buffer_alloc() does, so that heaps
+ * and buffers may be in one region, which must outlive them.
+ * -EINVAL: NULL; -ENOMEM.
+ */
+int snap_heap_create(struct snap_region *region, struct snap_heap **heap);
+
+/* Gives its pages back; what was allocated is gone.  NULL is allowed. */
+void snap_heap_destroy(struct snap_heap *heap);
+
+/*
+ * NULL and errno: ENOMEM, no room in the region; EINVAL, heap is NULL,
+ * alignment is no power of two or over SNAP_BUFFER_ALIGN, or piece is not of
+ * this heap.  alloc and realloc align as malloc() does.  length 0 gives a
+ * piece of its own.  realloc keeps the old piece if it fails; NULL allocates.
+ * The content of new bytes is unspecified.
+ */
+void *snap_heap_alloc(struct snap_heap *heap, size_t length);
+void *snap_heap_aligned_alloc(struct snap_heap *heap, size_t alignment,
+                              size_t length);
+void *snap_heap_realloc(struct snap_heap *heap, void *piece, size_t length);
+
+/* NULL is allowed; -EINVAL: not the start of a piece of this heap. */
+int snap_heap_free(struct snap_heap *heap, void *piece);
 
 /* ---- Sockets ------------------------------------------------------------ */
 

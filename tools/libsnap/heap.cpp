@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// malloc() and its relatives in a region.
+#include <snap/libsnap.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <memory>
+
+#include "boundary.h"
+#include "piece_allocator.h"
+
+using snap::detail::guard;
+using snap::detail::PieceAllocator;
+
+static_assert(PieceAllocator::page_bytes == SNAP_BUFFER_ALIGN);
+
+struct snap_heap {
+    explicit snap_heap(snap_region *memory)
+        : start(static_cast<char *>(memory->address)),
+          pieces({[memory](size_t count) { return pages(memory, count); },
+                  [memory](size_t first) {
+                      snap_buffer_free(memory,
+                                       static_cast<char *>(memory->address) +
+                                           first * SNAP_BUFFER_ALIGN);
+                  }}) {}
+
+    static std::optional<size_t> pages(snap_region *memory, size_t count) {
+        void *buffer = nullptr;
+        if (snap_buffer_alloc(memory, count * SNAP_BUFFER_ALIGN, &buffer) < 0)
+            return std::nullopt;
+        return static_cast<size_t>(static_cast<char *>(buffer) -
+                                   static_cast<char *>(memory->address)) /
+               SNAP_BUFFER_ALIGN;
+    }
+
+    size_t place(const void *piece) const {
+        return reinterpret_cast<uintptr_t>(piece) -
+               reinterpret_cast<uintptr_t>(start);
+    }
+
+    char *start;
+    PieceAllocator pieces;
+};
+
+extern "C" {
+
+int snap_heap_create(snap_region *region, snap_heap **heap) {
+    return guard([&] {
+        if (region == nullptr || heap == nullptr)
+            return -EINVAL;
+        *heap = std::make_unique<snap_heap>(region).release();
+        return 0;
+    });
+}
+
+void snap_heap_destroy(snap_heap *heap) {
+    const std::unique_ptr<snap_heap> owned(heap);
+}
+
+void *snap_heap_alloc(snap_heap *heap, size_t length) {
+    return snap_heap_aligned_alloc(heap, alignof(std::max_align_t), length);
+}
+
+void *snap_heap_aligned_alloc(snap_heap *heap, size_t alignment,
+                              size_t length) {
+    void *piece = nullptr;
+    const int error = guard([&] {
+        if (heap == nullptr || !std::has_single_bit(alignment) ||
+            alignment > SNAP_BUFFER_ALIGN)
+            return -EINVAL;
+        const auto place = heap->pieces.allocate(length, alignment);
+        if (!place)
+            return -ENOMEM;
+        piece = heap->start + *place;
+        return 0;
+    });
+    if (error < 0)
+        errno = -error;
+    return piece;
+}
+
+void *snap_heap_realloc(snap_heap *heap, void *piece, size_t length) {
+    if (heap == nullptr || piece == nullptr)
+        return snap_heap_alloc(heap, length);
+    const auto room = heap->pieces.room(heap->place(piece));
+    if (!room) {
+        errno = EINVAL;
+        return nullptr;
+    }
+    if (length <= *room && length > *room / 2)
+        return piece;
+    void *const moved = snap_heap_alloc(heap, length);
+    if (moved != nullptr) {
+        std::memcpy(moved, piece, std::min(length, *room));
+        snap_heap_free(heap, piece);
+    }
+    return moved;
+}
+
+int snap_heap_free(snap_heap *heap, void *piece) {
+    return guard([&] {
+        if (piece == nullptr)
+            return 0;
+        return heap != nullptr && heap->pieces.release(heap->place(piece))
+                   ? 0
+                   : -EINVAL;
+    });
+}
+
+} // extern "C"
