@@ -8,7 +8,7 @@ vm := selftests/vm/snap-vm
 
 .PHONY: all deps qemu kmod tools selftests run check check-static \
 	check-engine check-tools check-device check-guest check-debug \
-	check-mutations debug-kernel install clean help
+	check-mutations bench-engine debug-kernel install clean help
 .NOTPARALLEL:
 
 all: deps qemu kmod tools selftests
@@ -42,6 +42,9 @@ check-static check-engine check-tools check-device check-guest check-debug \
 check-mutations: check-%: deps
 	@$(checks) $*
 
+bench-engine: deps
+	@qemu-device/engine/bench/bench.sh
+
 install:
 	@$(MAKE) -C tools install
 
@@ -56,6 +59,7 @@ help:
 	@echo 'make check-debug  guest suite in the debug kernel'
 	@echo 'make check-mutations'
 	@echo '                  take protections out: the named tests must fail'
+	@echo 'make bench-engine measure the engine, without QEMU'
 	@echo 'make debug-kernel build the debug kernel and a module for it'
 	@echo 'make install      library and tools (PREFIX, DESTDIR)'
 	@echo 'make clean        remove build/ (the cache stays)'

@@ -94,8 +94,13 @@ check_tidy_tools() {
 
 check_tidy_engine() {
     local db=$SNAP_BUILD/engine-tidy
-    [[ -e $db/build.ninja ]] ||
-        meson setup "$db" qemu-device/engine -Dtests=true >/dev/null || return
+    local -a all=(-Dtests=true -Dbench=true -Dfuzz=true)
+    # The options of a tree that is there may differ: set them again.
+    if [[ -e $db/build.ninja ]]; then
+        meson configure "$db" "${all[@]}" >/dev/null || return
+    else
+        meson setup "$db" qemu-device/engine "${all[@]}" >/dev/null || return
+    fi
     meson compile -C "$db" --ninja-args=-t,compdb >/dev/null 2>&1 || true
     ninja -C "$db" build.ninja >/dev/null || return
     tidy "$db" qemu-device/engine

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Snapshots: what taking one costs, what arming traps costs, what the stores
+// after it cost, what memory the engine needs.
+#include "heap.hpp"
+#include "memory.hpp"
+#include "processors.hpp"
+#include "rig.hpp"
+#include "userfault_trap.hpp"
+
+#include <benchmark/benchmark.h>
+
+namespace snapmem_bench {
+namespace {
+
+std::uint32_t pages_of(const benchmark::State &state) {
+    return static_cast<std::uint32_t>(state.range(0));
+}
+
+// ---- Metadata: no trap, nothing to copy
+
+void snapshot_idle(benchmark::State &state) {
+    const std::uint32_t n = pages_of(state);
+    Rig rig(Trap::null, Rig::size_for(n));
+    const RegionName r = rig.create(n);
+    rig.drop(rig.snapshot(r));
+    for ([[maybe_unused]] auto _ : state) {
+        std::uint32_t s = 0;
+        state.SetIterationTime(seconds([&] { s = rig.snapshot(r); }));
+        rig.drop(s);
+    }
+}
+BENCHMARK(snapshot_idle)
+    ->Arg(small_pages)
+    ->Arg(middle_pages)
+    ->Arg(large_pages)
+    ->UseManualTime();
+
+// Every page has been stored to since the last snapshot.
+void snapshot_written(benchmark::State &state) {
+    const std::uint32_t n = pages_of(state);
+    Rig rig(Trap::null, Rig::size_for(n));
+    const RegionName r = rig.create(n);
+    for ([[maybe_unused]] auto _ : state) {
+        for (std::uint32_t p = 0; p < n; ++p) {
+            rig.store(r, p, 0, p);
+        }
+        std::uint32_t s = 0;
+        state.SetIterationTime(seconds([&] { s = rig.snapshot(r); }));
+        rig.drop(s);
+    }
+    state.SetItemsProcessed(state.iterations() * n);
+}
+BENCHMARK(snapshot_written)
+    ->Arg(small_pages)
+    ->Arg(middle_pages)
+    ->Arg(large_pages)
+    ->UseManualTime()
+    ->Iterations(30);
+
+// ---- Arming with the host's trap
+
+// Memory under the trap, without an engine.
+class TrappedMemory {
+  public:
+    explicit TrappedMemory(std::uint32_t npages)
+        : npages_(npages),
+          file_(snapmem_impl::make_memory_file("bench", npages * page_bytes)),
+          memory_(npages, MAP_SHARED, file_.get()) {
+        trap_.start(memory_.data(), npages, sink_);
+        if (!trap_.rebound(0, npages)) {
+            must(SNAPMEM_NO_TRAP, "memory for the trap");
+        }
+    }
+    TrappedMemory(const TrappedMemory &) = delete;
+    TrappedMemory &operator=(const TrappedMemory &) = delete;
+    ~TrappedMemory() { trap_.stop(); }
+
+    // In steps of that many pages.
+    void arm(std::uint32_t step) {
+        for (Page p = 0; p < npages_; p += step) {
+            if (!trap_.arm(p, std::min(step, npages_ - p))) {
+                must(SNAPMEM_NO_TRAP, "arm");
+            }
+        }
+    }
+    // Writable again and written, as after a while of use.
+    void use() {
+        trap_.disarm(0, npages_);
+        memory_.write_all();
+    }
+
+  private:
+    class Sink final : public snapmem_impl::StoreSink {
+        bool resolve_store(Page /*p*/) noexcept override { return true; }
+    };
+
+    std::uint32_t npages_;
+    snapmem_impl::Fd file_;
+    Memory memory_;
+    Sink sink_;
+    snapmem_impl::UserfaultTrap trap_;
+};
+
+void arm(benchmark::State &state) {
+    const std::uint32_t n = pages_of(state);
+    const auto step = static_cast<std::uint32_t>(state.range(1));
+    TrappedMemory memory(n);
+    for ([[maybe_unused]] auto _ : state) {
+        memory.use();
+        state.SetIterationTime(seconds([&] { memory.arm(step); }));
+    }
+    state.SetItemsProcessed(state.iterations() * n);
+}
+BENCHMARK(arm)
+    ->Args({middle_pages, 1})
+    ->Args({middle_pages, 64})
+    ->Args({small_pages, small_pages})
+    ->Args({middle_pages, middle_pages})
+    ->Args({large_pages, large_pages})
+    ->UseManualTime()
+    ->Iterations(20);
+
+// ---- Stores after a snapshot, with the host's trap
+
+enum class Held { by_snapshot, by_nobody };
+enum class FaultThread { here, elsewhere };
+
+void store_after(benchmark::State &state, std::uint32_t stride, Held held,
+                 FaultThread where = FaultThread::here) {
+    constexpr std::uint32_t n = middle_pages / 2;
+    if (where == FaultThread::elsewhere) {
+        use_last_processor();
+    }
+    Rig rig(Trap::host, Rig::size_for(n));
+    use_first_processor();
+    const RegionName r = rig.create(n);
+    for ([[maybe_unused]] auto _ : state) {
+        std::uint32_t s = rig.snapshot(r);
+        if (held == Held::by_nobody) {
+            rig.drop(s);
+        }
+        state.SetIterationTime(seconds([&] {
+            for (std::uint32_t p = 0; p < n; p += stride) {
+                rig.store(r, p, 1, p);
+            }
+        }));
+        if (held == Held::by_snapshot) {
+            rig.drop(s);
+        }
+    }
+    state.SetItemsProcessed(state.iterations() * (n / stride));
+}
+// Far apart: each store is a trap of its own.
+BENCHMARK_CAPTURE(store_after, single, 64, Held::by_snapshot)
+    ->UseManualTime()
+    ->Iterations(30);
+BENCHMARK_CAPTURE(store_after, single_elsewhere, 64, Held::by_snapshot,
+                  FaultThread::elsewhere)
+    ->UseManualTime()
+    ->Iterations(30);
+// One after another: the engine copies ahead.
+BENCHMARK_CAPTURE(store_after, around, 1, Held::by_snapshot)
+    ->UseManualTime()
+    ->Iterations(10);
+// The snapshot has gone: nothing to copy.
+BENCHMARK_CAPTURE(store_after, dropped_single, 64, Held::by_nobody)
+    ->UseManualTime()
+    ->Iterations(30);
+BENCHMARK_CAPTURE(store_after, dropped_around, 1, Held::by_nobody)
+    ->UseManualTime()
+    ->Iterations(10);
+
+// The region is what the host can map, or the row is left out.
+bool host_cannot(benchmark::State &state) {
+    const bool cannot = !Rig::host_can_map(pages_of(state));
+    if (cannot) {
+        state.SkipWithError("vm.max_map_count is too low");
+    }
+    return cannot;
+}
+
+void store_all(Rig &rig, const RegionName &r) {
+    for (std::uint32_t p = 0; p < r.npages; ++p) {
+        rig.store(r, p, 2, p);
+    }
+}
+
+// All that the program waits for: every page has been stored to, and is armed.
+void snapshot_and_arm(benchmark::State &state) {
+    if (host_cannot(state)) {
+        return;
+    }
+    const std::uint32_t n = pages_of(state);
+    Rig rig(Trap::host, Rig::size_for(n));
+    const RegionName r = rig.create(n);
+    for ([[maybe_unused]] auto _ : state) {
+        store_all(rig, r);
+        std::uint32_t s = 0;
+        state.SetIterationTime(seconds([&] { s = rig.snapshot(r); }));
+        rig.drop(s);
+    }
+}
+BENCHMARK(snapshot_and_arm)
+    ->Arg(small_pages)
+    ->Arg(middle_pages)
+    ->Arg(large_pages)
+    ->UseManualTime()
+    ->Iterations(10);
+
+// A snapshot, and a store to each page while it lasts.
+void snapshot_and_store_all(benchmark::State &state) {
+    if (host_cannot(state)) {
+        return;
+    }
+    const std::uint32_t n = pages_of(state);
+    Rig rig(Trap::host, Rig::size_for(n));
+    const RegionName r = rig.create(n);
+    for ([[maybe_unused]] auto _ : state) {
+        std::uint32_t s = 0;
+        state.SetIterationTime(seconds([&] {
+            s = rig.snapshot(r);
+            store_all(rig, r);
+        }));
+        rig.drop(s);
+    }
+    state.SetItemsProcessed(state.iterations() * n);
+}
+BENCHMARK(snapshot_and_store_all)
+    ->Arg(small_pages)
+    ->Arg(middle_pages)
+    ->Arg(large_pages)
+    ->UseManualTime()
+    ->MinTime(0.1);
+
+// ---- Memory
+
+// Heap of the engine for regions that nobody uses, 64 MiB of them at least:
+// the same for every engine, by frame and window page, by page of a region.
+void idle_memory(benchmark::State &state) {
+    const std::uint32_t n = pages_of(state);
+    const std::uint32_t regions = std::max(middle_pages / n, 1U);
+    const std::uint32_t all = n * regions;
+    const double percent = 100.0 / (static_cast<double>(all) * page_bytes);
+    for ([[maybe_unused]] auto _ : state) {
+        const std::size_t before = heap_bytes();
+        std::size_t fixed = 0;
+        {
+            Rig rig(Trap::null, {1, 1});
+            fixed = heap_bytes() - before;
+        }
+        Rig rig(Trap::null, {all, all});
+        const std::size_t tables = heap_bytes() - before - fixed;
+        for (std::uint32_t i = 0; i < regions; ++i) {
+            rig.create(n);
+        }
+        const std::size_t maps = heap_bytes() - before - fixed - tables;
+        state.counters["fixed_bytes"] = static_cast<double>(fixed);
+        state.counters["tables_percent"] =
+            static_cast<double>(tables) * percent;
+        state.counters["region_percent"] = static_cast<double>(maps) * percent;
+    }
+}
+BENCHMARK(idle_memory)
+    ->Arg(small_pages)
+    ->Arg(middle_pages)
+    ->Arg(large_pages)
+    ->Iterations(1);
+
+void snapshot_memory(benchmark::State &state) {
+    const std::uint32_t n = pages_of(state);
+    for ([[maybe_unused]] auto _ : state) {
+        Rig rig(Trap::null, Rig::size_for(n));
+        const RegionName r = rig.create(n);
+        const std::size_t before = heap_bytes();
+        const std::uint32_t first = rig.snapshot(r);
+        const std::size_t one = heap_bytes();
+        for (int i = 0; i < 99; ++i) {
+            benchmark::DoNotOptimize(rig.snapshot(r));
+        }
+        state.counters["first_bytes"] = static_cast<double>(one - before);
+        state.counters["next_bytes"] =
+            static_cast<double>(heap_bytes() - one) / 99;
+        rig.drop(first);
+    }
+}
+BENCHMARK(snapshot_memory)
+    ->Arg(small_pages)
+    ->Arg(middle_pages)
+    ->Arg(large_pages)
+    ->Iterations(1);
+
+} // namespace
+} // namespace snapmem_bench
