@@ -328,7 +328,7 @@ void ModelGuest::discard() {
         return;
     }
     ASSERT_EQ(status, SNAPMEM_OK);
-    std::fill_n(r.bytes.begin() + first * page_bytes, n * page_bytes, 0);
+    std::fill_n(&r.bytes[first * page_bytes], n * page_bytes, 0);
     r.dirty = true;
 }
 

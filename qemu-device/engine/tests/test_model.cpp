@@ -128,6 +128,7 @@ TEST_P(ModelTest, GuestsDoNotDisturbEachOther) {
     const std::uint64_t steps = from_environment("SNAPMEM_STEPS", 15000) / 3;
     std::mt19937_64 random(seed());
     std::vector<std::thread> threads;
+    threads.reserve(3);
     for (int i = 0; i < 3; ++i) {
         threads.emplace_back([this, steps, s = random()] {
             ModelGuest guest(rig(), GetParam().limits(false), s);
