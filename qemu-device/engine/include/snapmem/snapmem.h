@@ -133,16 +133,19 @@ typedef struct snapmem_object {
  * and snapmem_can_share() is false. O(pool).
  */
 snapmem *snapmem_new(const snapmem_config *config, const char **error);
-/* Free everything; no other call may be under way. NULL is allowed. */
+/* Free everything; no other call may be under way. NULL is allowed. O(pool +
+ * window). */
 void snapmem_free(snapmem *m);
 
+/* Does the engine have a trap for stores: can it share, and take snapshots?
+ * Constant; O(1). */
 bool snapmem_can_share(const snapmem *m);
 
 /* Base of the pool; frames * 4096 bytes. Frames that the guest or a region
- * holds must not be written through it. */
+ * holds must not be written through it. Constant; O(1). */
 uint8_t *snapmem_pool(const snapmem *m);
 /* Base of the window area; window_pages * 4096 bytes, readable and writable
- * everywhere: pages outside any region are scratch memory. */
+ * everywhere: pages outside any region are scratch memory. Constant; O(1). */
 uint8_t *snapmem_window(const snapmem *m);
 
 /*
@@ -247,28 +250,32 @@ snapmem_status snapmem_release(snapmem *m, const uint32_t *frames, size_t count,
                                size_t *done);
 
 /* Does the guest hold every frame of [first, first + count)? False for
- * frames outside the pool. */
+ * frames outside the pool. O(count). */
 bool snapmem_guest_holds(const snapmem *m, uint32_t first, uint32_t count);
 
 /*
  * Take count frames from the free ones, the reserve for reception included,
  * each with one device hold. Their content is undefined: the caller fills
- * every byte before it gives them away. All or none: NO_FRAMES.
+ * every byte before it gives them away. All or none: NO_FRAMES. O(count), and
+ * once after a snapshot was dropped O(nodes of all regions) when it is short.
  */
 snapmem_status snapmem_receive(snapmem *m, uint32_t *frames, size_t count);
-/* Turn the device hold of each frame into a guest hold. */
+/* Turn the device hold of each frame into a guest hold. O(count). */
 void snapmem_give(snapmem *m, const uint32_t *frames, size_t count);
-/* One more device hold on a frame somebody holds; and one less. */
+/* One more device hold on each frame, which somebody holds; and one less.
+ * O(count). */
 void snapmem_hold(snapmem *m, const uint32_t *frames, size_t count);
 void snapmem_drop(snapmem *m, const uint32_t *frames, size_t count);
 
-/* Frames that snapmem_receive() could take now, at least. Never blocks. */
+/* Frames that snapmem_receive() could take now, at least. Never blocks. O(1).
+ */
 uint32_t snapmem_free_frames(const snapmem *m);
 
 /* As after snapmem_new(), but for counters that only rise and for device
- * holds: regions, snapshots and guest holds are gone. */
+ * holds: regions, snapshots and guest holds are gone. O(pool + window). */
 void snapmem_reset(snapmem *m);
 
+/* All of one instant. O(1). */
 void snapmem_get_counters(const snapmem *m, snapmem_counters *out);
 
 /* Check every invariant, O(pool + window); a message, or NULL if all hold. */
