@@ -82,7 +82,7 @@ int snap_diff(struct snap_file *s, void __user *arg)
 	file = snap_snapshot_get(args.other, s, &other);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
-	d = kmalloc(sizeof(*d), GFP_KERNEL_ACCOUNT);
+	d = kzalloc(sizeof(*d), GFP_KERNEL_ACCOUNT);
 	if (d)
 		err = snap_diff_all(s, other, &args, d);
 	else

@@ -16,14 +16,18 @@ static DEFINE_MUTEX(snap_devs_lock);	/* guards snap_devs */
 
 struct snap_dev *snap_dev_get(void)
 {
-	struct snap_dev *sd;
+	struct snap_dev *sd, *found = NULL;
 
 	mutex_lock(&snap_devs_lock);
-	sd = list_first_entry_or_null(&snap_devs, struct snap_dev, list);
-	if (sd)
+	list_for_each_entry(sd, &snap_devs, list) {
+		if (READ_ONCE(sd->gone))
+			continue;
 		kref_get(&sd->ref);
+		found = sd;
+		break;
+	}
 	mutex_unlock(&snap_devs_lock);
-	return sd;
+	return found;
 }
 
 static void snap_dev_free(struct kref *ref)

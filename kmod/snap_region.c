@@ -29,7 +29,7 @@ static vm_fault_t snap_region_map(struct vm_fault *vmf, struct snap_region *r)
 {
 	struct vm_area_struct *vma = vmf->vma;
 	unsigned long first, end, page, pfn;
-	vm_fault_t ret;
+	vm_fault_t ret, more;
 
 	page = (vmf->address - vma->vm_start) >> PAGE_SHIFT;
 	first = round_down(page, SNAP_REGION_FAULT_PAGES);
@@ -37,9 +37,10 @@ static vm_fault_t snap_region_map(struct vm_fault *vmf, struct snap_region *r)
 	pfn = PHYS_PFN(r->f.sd->window_start) + r->window_page + vma->vm_pgoff;
 	/* the page asked for first: its result counts */
 	ret = vmf_insert_pfn(vma, vma->vm_start + (page << PAGE_SHIFT), pfn + page);
-	for (page = first; page < end && ret == VM_FAULT_NOPAGE; page++)
-		ret = vmf_insert_pfn(vma, vma->vm_start + (page << PAGE_SHIFT),
-				     pfn + page);
+	more = ret;
+	for (page = first; page < end && more == VM_FAULT_NOPAGE; page++)
+		more = vmf_insert_pfn(vma, vma->vm_start + (page << PAGE_SHIFT),
+				      pfn + page);
 	return ret;
 }
 

@@ -183,18 +183,19 @@ static ssize_t snap_snapshot_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	ssize_t n = 0, done = 0;
 
 	while (iov_iter_count(to) && iocb->ki_pos < snap_file_bytes(s)) {
-		n = snap_snapshot_read_some(s, iocb->ki_pos, to);
-		if (n == -EAGAIN && !fatal_signal_pending(current)) {
-			cond_resched();
-			continue;
+		if (fatal_signal_pending(current)) {
+			n = -EINTR;
+			break;
 		}
+		cond_resched();
+		n = snap_snapshot_read_some(s, iocb->ki_pos, to);
+		if (n == -EAGAIN)	/* a frame is on its way back: again */
+			continue;
 		if (n < 0)
 			break;
 		iocb->ki_pos += n;
 		done += n;
 	}
-	if (n == -EAGAIN)
-		n = -EINTR;
 	return done ?: n;
 }
 

@@ -77,9 +77,9 @@ TEST_F(memory, node_is_for_everybody)
 
 TEST_F(memory, unknown_ioctl)
 {
-	EXPECT_EQ(-1, ioctl(self->dev, _IO('S', 0x7f), 0));
+	EXPECT_EQ(-1, ioctl(self->dev, _IO(SNAP_IOC_MAGIC, 0x7f), 0));
 	EXPECT_EQ(ENOTTY, errno);
-	EXPECT_EQ(-1, ioctl(self->dev, _IOW('S', 0x01, int), 0));
+	EXPECT_EQ(-1, ioctl(self->dev, _IOW(SNAP_IOC_MAGIC, 0x01, int), 0));
 	EXPECT_EQ(ENOTTY, errno);
 }
 

@@ -104,9 +104,11 @@ struct snap_region_args {
  * close-on-exec file descriptor; mmap(2) it MAP_SHARED.  INFO and STATS fill
  * a struct snap_info and a struct snap_stats.
  */
-#define SNAP_IOC_REGION_CREATE	_IO('S', 0x01)
-#define SNAP_IOC_INFO		_IO('S', 0x02)
-#define SNAP_IOC_STATS		_IO('S', 0x03)
+#define SNAP_IOC_MAGIC		0xef	/* free in Linux's ioctl-number.rst */
+
+#define SNAP_IOC_REGION_CREATE	_IO(SNAP_IOC_MAGIC, 0x01)
+#define SNAP_IOC_INFO		_IO(SNAP_IOC_MAGIC, 0x02)
+#define SNAP_IOC_STATS		_IO(SNAP_IOC_MAGIC, 0x03)
 
 /* ---- Memory: ioctls on regions and snapshots ---------------------------- */
 
@@ -182,13 +184,13 @@ struct snap_object_info {
 };
 
 /* CLONE, on a snapshot, takes a struct snap_region_args and returns a region. */
-#define SNAP_IOC_SNAPSHOT	_IO('S', 0x10)
-#define SNAP_IOC_CLONE		_IO('S', 0x11)
-#define SNAP_IOC_COMMIT		_IO('S', 0x12)
-#define SNAP_IOC_MERGE		_IO('S', 0x13)
-#define SNAP_IOC_DIFF		_IO('S', 0x14)
-#define SNAP_IOC_DISCARD	_IO('S', 0x15)
-#define SNAP_IOC_OBJECT_INFO	_IO('S', 0x16)
+#define SNAP_IOC_SNAPSHOT	_IO(SNAP_IOC_MAGIC, 0x10)
+#define SNAP_IOC_CLONE		_IO(SNAP_IOC_MAGIC, 0x11)
+#define SNAP_IOC_COMMIT		_IO(SNAP_IOC_MAGIC, 0x12)
+#define SNAP_IOC_MERGE		_IO(SNAP_IOC_MAGIC, 0x13)
+#define SNAP_IOC_DIFF		_IO(SNAP_IOC_MAGIC, 0x14)
+#define SNAP_IOC_DISCARD	_IO(SNAP_IOC_MAGIC, 0x15)
+#define SNAP_IOC_OBJECT_INFO	_IO(SNAP_IOC_MAGIC, 0x16)
 
 /* ---- What compilers check ----------------------------------------------- */
 

@@ -91,6 +91,8 @@ void *snap_heap_realloc(snap_heap *heap, void *piece, size_t length) {
     if (length <= *room && length > *room / 2)
         return piece;
     void *const moved = snap_heap_alloc(heap, length);
+    if (moved == nullptr && length <= *room)
+        return piece; // to shrink must not fail
     if (moved != nullptr) {
         std::memcpy(moved, piece, std::min(length, *room));
         snap_heap_free(heap, piece);

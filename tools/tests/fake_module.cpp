@@ -205,7 +205,7 @@ int FakeModule::object_info(int fd, const Object &object,
 
 std::optional<int> FakeModule::ioctl(int fd, unsigned long request,
                                      void *argument) {
-    if (_IOC_TYPE(request) != 'S')
+    if (_IOC_TYPE(request) != SNAP_IOC_MAGIC)
         return std::nullopt;
     const std::lock_guard guard(lock_);
     if (fail_with != 0)

@@ -5,15 +5,11 @@
 
 #include <array>
 #include <cstring>
-#include <limits>
 #include <system_error>
 
 namespace snapmem_impl {
 
 namespace {
-
-constexpr std::uint32_t guest_holds_max =
-    std::numeric_limits<std::uint32_t>::max();
 
 constexpr std::array<std::uint8_t, page_bytes> zeros{};
 
@@ -281,7 +277,7 @@ std::uint32_t Engine::frames_needed(const PageMap &m, const Cut &c,
     maps_.each(m, c.first, c.pages(), [&](Page p, Frame f) {
         if (f == no_frame) {
             zero = true;
-        } else if (share && c.is_whole(p)) {
+        } else if (share && c.is_whole(p) && pool_.takes_holds(f)) {
             n += pool_.is_own(f) && !pool_.held(f);
         } else {
             ++n;
@@ -297,7 +293,7 @@ bool Engine::prepare_share(Region &r, const Cut &c) {
     Page last = 0;
     maps_.each(r.map, c.whole_first, c.wholes(), [&](Page p, Frame f) {
         if (f != no_frame) {
-            full = full || pool_.guest_holds(f) == guest_holds_max;
+            full = full || !pool_.takes_holds(f);
             promise += pool_.is_own(f) && !pool_.held(f);
         }
         if (r.writable.has(p)) {
@@ -370,7 +366,7 @@ snapmem_status Engine::capture(std::uint32_t handle, std::uint64_t offset,
     // that raced has landed wholly before, or waits for the mutex.
     std::uint32_t n = 0;
     maps_.each(map, c.first, c.pages(), [&](Page p, Frame f) {
-        if (share && c.is_whole(p) && f != no_frame) {
+        if (share && c.is_whole(p) && f != no_frame && pool_.takes_holds(f)) {
             pool_.add(f, Holder::guest);
             frames[n++] = f;
         } else {

@@ -84,10 +84,7 @@ snapmem_status Engine::snapshot(std::uint32_t region, std::uint32_t quota,
     // has landed before, or waits for the mutex.
     s->map = maps_.share(r->map);
     s->owner_id = id;
-    s->holes = holes;
-    if (holes) {
-        pool_.take_zero(Holder::device);
-    }
+    s->zero = holes ? pool_.take_zero(Holder::device) : no_frame;
     pool_.disown_all(slot(*r));
     if (dedup_.enabled()) {
         share_duplicates(*r, s->map);
@@ -106,8 +103,8 @@ snapmem_status Engine::snapshot(std::uint32_t region, std::uint32_t quota,
 void Engine::forget(Snapshot &s) noexcept {
     SlotTable<Snapshot>::retire(s);
     maps_.drop(s.map);
-    if (s.holes) {
-        pool_.drop_zero(Holder::device);
+    if (s.zero != no_frame) {
+        pool_.drop(s.zero, Holder::device);
     }
     snapshots_.clear(s);
     may_reclaim_ = true;

@@ -103,7 +103,7 @@ Frame FramePool::take(Holder who, Owner owner) {
 }
 
 Frame FramePool::take_zero(Holder who) {
-    if (zero_ != no_frame) {
+    if (has_zero()) {
         add(zero_, who);
         return zero_;
     }

@@ -52,10 +52,18 @@ class FramePool {
     void take_runs(Holder who, Owner owner, std::span<Frame> out);
 
     // The frame of zeros, with one hold more. There is one as long as somebody
-    // holds it; if not (has_zero()), one must be free.
+    // holds it and it can take many more holds; if not (has_zero()), one must
+    // be free.
     Frame take_zero(Holder who);
-    void drop_zero(Holder who) { drop(zero_, who); }
-    [[nodiscard]] bool has_zero() const { return zero_ != no_frame; }
+    [[nodiscard]] bool has_zero() const {
+        return zero_ != no_frame && takes_holds(zero_);
+    }
+    // Can the guest get as many holds more as one capture may give?
+    [[nodiscard]] bool takes_holds(Frame f) const {
+        return entries_[f].guest < guest_holds_max;
+    }
+    // Far from wrapping round.
+    static constexpr std::uint32_t guest_holds_max = 1U << 31;
 
     // Add and drop one hold. The frame must not be free; dropping the last
     // hold frees it.

@@ -93,9 +93,9 @@ struct Snapshot : SlotBase {
     PageMap map;
     std::uint32_t owner_id = 0;
     std::uint64_t version = 0; // of the region when it was taken
-    // Has holes, and so a device hold on the frame of zeros: captures of a
-    // snapshot's whole pages never lack a frame.
-    bool holes = false;
+    // If it has holes, the frame of zeros, with a device hold: captures of a
+    // snapshot's whole pages do not lack a frame.
+    Frame zero = no_frame;
 };
 
 // Handles of snapshots have this in their low half, those of regions do not.
