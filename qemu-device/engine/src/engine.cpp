@@ -75,28 +75,6 @@ bool Engine::maps_allow(std::uint64_t segments, std::uint64_t promise,
     return sum <= map_budget_;
 }
 
-bool Engine::lacks_frames(std::uint64_t n) {
-    if (n == 0) {
-        return false;
-    }
-    const std::uint64_t needed = n + rx_reserve_;
-    if (pool_.available() < needed) {
-        reclaim();
-    }
-    return pool_.available() < needed;
-}
-
-bool Engine::passes_quota(std::uint32_t owner_id, std::uint64_t more,
-                          std::uint32_t quota) {
-    if (quota == SNAPMEM_QUOTA_NONE || more == 0) {
-        return false;
-    }
-    if (ledger_.charged(owner_id) + more > quota) {
-        reclaim();
-    }
-    return ledger_.charged(owner_id) + more > quota;
-}
-
 void Engine::reclaim() noexcept {
     if (!may_reclaim_) {
         return;
@@ -131,11 +109,11 @@ snapmem_status Engine::prepare_birth(const snapmem_region_spec &spec,
         return SNAPMEM_NO_WINDOW;
     }
     birth.gap = *gap;
-    if (lacks_frames(spec.npages)) {
-        return SNAPMEM_NO_FRAMES;
-    }
-    if (passes_quota(spec.owner, spec.npages, spec.quota)) {
-        return SNAPMEM_QUOTA;
+    const snapmem_status status = afford(spec.owner, spec.quota, [&] {
+        return Need{spec.npages, spec.npages};
+    });
+    if (status != SNAPMEM_OK) {
+        return status;
     }
     reserve_nodes(maps_.nodes_for(spec.npages));
     birth.owner = ledger_.find_owner(spec.owner);
@@ -235,6 +213,19 @@ bool Engine::destroy(Region &r) noexcept {
     regions_.clear(r);
     may_reclaim_ = true;
     return true;
+}
+
+void Engine::lose(Region &r) noexcept {
+    r.dirty = true;
+    if (!window_.show_scratch(r.first, r.npages, owner(r))) {
+        SlotTable<Region>::retire(r); // as after a destroy() that fails
+        return;
+    }
+    window_.clear_scratch(r.first, r.npages);
+    maps_.drop(r.map);
+    r.writable.clear();
+    may_reclaim_ = true;
+    pool_.update_available();
 }
 
 snapmem_status Engine::region_destroy(std::uint32_t region) {
@@ -352,21 +343,23 @@ snapmem_status Engine::capture(std::uint32_t handle, std::uint64_t offset,
     }
 
     bool share = s != nullptr || wants_share(*r, c);
-    if (lacks_frames(frames_needed(map, c, share))) {
-        return SNAPMEM_NO_FRAMES;
-    }
-    if (share && r != nullptr && !prepare_share(*r, c)) {
+    const auto need = [&] { return Need{frames_needed(map, c, share), 0}; };
+    snapmem_status status = afford(0, SNAPMEM_QUOTA_NONE, need);
+    if (status == SNAPMEM_OK && share && r != nullptr &&
+        !prepare_share(*r, c)) {
         share = false;
-        if (lacks_frames(frames_needed(map, c, share))) {
-            return SNAPMEM_NO_FRAMES;
-        }
+        status = afford(0, SNAPMEM_QUOTA_NONE, need);
+    }
+    if (status != SNAPMEM_OK) {
+        return status;
     }
 
     // Nothing fails from here on. Shared pages are armed by now: a store
     // that raced has landed wholly before, or waits for the mutex.
     std::uint32_t n = 0;
     maps_.each(map, c.first, c.pages(), [&](Page p, Frame f) {
-        if (share && c.is_whole(p) && f != no_frame && pool_.takes_holds(f)) {
+        if (share && c.is_whole(p) && f != no_frame &&
+            pool_.takes_one_hold(f)) {
             pool_.add(f, Holder::guest);
             frames[n++] = f;
         } else {
@@ -400,6 +393,7 @@ void Engine::reset() noexcept {
         }
     }
     pool_.drop_all_guest_holds();
+    maps_.trim();
 }
 
 void Engine::get_counters(snapmem_counters &out) const noexcept {

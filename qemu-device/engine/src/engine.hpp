@@ -140,6 +140,9 @@ class Engine final : private StoreSink {
     snapmem_status arm_new(Region &r, bool armed);
     // False: no mapping to be had; the region lives on without a name.
     bool destroy(Region &r) noexcept;
+    // Its pages can neither be shown nor watched as they should: they become
+    // scratch pages, and stay the region's until it is destroyed.
+    void lose(Region &r) noexcept;
 
     static Cut cut(std::uint64_t offset, std::uint32_t length);
     [[nodiscard]] bool wants_share(Region &r, const Cut &c) const;
@@ -151,10 +154,32 @@ class Engine final : private StoreSink {
     // The range of a page without the first `head` and last `tail` bytes.
     Frame copy_frame(Frame f, std::size_t head, std::size_t tail);
 
-    // Are that many frames there for other purposes than reception?
-    bool lacks_frames(std::uint64_t n);
-    bool passes_quota(std::uint32_t owner_id, std::uint64_t more,
-                      std::uint32_t quota);
+    // What an operation takes or promises: frames, and those of them that
+    // count for the owner.
+    struct Need {
+        std::uint64_t frames, charged;
+    };
+    // Are they there for other purposes than reception, and within the quota?
+    // Reclaims if not, which changes what is needed, too: need() is asked
+    // again then, and what it said last holds.
+    template <typename NeedNow>
+    snapmem_status afford(std::uint32_t owner_id, std::uint32_t quota,
+                          NeedNow need) {
+        for (;;) {
+            const Need n = need();
+            const bool frames =
+                n.frames == 0 || pool_.available() >= n.frames + rx_reserve_;
+            const bool within = n.charged == 0 || quota == SNAPMEM_QUOTA_NONE ||
+                                ledger_.charged(owner_id) + n.charged <= quota;
+            if (frames && within) {
+                return SNAPMEM_OK;
+            }
+            if (!may_reclaim_) {
+                return frames ? SNAPMEM_QUOTA : SNAPMEM_NO_FRAMES;
+            }
+            reclaim();
+        }
+    }
     // Make frames own again that were shared with snapshots since dropped.
     void reclaim() noexcept;
     // Does the budget have that many more segments, and those that rebinding
@@ -212,7 +237,7 @@ class Engine final : private StoreSink {
     DedupCache dedup_;
     // Nodes that the maps of all regions have at most.
     std::size_t node_debt_ = 0;
-    // A map was dropped since the last reclaim().
+    // Map holds were dropped since the last reclaim().
     bool may_reclaim_ = false;
     snapmem_counters counters_{}; // the levels are kept elsewhere
     // Set once; the thread it may have ends in ~Engine().

@@ -103,29 +103,31 @@ void Engine::follow_window(Region &r, std::span<const Change> changes,
             pool_.drop(pages[i], Holder::map);
         }
     }
+    may_reclaim_ = true; // what was replaced may be another region's alone now
     pool_.update_available();
 }
 
 // Changes in ascending order; fill(page, to) writes the bytes of each that is
 // no hole. All pages of the region are armed. All or nothing; if not even
-// nothing can be had, the region is gone.
+// nothing can be had, the content of the region is lost.
 template <typename Fill>
 snapmem_status Engine::apply(Region &r, std::span<const Change> changes,
                              std::uint32_t quota, Fill fill) {
     std::uint32_t fresh = 0;
-    std::uint32_t promised = 0;
-    for (const Change &c : changes) {
-        const Frame f = maps_.frame(r.map, c.page);
-        fresh += !c.hole;
-        promised +=
-            !c.hole && (f == no_frame || !pool_.is_own(f) || pool_.held(f));
-    }
-    const std::uint32_t more = fresh - promised;
-    if (lacks_frames(more)) {
-        return SNAPMEM_NO_FRAMES;
-    }
-    if (passes_quota(ledger_.owner_id(ledger_.owner(slot(r))), more, quota)) {
-        return SNAPMEM_QUOTA;
+    const snapmem_status status =
+        afford(ledger_.owner_id(ledger_.owner(slot(r))), quota, [&] {
+            std::uint32_t promised = 0;
+            fresh = 0;
+            for (const Change &c : changes) {
+                const Frame f = maps_.frame(r.map, c.page);
+                fresh += !c.hole;
+                promised += !c.hole && (f == no_frame || !pool_.is_own(f) ||
+                                        pool_.held(f));
+            }
+            return Need{fresh - promised, fresh - promised};
+        });
+    if (status != SNAPMEM_OK) {
+        return status;
     }
     if (!maps_allow(0, changes.size(), &r)) {
         return SNAPMEM_NO_MEMORY;
@@ -149,7 +151,7 @@ snapmem_status Engine::apply(Region &r, std::span<const Change> changes,
     const bool restored = ok || show(r, changes, before);
     follow_window(r, changes, after);
     if (!restored) {
-        destroy(r);
+        lose(r);
     }
     return ok ? SNAPMEM_OK : SNAPMEM_NO_MEMORY;
 }
@@ -288,8 +290,9 @@ snapmem_status Engine::discard(std::uint32_t region, Page first,
     }
     r->dirty = true;
     pool_.update_available();
+    may_reclaim_ = true;
     if (!armed) {
-        destroy(*r);
+        lose(*r);
         return SNAPMEM_NO_MEMORY;
     }
     return SNAPMEM_OK;

@@ -40,6 +40,7 @@ void Engine::share_duplicates(Region &r, PageMap &snapshot) noexcept {
                 known = f;
                 continue;
             }
+            may_reclaim_ = true; // the region's frame may be its own alone
             pool_.add(known, Holder::map);
             maps_.set(snapshot, p, known);
             ++counters_.dedup_pages;
@@ -63,16 +64,17 @@ snapmem_status Engine::snapshot(std::uint32_t region, std::uint32_t quota,
     if (s == nullptr) {
         return SNAPMEM_NO_REGIONS;
     }
-    const std::uint32_t promise = ledger_.unpromised(slot(*r));
     const std::uint32_t id = ledger_.owner_id(ledger_.owner(slot(*r)));
     const bool holes = r->map.populated != r->npages;
-    if (lacks_frames(promise + (holes && !pool_.has_zero() ? 1 : 0))) {
-        return SNAPMEM_NO_FRAMES;
+    const snapmem_status status = afford(id, quota, [&] {
+        const std::uint64_t promise = ledger_.unpromised(slot(*r));
+        const bool zero = holes && !pool_.has_zero();
+        return Need{promise + (zero ? 1 : 0), promise};
+    });
+    if (status != SNAPMEM_OK) {
+        return status;
     }
-    if (passes_quota(id, promise, quota)) {
-        return SNAPMEM_QUOTA;
-    }
-    if (!maps_allow(0, promise, r)) {
+    if (!maps_allow(0, ledger_.unpromised(slot(*r)), r)) {
         return SNAPMEM_NO_MEMORY;
     }
     reserve_nodes(dedup_.enabled() ? maps_.nodes_for(r->npages) : 0);

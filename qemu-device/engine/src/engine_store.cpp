@@ -84,6 +84,7 @@ bool Engine::copy_from(Region &r, Page p) noexcept {
     if (done == 0) {
         return false;
     }
+    may_reclaim_ = true; // the old frames may be another region's alone now
     r.ahead.copied(p, done);
     counters_.ahead_pages += done - 1;
     // If it fails the pages can only be copied from now on.

@@ -103,7 +103,7 @@ Frame FramePool::take(Holder who, Owner owner) {
 }
 
 Frame FramePool::take_zero(Holder who) {
-    if (has_zero()) {
+    if (zero_ != no_frame && takes_one_hold(zero_)) {
         add(zero_, who);
         return zero_;
     }

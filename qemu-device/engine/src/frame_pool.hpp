@@ -58,12 +58,17 @@ class FramePool {
     [[nodiscard]] bool has_zero() const {
         return zero_ != no_frame && takes_holds(zero_);
     }
-    // Can the guest get as many holds more as one capture may give?
+    // Can the guest get as many holds more as one capture may give? In the
+    // middle of it, one more? True once means true to its end.
     [[nodiscard]] bool takes_holds(Frame f) const {
         return entries_[f].guest < guest_holds_max;
     }
+    [[nodiscard]] bool takes_one_hold(Frame f) const {
+        return entries_[f].guest < guest_holds_max + capture_holds_max;
+    }
     // Far from wrapping round.
     static constexpr std::uint32_t guest_holds_max = 1U << 31;
+    static constexpr std::uint32_t capture_holds_max = 512; // 257 pages
 
     // Add and drop one hold. The frame must not be free; dropping the last
     // hold frees it.

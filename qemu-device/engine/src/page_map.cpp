@@ -38,6 +38,14 @@ void NodeArena::free(Node n) noexcept {
     --live_;
 }
 
+void NodeArena::trim() noexcept {
+    if (live_ == 0) {
+        chunks_.clear();
+        free_ = 0;
+        capacity_ = 0;
+    }
+}
+
 PageMap PageMaps::empty(std::uint32_t npages) const {
     PageMap m;
     m.npages = npages;
@@ -147,6 +155,23 @@ std::uint32_t PageMaps::count(Node n, std::uint32_t level) const {
     return sum;
 }
 
+bool PageMaps::any_below(Node n, std::uint32_t level, std::uint64_t base,
+                         Range r) const {
+    if (n == 0) {
+        return false;
+    }
+    const std::uint64_t step = span(level);
+    const SlotRange range = slots_in(base, step, r);
+    for (std::uint32_t i = range.first; i < range.end; ++i) {
+        const std::uint32_t slot = arena_.slots(n)[i];
+        if (level == 1 ? slot != 0
+                       : any_below(slot, level - 1, base + i * step, r)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 Node PageMaps::clear_below(Node n, std::uint32_t level, std::uint64_t base,
                            Range r, std::uint32_t &cleared) noexcept {
     if (n == 0) {
@@ -157,6 +182,9 @@ Node PageMaps::clear_below(Node n, std::uint32_t level, std::uint64_t base,
         cleared += count(n, level);
         unref(n, level);
         return 0;
+    }
+    if (!any_below(n, level, base, r)) {
+        return n; // a copy of it would be of use to nobody
     }
     n = own(n, level);
     const SlotRange range = slots_in(base, step, r);

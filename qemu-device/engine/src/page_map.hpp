@@ -38,6 +38,9 @@ class NodeArena {
         return words(n) + 1;
     }
 
+    // Give the memory back if there are no nodes.
+    void trim() noexcept;
+
     [[nodiscard]] std::size_t live() const { return live_; }
     [[nodiscard]] std::size_t bytes() const {
         return chunks_.size() * chunk_nodes * node_words() * 4;
@@ -81,6 +84,7 @@ class PageMaps {
     // more than that until it is shared again.
     [[nodiscard]] std::size_t nodes_for(std::uint32_t npages) const;
     void reserve(std::size_t nodes) { arena_.reserve(nodes); }
+    void trim() noexcept { arena_.trim(); }
     [[nodiscard]] std::size_t bytes() const { return arena_.bytes(); }
 
     // Another map with the same nodes. O(1).
@@ -139,6 +143,9 @@ class PageMaps {
     Node clear_below(Node n, std::uint32_t level, std::uint64_t base, Range r,
                      std::uint32_t &cleared) noexcept;
     [[nodiscard]] std::uint32_t count(Node n, std::uint32_t level) const;
+    // Has a page of the range a frame?
+    [[nodiscard]] bool any_below(Node n, std::uint32_t level,
+                                 std::uint64_t base, Range r) const;
 
     // The slots of a node that a range touches.
     struct SlotRange {

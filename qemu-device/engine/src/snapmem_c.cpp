@@ -8,6 +8,7 @@
 #include "userfault_trap.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <limits>
 #include <memory>
 #include <utility>
@@ -18,12 +19,41 @@ using snapmem_impl::UserfaultTrap;
 
 static_assert(SNAPMEM_FRAME_BYTES == snapmem_impl::page_bytes);
 
+namespace {
+
+// Half of the mappings of the process, for all engines in it: the rest is for
+// itself. No engine needs more than one for each of its window pages, and
+// those between its regions.
+class MapBudget {
+  public:
+    explicit MapBudget(std::uint32_t window_pages) {
+        const std::uint32_t all = snapmem_impl::mappings_max() / 2;
+        std::uint32_t taken = taken_;
+        do {
+            mine_ = std::min(all - std::min(taken, all),
+                             window_pages + SNAPMEM_REGIONS_MAX + 1);
+        } while (!taken_.compare_exchange_weak(taken, taken + mine_));
+    }
+    MapBudget(const MapBudget &) = delete;
+    MapBudget &operator=(const MapBudget &) = delete;
+    ~MapBudget() { taken_ -= mine_; }
+
+    [[nodiscard]] std::uint32_t get() const { return mine_; }
+
+  private:
+    static inline std::atomic<std::uint32_t> taken_ = 0;
+    std::uint32_t mine_ = 0;
+};
+
+} // namespace
+
 struct snapmem {
     snapmem(const snapmem_config &config,
-            std::unique_ptr<snapmem_impl::WriteTrap> trap,
-            const snapmem_impl::Tuning &tuning)
-        : engine(config, std::move(trap), tuning) {}
+            std::unique_ptr<snapmem_impl::WriteTrap> trap)
+        : budget(config.window_pages),
+          engine(config, std::move(trap), {.map_budget = budget.get()}) {}
 
+    MapBudget budget;
     Engine engine;
 };
 
@@ -68,10 +98,7 @@ snapmem *snapmem_new(const snapmem_config *config, const char **error) {
         try {
             // Also to copy: snapshots need it.
             auto trap = std::make_unique<UserfaultTrap>();
-            // Half of the mappings: the process needs some itself.
-            const snapmem_impl::Tuning tuning{
-                .map_budget = snapmem_impl::mappings_max() / 2};
-            return std::make_unique<snapmem>(*config, std::move(trap), tuning)
+            return std::make_unique<snapmem>(*config, std::move(trap))
                 .release();
         } catch (const snapmem_impl::TrapError &) {
             message = "sharing needs userfaultfd with write protection of "

@@ -137,6 +137,65 @@ TEST(Limits, RegionsNeedMappings) {
     EXPECT_EQ(rig->region_create(spec_for(3), handle, page), SNAPMEM_OK);
 }
 
+// Taking promises back changes what an operation needs. 16 pages, 8 of them
+// own; nobody has the frames of the others any more, and 8 frames are free.
+class HalfReclaimed {
+  public:
+    HalfReclaimed() : rig(Trap::fake, share_config(64, 0)) {
+        region = rig.create(16);
+        const std::uint32_t s = rig.snapshot(region);
+        for (Page p = 8; p-- > 0;) { // downwards: nothing is copied ahead
+            rig.fill(region.page + p, 1);
+        }
+        rig->snapshot_drop(s);
+        EXPECT_EQ(rig->available(), 40U);
+        drain(rig);
+        EXPECT_EQ(rig.counters().free_frames, 8U);
+    }
+    Rig rig;
+    RegionName region;
+};
+
+TEST(Limits, WhatASnapshotNeedsIsAskedAfterReclaiming) {
+    HalfReclaimed h;
+    std::uint32_t out = 0;
+    std::uint64_t version = 0;
+    EXPECT_EQ(
+        h.rig->snapshot(h.region.handle, SNAPMEM_QUOTA_NONE, out, version),
+        SNAPMEM_NO_FRAMES);
+    EXPECT_STREQ(h.rig->check(), nullptr);
+    EXPECT_EQ(h.rig->available(), 8U);
+}
+
+TEST(Limits, WhatACaptureNeedsIsAskedAfterReclaiming) {
+    HalfReclaimed h;
+    EXPECT_EQ(h.rig.capture_all(h.region.handle, 16).status, SNAPMEM_NO_FRAMES);
+    EXPECT_STREQ(h.rig->check(), nullptr);
+    h.rig.fill(h.region.page, 2, 16);
+}
+
+TEST(Limits, WhatAMergeNeedsIsAskedAfterReclaiming) {
+    Rig rig(Trap::fake, share_config(96, 0));
+    const RegionName r = rig.create(16);
+    const std::uint32_t base = rig.snapshot(r);
+    const RegionName clone = rig.clone(base);
+    rig.fill(clone.page, 7, 16);
+    const std::uint32_t from = rig.snapshot(clone);
+    EXPECT_EQ(rig.destroy(clone), SNAPMEM_OK);
+    const std::uint32_t s = rig.snapshot(r);
+    for (Page p = 8; p-- > 0;) {
+        rig.fill(r.page + p, 0);
+    }
+    rig->snapshot_drop(s);
+    drain(rig);
+    std::size_t n = 0;
+    std::uint64_t version = 0;
+    const snapmem_status status =
+        rig->merge(r.handle, base, from, SNAPMEM_QUOTA_NONE, {}, n, version);
+    EXPECT_EQ(status, SNAPMEM_NO_FRAMES);
+    EXPECT_STREQ(rig->check(), nullptr);
+}
+
 // What was allowed by one estimate must not be too much by the other, exact
 // one: regions side by side have no gap between them.
 TEST(Limits, BothEstimatesOfMappingsAgree) {

@@ -438,8 +438,9 @@ TEST(Snapshot, AnArmThatFailsTakesNone) {
     EXPECT_EQ(rig->snapshot(r.handle, no_quota, out, version), SNAPMEM_OK);
 }
 
-// Neither the new pages can be watched nor the old ones again: the region goes.
-TEST(Snapshot, ACommitThatCannotBeUndoneTakesTheRegion) {
+// Neither the new pages can be watched nor the old ones again: the content
+// goes, but not the place in the window, which somebody has mapped.
+TEST(Snapshot, ACommitThatCannotBeUndoneLosesTheContent) {
     Rig rig(Trap::fake, {256, 64, 0, SNAPMEM_COPY, false});
     const RegionName r = rig.create(8);
     const std::uint32_t empty = rig.snapshot(r);
@@ -450,10 +451,49 @@ TEST(Snapshot, ACommitThatCannotBeUndoneTakesTheRegion) {
     rig.fake().fail_arm = true;
     EXPECT_EQ(rig->commit(r.handle, full, no_quota, version),
               SNAPMEM_NO_MEMORY);
+    EXPECT_EQ(rig->discard(clone.handle, 0, 1), SNAPMEM_NO_MEMORY);
+    rig.fake().fail_arm = false;
     EXPECT_STREQ(rig->check(), nullptr);
-    EXPECT_EQ(rig.destroy(r), SNAPMEM_BAD_REGION);
+    const RegionName other = rig.create(8);
+    EXPECT_NE(other.page, r.page);
+    EXPECT_NE(other.page, clone.page);
+    EXPECT_EQ(rig.destroy(r), SNAPMEM_OK);
+    EXPECT_EQ(rig.destroy(clone), SNAPMEM_OK);
     rig->reset();
     EXPECT_EQ(rig->available(), 256U);
+}
+
+// The frames of one clone become another's alone by stores, too.
+TEST(Snapshot, PromisesComeBackWhenTheOtherSideIsWritten) {
+    Rig rig(Trap::fake, {64, 64, 0, SNAPMEM_COPY, false});
+    const RegionName a = rig.create(16);
+    const std::uint32_t s = rig.snapshot(a);
+    rig.clone(s);
+    rig->snapshot_drop(s);
+    RegionName more;
+    EXPECT_EQ(rig.try_create(spec_for(17), more), SNAPMEM_NO_FRAMES);
+    rig.fill(a.page, 1, 16);
+    EXPECT_EQ(rig.try_create(spec_for(17), more), SNAPMEM_OK);
+    EXPECT_STREQ(rig->check(), nullptr);
+}
+
+TEST(Snapshot, DiscardingHolesTakesNoMemory) {
+    Rig rig(Trap::fake, {8192, 8192, 0, SNAPMEM_COPY, false});
+    const RegionName r = rig.create(4096, true);
+    for (Page p = 0; p < 4096; p += 64) {
+        rig.fill(r.page + p, 1);
+    }
+    rig.snapshot(r);
+    const std::uint64_t before = rig.counters().map_bytes;
+    for (int i = 0; i < 200; ++i) {
+        rig.snapshot(r);
+        for (Page p = 0; p < 4096; p += 64) {
+            ASSERT_EQ(rig->discard(r.handle, p + 1, 1), SNAPMEM_OK);
+        }
+    }
+    EXPECT_LE(rig.counters().map_bytes, 2 * before);
+    rig->reset();
+    EXPECT_EQ(rig.counters().map_bytes, 0U);
 }
 
 } // namespace
