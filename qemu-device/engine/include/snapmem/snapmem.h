@@ -152,7 +152,7 @@ uint8_t *snapmem_window(const snapmem *m);
  * A region of zero pages. *region is never 0 and never a snapshot's handle.
  * BAD_LENGTH, NO_WINDOW, NO_REGIONS, NO_FRAMES, QUOTA, NO_MEMORY. A sparse
  * region has the promise of all its frames, too; without a trap it is not
- * sparse. O(n); sparse O(1) and the search of the window.
+ * sparse. O(n).
  */
 snapmem_status snapmem_region_create(snapmem *m,
                                      const snapmem_region_spec *spec,
@@ -202,7 +202,8 @@ snapmem_status snapmem_clone(snapmem *m, uint32_t snapshot,
  * one after another, and stores that race with it may be lost or kept: who
  * wants neither keeps them away. BAD_REGION; BAD_LENGTH: not of the same
  * length; CONFLICT: another version; NO_FRAMES, QUOTA, NO_MEMORY. All or
- * nothing. O(k).
+ * nothing, unless the host refuses mappings twice: then the region's content
+ * is lost. O(k).
  */
 snapmem_status snapmem_commit(snapmem *m, uint32_t region, uint32_t from,
                               uint32_t quota, uint64_t *version);
@@ -241,7 +242,7 @@ snapmem_status snapmem_discard(snapmem *m, uint32_t region, uint32_t first,
 /* BAD_REGION. O(1). */
 snapmem_status snapmem_get_object(const snapmem *m, uint32_t handle,
                                   snapmem_object *out);
-/* Frames and promises that count for an owner. O(regions). */
+/* Frames and promises that count for an owner. O(regions + owners). */
 uint32_t snapmem_charged(const snapmem *m, uint32_t owner);
 
 /* Drop one guest hold per entry, in order; *done entries were dropped when
