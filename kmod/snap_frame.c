@@ -10,6 +10,7 @@
 #include "snap_cmd.h"
 #include "snap_dev.h"
 #include "snap_frame.h"
+#include "snap_trace.h"
 #include "snap_user.h"
 
 /* One doorbell for that many frames; an exit each would cost more than all else. */
@@ -187,6 +188,7 @@ static void snap_frames_release(struct snap_frames *sf)
 		snap_cmd_errno(sf->sd, SNAP_OP_RELEASE,
 			       snap_cmd_ring(sf->sd, SNAP_QUEUE_DATA,
 					     SNAP_SLOT_RELEASE));
+		trace_snap_release(n);
 	} while (n == SNAP_RELEASE_MAX && --rings);
 }
 

@@ -16,6 +16,7 @@
 
 #include "snap_region.h"
 #include "snap_sock.h"
+#include "snap_trace.h"
 
 /* What UDP can carry; longer messages are UDP's to refuse. */
 #define SNAP_SEND_BYTES_MAX	65535u
@@ -175,6 +176,7 @@ static int snap_send_capture(struct socket *sock, const struct msghdr *msg,
 					netdev->flags & IFF_LOOPBACK ? NULL : netdev,
 					page);
 	dst_release(dst);
+	trace_snap_capture(sock->sk, len, max(n, 0), min(n, 0));
 	return n;
 }
 
@@ -226,12 +228,14 @@ int snap_send(struct socket *sock, struct msghdr *msg, size_t len)
 		if (ret >= 0) {
 			snap_counts_ref(&ss->counts, ret);
 			snap_counts_ref(net_counts, ret);
+			trace_snap_send_ref(sock->sk, ret);
 		}
 	} else {
 		ret = ss->base->sendmsg(sock, msg, len);
 		if (ret >= 0) {
 			snap_counts_copy(&ss->counts, -1 - n, ret);
 			snap_counts_copy(net_counts, -1 - n, ret);
+			trace_snap_send_copy(sock->sk, ret, -1 - n);
 		}
 	}
 	return ret;

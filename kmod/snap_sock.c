@@ -10,6 +10,7 @@
 #include <net/udp.h>
 
 #include "snap_sock.h"
+#include "snap_trace.h"
 
 /* Below this a copy is cheaper than a capture; Documentation/socket-api.rst. */
 static int copybreak = 8192;
@@ -85,6 +86,7 @@ static int snap_sock_recvmsg(struct socket *sock, struct msghdr *msg,
 
 		snap_counts_receive(&ss->counts, copied);
 		snap_counts_receive(snap_counts_of(sock_net(sock->sk)), copied);
+		trace_snap_recv(sock->sk, copied, 0);
 	}
 	return ret;
 }

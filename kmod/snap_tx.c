@@ -14,6 +14,7 @@
 #include "snap_dev.h"
 #include "snap_frame.h"
 #include "snap_netdev.h"
+#include "snap_trace.h"
 
 /* Linear parts up to this go inline: mapping them costs more than the copy. */
 #define SNAP_TX_INLINE_MAX	512u
@@ -178,6 +179,7 @@ netdev_tx_t snap_tx_xmit(struct sk_buff *skb, struct net_device *netdev)
 
 	status = snap_cmd_ring(sd, SNAP_QUEUE_DATA, SNAP_SLOT_TX);
 	snap_tx_unmap(sd, &map);
+	trace_snap_xmit(skb, netdev, SNAP_QUEUE_DATA, status);
 	if (unlikely(status == SNAP_ST_BUSY)) {
 		snap_tx_pause(sn);
 		return NETDEV_TX_BUSY;
