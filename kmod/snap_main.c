@@ -7,9 +7,12 @@
 #include "snap.h"
 #include "snap_dev.h"
 #include "snap_frame.h"
+#include "snap_list.h"
 #include "snap_misc.h"
+#include "snap_proc.h"
 #include "snap_sock.h"
 #include "snap_stats.h"
+#include "snap_sysctl.h"
 
 static int __init snap_init(void)
 {
@@ -18,9 +21,18 @@ static int __init snap_init(void)
 	err = snap_stats_init();
 	if (err)
 		return err;
-	err = snap_frames_init();
+	err = snap_list_init();
 	if (err)
 		goto exit_stats;
+	err = snap_proc_init();
+	if (err)
+		goto exit_list;
+	err = snap_sysctl_init();
+	if (err)
+		goto exit_proc;
+	err = snap_frames_init();
+	if (err)
+		goto exit_sysctl;
 	err = snap_pci_register();
 	if (err)
 		goto exit_frames;
@@ -38,6 +50,12 @@ unregister_pci:
 	snap_pci_unregister();
 exit_frames:
 	snap_frames_exit();
+exit_sysctl:
+	snap_sysctl_exit();
+exit_proc:
+	snap_proc_exit();
+exit_list:
+	snap_list_exit();
 exit_stats:
 	snap_stats_exit();
 	return err;
@@ -49,6 +67,9 @@ static void __exit snap_exit(void)
 	snap_misc_exit();
 	snap_pci_unregister();
 	snap_frames_exit();
+	snap_sysctl_exit();
+	snap_proc_exit();
+	snap_list_exit();
 	snap_stats_exit();
 }
 

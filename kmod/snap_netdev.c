@@ -172,8 +172,28 @@ static void snap_netdev_get_drvinfo(struct net_device *netdev,
 	strscpy(info->bus_info, pci_name(sn->sd->pdev), sizeof(info->bus_info));
 }
 
+static void snap_netdev_get_channels(struct net_device *netdev,
+				     struct ethtool_channels *channels)
+{
+	channels->max_combined = 1;
+	channels->combined_count = 1;
+}
+
+/* What is behind the device has no speed that it tells us. */
+static int snap_netdev_get_link_ksettings(struct net_device *netdev,
+					  struct ethtool_link_ksettings *settings)
+{
+	settings->base.speed = SPEED_UNKNOWN;
+	settings->base.duplex = DUPLEX_FULL;
+	settings->base.port = PORT_OTHER;
+	return 0;
+}
+
+/* Nothing of rings: there are none, and EOPNOTSUPP says so. */
 static const struct ethtool_ops snap_netdev_ethtool_ops = {
 	.get_drvinfo = snap_netdev_get_drvinfo,
+	.get_channels = snap_netdev_get_channels,
+	.get_link_ksettings = snap_netdev_get_link_ksettings,
 	.get_link = ethtool_op_get_link,
 	.get_sset_count = snap_netdev_get_sset_count,
 	.get_strings = snap_netdev_get_strings,

@@ -16,6 +16,7 @@
 
 #include "snap_region.h"
 #include "snap_sock.h"
+#include "snap_sysctl.h"
 #include "snap_trace.h"
 
 /* What UDP can carry; longer messages are UDP's to refuse. */
@@ -143,10 +144,24 @@ static bool snap_send_corked(const struct sock *sk, const struct msghdr *msg)
 	       udp_test_bit(CORK, sk);
 }
 
+/*
+ * Frames may leave by the region's own interface or stay on this machine:
+ * other drivers get ordinary pages unless the administrator says that their
+ * backends see the pool.  Without SG the stack would copy.
+ */
+static bool snap_send_frames(const struct snap_sysctl *ctl,
+			     const struct net_device *netdev)
+{
+	return READ_ONCE(ctl->by_reference) && netdev->features & NETIF_F_SG &&
+	       (READ_ONCE(ctl->lo_by_reference) ||
+		!(netdev->flags & IFF_LOOPBACK));
+}
+
 /* Number of pages captured, or minus one minus an enum snap_copy_reason. */
 static int snap_send_capture(struct socket *sock, const struct msghdr *msg,
 			     size_t len, struct page **page)
 {
+	const struct snap_sysctl *ctl = snap_sysctl_of(sock_net(sock->sk));
 	const struct snap_sock *ss = snap_sock_of(sock);
 	const struct iov_iter *iter = &msg->msg_iter;
 	const struct net_device *netdev;
@@ -163,17 +178,13 @@ static int snap_send_capture(struct socket *sock, const struct msghdr *msg,
 	dst = snap_send_route(sock->sk, msg);
 	if (!dst)
 		return -1 - SNAP_COPY_ROUTE;
-	/*
-	 * Frames may leave by the region's own interface or stay on this
-	 * machine: other drivers get ordinary pages, because a backend behind
-	 * them may not see the pool.  Without SG the stack would copy.
-	 */
 	netdev = dst->dev;
-	if (!(netdev->features & NETIF_F_SG))
+	if (!snap_send_frames(ctl, netdev))
 		n = -1 - SNAP_COPY_ROUTE;
 	else
 		n = snap_region_capture((unsigned long)iter_iov_addr(iter), len,
-					netdev->flags & IFF_LOOPBACK ? NULL : netdev,
+					netdev->flags & IFF_LOOPBACK ||
+					READ_ONCE(ctl->other_devices) ? NULL : netdev,
 					page);
 	dst_release(dst);
 	trace_snap_capture(sock->sk, len, max(n, 0), min(n, 0));

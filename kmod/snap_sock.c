@@ -3,20 +3,15 @@
 
 #include <linux/in6.h>
 #include <linux/module.h>
-#include <linux/moduleparam.h>
 #include <net/inet_common.h>
 #include <net/ipv6.h>
 #include <net/sock.h>
 #include <net/udp.h>
 
+#include "snap_list.h"
 #include "snap_sock.h"
+#include "snap_sysctl.h"
 #include "snap_trace.h"
-
-/* Below this a copy is cheaper than a capture; Documentation/socket-api.rst. */
-static int copybreak = 8192;
-module_param(copybreak, int, 0644);
-MODULE_PARM_DESC(copybreak,
-		 "messages shorter than this many bytes are copied (new sockets)");
 
 /* Both have the family first, the longer one is only as long as this. */
 union snap_sock_addr {
@@ -172,6 +167,7 @@ static int snap_sock_release(struct socket *sock)
 	/* accept() makes a socket before it asks us, and drops it unused. */
 	if (!ss)
 		return 0;
+	snap_list_remove(ss);
 	ret = ss->base->release(sock);
 	inode->i_private = NULL;
 	kfree(ss);
@@ -271,7 +267,7 @@ static int snap_sock_create(struct net *net, struct socket *sock, int protocol,
 		return err;
 	}
 	ss->base = READ_ONCE(inner->ops);
-	ss->copybreak = max(READ_ONCE(copybreak), 0);
+	ss->copybreak = READ_ONCE(snap_sysctl_of(net)->copybreak);
 	SOCK_INODE(sock)->i_private = ss;
 
 	/* The sock moves over; its first struct socket is not needed again. */
@@ -281,6 +277,7 @@ static int snap_sock_create(struct net *net, struct socket *sock, int protocol,
 	sock->ops = &snap_sock_ops;
 	sock->state = SS_UNCONNECTED;
 	sock_release(inner);
+	snap_list_add(ss, sk);
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 #ifndef SNAP_SOCK_H
 #define SNAP_SOCK_H
 
+#include <linux/list.h>
 #include <linux/net.h>
 
 #include "snap_stats.h"
@@ -19,6 +20,9 @@
  * @base: the operations of the inner family
  * @copybreak: bytes; shorter messages are copied
  * @counts: of this socket
+ * @sk: the struct sock, while it is in the list of its namespace
+ * @list: in that list
+ * @id: rises with each socket of the namespace, never used twice
  *
  * Lives in the i_private of the socket's inode, from create to release.
  */
@@ -26,6 +30,9 @@ struct snap_sock {
 	const struct proto_ops *base;
 	int copybreak;
 	struct snap_counts counts;
+	struct sock *sk;
+	struct list_head list;
+	u64 id;
 };
 
 struct snap_sock *snap_sock_of(const struct socket *sock);

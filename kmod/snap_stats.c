@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Counters of sockets and namespaces. */
 
+#include <linux/export.h>
 #include <net/net_namespace.h>
 #include <net/netns/generic.h>
 
@@ -49,6 +50,7 @@ void snap_counts_read(struct snap_counts *c, struct snap_sock_stats *out)
 		out->tx_copied_bytes += out->copied_bytes[i];
 	}
 }
+EXPORT_SYMBOL_GPL(snap_counts_read);
 
 struct snap_counts *snap_counts_of(struct net *net)
 {

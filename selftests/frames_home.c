@@ -174,6 +174,7 @@ TEST_F(frames, after_link_down)
 
 static int unload(void)
 {
+	sh("rmmod snap_diag 2>/dev/null");
 	return sh("rmmod snap 2>/dev/null");
 }
 

@@ -1,0 +1,562 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What administrators see of the sockets: /proc/net/snap, socket diagnosis,
+ * tracepoints, sysctls, ethtool; and that each of them tells the truth.
+ */
+
+#define _GNU_SOURCE
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "kselftest_harness.h"
+#include "snap_diag.h"
+#include "snap_test_util.h"
+
+#define LENGTH		20000
+#define TRACING		"/sys/kernel/tracing/"
+
+FIXTURE(observe)
+{
+	int fd;			/* AF_SNAP, connected to the sink */
+	int sink;		/* AF_INET */
+	int nl;			/* NETLINK_SOCK_DIAG */
+	unsigned long ino;	/* of fd */
+	union address at;	/* of the sink */
+	socklen_t at_len;
+	struct region r;
+};
+
+static unsigned long inode_of(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) ? 0 : st.st_ino;
+}
+
+FIXTURE_SETUP(observe)
+{
+	struct timeval second = { .tv_sec = 1 };
+
+	self->at_len = address_set(&self->at, AF_INET, "127.0.0.1", 0);
+	self->sink = udp_socket(AF_INET, AF_INET);
+	ASSERT_GE(self->sink, 0);
+	ASSERT_EQ(0, set_timeout(self->sink, 5000));
+	ASSERT_EQ(0, bind(self->sink, &self->at.sa, self->at_len));
+	ASSERT_EQ(0, getsockname(self->sink, &self->at.sa, &self->at_len));
+	self->fd = udp_socket(AF_SNAP, AF_INET);
+	ASSERT_GE(self->fd, 0);
+	ASSERT_EQ(0, connect(self->fd, &self->at.sa, self->at_len));
+	self->ino = inode_of(self->fd);
+	self->nl = socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
+	ASSERT_GE(self->nl, 0);
+	ASSERT_EQ(0, setsockopt(self->nl, SOL_SOCKET, SO_RCVTIMEO, &second,
+				sizeof(second)));
+	ASSERT_EQ(0, region_make(&self->r, 16 * PAGE));
+	fill(self->r.p, self->r.length, 1);
+}
+
+FIXTURE_TEARDOWN(observe)
+{
+	close(self->nl);
+	close(self->fd);
+	close(self->sink);
+	region_drop(&self->r);
+	EXPECT_EQ(0, wait_no_guest_frames(5000));
+}
+
+/* Send so much by reference and 100 bytes by copy, and take it from the sink. */
+static bool traffic(int fd, int sink, const struct region *r)
+{
+	static char back[LENGTH];
+
+	return send(fd, r->p, LENGTH, 0) == LENGTH &&
+	       recv(sink, back, sizeof(back), 0) == LENGTH &&
+	       send(fd, r->p, 100, 0) == 100 &&
+	       recv(sink, back, sizeof(back), 0) == 100;
+}
+
+/* ---- /proc/net/snap ----------------------------------------------------- */
+
+static int proc_lines(char *line, size_t room, unsigned long ino)
+{
+	FILE *file = fopen("/proc/net/snap", "r");
+	unsigned long long found;
+	char text[512];
+	int lines = 0;
+
+	line[0] = 0;
+	while (file && fgets(text, sizeof(text), file)) {
+		if (sscanf(text, "%*s %*x %llu", &found) == 1 && found == ino) {
+			snprintf(line, room, "%s", text);
+			lines++;
+		}
+	}
+	if (file)
+		fclose(file);
+	return lines;
+}
+
+TEST_F(observe, proc)
+{
+	char line[512], want[512];
+	union address own;
+	socklen_t len = sizeof(own);
+	int copy;
+
+	ASSERT_EQ(0, getsockname(self->fd, &own.sa, &len));
+	ASSERT_TRUE(traffic(self->fd, self->sink, &self->r));
+	ASSERT_EQ(1, proc_lines(line, sizeof(line), self->ino));
+	snprintf(want, sizeof(want),
+		 "dgram 01 %lu %u 127.0.0.1:%u 127.0.0.1:%u 0 0 %u 100 0\n",
+		 self->ino, getuid(), ntohs(own.in.sin_port),
+		 ntohs(self->at.in.sin_port), LENGTH);
+	EXPECT_STREQ(want, line);
+	ASSERT_EQ(0, sh("test $(stat -c %%a /proc/net/snap) = 444"));
+	/* listed for as long as anybody has it open */
+	copy = dup(self->fd);
+	close(self->fd);
+	EXPECT_EQ(1, proc_lines(line, sizeof(line), self->ino));
+	close(copy);
+	EXPECT_EQ(0, proc_lines(line, sizeof(line), self->ino));
+	self->fd = -1;
+}
+
+TEST_F(observe, proc_of_many)
+{
+	int fds[300];
+	char line[512];
+	unsigned int i;
+
+	/* more than one page of text */
+	for (i = 0; i < ARRAY_SIZE(fds); i++) {
+		fds[i] = udp_socket(AF_SNAP, i % 2 ? AF_INET6 : AF_INET);
+		ASSERT_GE(fds[i], 0);
+	}
+	for (i = 0; i < ARRAY_SIZE(fds); i++)
+		EXPECT_EQ(1, proc_lines(line, sizeof(line), inode_of(fds[i])));
+	for (i = 0; i < ARRAY_SIZE(fds); i++)
+		close(fds[i]);
+	EXPECT_EQ(1, proc_lines(line, sizeof(line), self->ino));
+}
+
+/* ---- Diagnosis ---------------------------------------------------------- */
+
+struct answer {
+	struct snap_diag_msg msg;
+	struct snap_sock_stats stats;
+	bool has_stats;
+	bool has_memory;
+};
+
+static int diag_send(int nl, const void *req, size_t length, int flags)
+{
+	struct {
+		struct nlmsghdr h;
+		char data[64];
+	} out = {
+		.h = {
+			.nlmsg_len = NLMSG_LENGTH(length),
+			.nlmsg_type = SOCK_DIAG_BY_FAMILY,
+			.nlmsg_flags = NLM_F_REQUEST | flags,
+		},
+	};
+
+	memcpy(out.data, req, length);
+	return send(nl, &out, out.h.nlmsg_len, 0) == out.h.nlmsg_len ? 0 : -errno;
+}
+
+static void diag_parse(const struct nlmsghdr *h, struct answer *a)
+{
+	int left = h->nlmsg_len - NLMSG_LENGTH(sizeof(a->msg));
+	const struct nlattr *at = NLMSG_DATA(h) + NLMSG_ALIGN(sizeof(a->msg));
+
+	memset(a, 0, sizeof(*a));
+	memcpy(&a->msg, NLMSG_DATA(h), sizeof(a->msg));
+	while (left >= (int)sizeof(*at)) {
+		if (at->nla_type == SNAP_DIAG_STATS &&
+		    at->nla_len == NLA_HDRLEN + sizeof(a->stats)) {
+			memcpy(&a->stats, at + 1, sizeof(a->stats));
+			a->has_stats = true;
+		}
+		a->has_memory |= at->nla_type == SNAP_DIAG_MEMINFO;
+		left -= NLA_ALIGN(at->nla_len);
+		at = (const void *)at + NLA_ALIGN(at->nla_len);
+	}
+}
+
+/*
+ * All answers to a request: how many, or a negative errno.  The one with that
+ * inode is stored; *times says how often it came.
+ */
+static int diag_answers(int nl, unsigned long ino, struct answer *a,
+			unsigned int *times)
+{
+	static char buffer[32768];
+	const struct nlmsghdr *h;
+	struct answer one;
+	int n = 0;
+	int left;
+
+	*times = 0;
+	for (;;) {
+		left = recv(nl, buffer, sizeof(buffer), 0);
+		if (left < 0)
+			return -errno;
+		for (h = (void *)buffer; NLMSG_OK(h, left);
+		     h = NLMSG_NEXT(h, left)) {
+			if (h->nlmsg_type == NLMSG_DONE)
+				return n;
+			if (h->nlmsg_type == NLMSG_ERROR)
+				return *(int *)NLMSG_DATA(h);
+			n++;
+			diag_parse(h, &one);
+			if (one.msg.inode == ino) {
+				*a = one;
+				++*times;
+			}
+			if (!(h->nlmsg_flags & NLM_F_MULTI))
+				return n;
+		}
+	}
+}
+
+static int diag(int nl, const struct snap_diag_req *req, int flags,
+		unsigned long ino, struct answer *a, unsigned int *times)
+{
+	int err = diag_send(nl, req, sizeof(*req), flags);
+
+	return err ?: diag_answers(nl, ino, a, times);
+}
+
+TEST_F(observe, diag_dump)
+{
+	struct snap_diag_req req = {
+		.family = AF_SNAP,
+		.show = SNAP_DIAG_SHOW_STATS | SNAP_DIAG_SHOW_MEMINFO,
+	};
+	struct snap_sock_stats stats;
+	union address own;
+	socklen_t len = sizeof(own);
+	unsigned int times;
+	struct answer a;
+	int all;
+
+	ASSERT_TRUE(traffic(self->fd, self->sink, &self->r));
+	all = diag(self->nl, &req, NLM_F_DUMP, self->ino, &a, &times);
+	ASSERT_GE(all, 1);
+	ASSERT_EQ(1, times);
+	ASSERT_EQ(0, getsockname(self->fd, &own.sa, &len));
+	EXPECT_EQ(AF_SNAP, a.msg.family);
+	EXPECT_EQ(AF_INET, a.msg.inner_family);
+	EXPECT_EQ(SOCK_DGRAM, a.msg.type);
+	EXPECT_EQ(1, a.msg.state);
+	EXPECT_EQ(getuid(), a.msg.uid);
+	EXPECT_EQ(own.in.sin_port, a.msg.local.port);
+	EXPECT_EQ(self->at.in.sin_port, a.msg.remote.port);
+	EXPECT_EQ(0, memcmp(a.msg.remote.addr, &self->at.in.sin_addr, 4));
+	EXPECT_TRUE(a.has_memory);
+	ASSERT_TRUE(a.has_stats);
+	stats = sock_stats(self->fd);
+	EXPECT_EQ(LENGTH, a.stats.tx_ref_bytes);
+	EXPECT_EQ(100, a.stats.copied_bytes[SNAP_COPY_SHORT]);
+	EXPECT_EQ(0, memcmp(&stats, &a.stats, sizeof(stats)));
+	/* filters, and nothing that was not asked for */
+	req.show = 0;
+	req.types = 1 << SOCK_STREAM;
+	EXPECT_LE(0, diag(self->nl, &req, NLM_F_DUMP, self->ino, &a, &times));
+	EXPECT_EQ(0, times);
+	req.types = 1 << SOCK_DGRAM;
+	req.states = 1 << 7;
+	EXPECT_LE(0, diag(self->nl, &req, NLM_F_DUMP, self->ino, &a, &times));
+	EXPECT_EQ(0, times);
+	req.states = 1 << 1;
+	EXPECT_LE(1, diag(self->nl, &req, NLM_F_DUMP, self->ino, &a, &times));
+	EXPECT_EQ(1, times);
+	EXPECT_FALSE(a.has_stats);
+	EXPECT_FALSE(a.has_memory);
+	/* gone is gone */
+	close(self->fd);
+	self->fd = -1;
+	EXPECT_EQ(all - 1, diag(self->nl, &(struct snap_diag_req){
+				.family = AF_SNAP }, NLM_F_DUMP, self->ino, &a,
+				&times));
+	EXPECT_EQ(0, times);
+}
+
+TEST_F(observe, diag_one)
+{
+	struct snap_diag_req req = { .family = AF_SNAP };
+	unsigned int times;
+	struct answer a;
+
+	ASSERT_LE(1, diag(self->nl, &req, NLM_F_DUMP, self->ino, &a, &times));
+	ASSERT_EQ(1, times);
+	req.cookie = a.msg.cookie;
+	req.show = SNAP_DIAG_SHOW_STATS | SNAP_DIAG_SHOW_MEMINFO;
+	EXPECT_EQ(1, diag(self->nl, &req, 0, self->ino, &a, &times));
+	EXPECT_EQ(1, times);
+	EXPECT_TRUE(a.has_stats);
+	EXPECT_TRUE(a.has_memory);
+	close(self->fd);
+	self->fd = -1;
+	EXPECT_EQ(-ENOENT, diag(self->nl, &req, 0, self->ino, &a, &times));
+}
+
+/* One dump of many skbs, in which sockets come and go. */
+TEST_F(observe, diag_of_many)
+{
+	struct snap_diag_req req = {
+		.family = AF_SNAP,
+		.show = SNAP_DIAG_SHOW_STATS | SNAP_DIAG_SHOW_MEMINFO,
+	};
+	unsigned long last;
+	unsigned int times;
+	struct answer a;
+	int fds[400];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(fds); i++) {
+		fds[i] = udp_socket(AF_SNAP, AF_INET);
+		ASSERT_GE(fds[i], 0);
+	}
+	last = inode_of(fds[ARRAY_SIZE(fds) - 1]);
+	ASSERT_EQ(0, diag_send(self->nl, &req, sizeof(req), NLM_F_DUMP));
+	/* the first part is made; its sockets go */
+	for (i = 0; i < 10; i++)
+		close(fds[i]);
+	EXPECT_LE(390, diag_answers(self->nl, last, &a, &times));
+	EXPECT_EQ(1, times);
+	for (; i < ARRAY_SIZE(fds); i++)
+		close(fds[i]);
+}
+
+TEST_F(observe, diag_bad_requests)
+{
+	const struct snap_diag_req good = { .family = AF_SNAP };
+	struct snap_diag_req bad;
+	unsigned int times;
+	struct answer a;
+
+#define EXPECT_INVALID(field, value, flags) do {			\
+	bad = good;							\
+	bad.field = value;						\
+	EXPECT_EQ(-EINVAL, diag(self->nl, &bad, flags, 0, &a, &times));	\
+} while (0)
+	EXPECT_INVALID(protocol, 1, NLM_F_DUMP);
+	EXPECT_INVALID(reserved, 1, NLM_F_DUMP);
+	EXPECT_INVALID(types, 1 << SOCK_RAW, NLM_F_DUMP);
+	EXPECT_INVALID(states, 1, NLM_F_DUMP);
+	EXPECT_INVALID(states, 1u << 31, NLM_F_DUMP);
+	EXPECT_INVALID(show, 4, NLM_F_DUMP);
+	EXPECT_INVALID(cookie, 1, NLM_F_DUMP);
+	EXPECT_INVALID(cookie, 0, 0);
+	EXPECT_INVALID(reserved, 1, 0);
+	ASSERT_EQ(0, diag_send(self->nl, &good, sizeof(good) - 1, NLM_F_DUMP));
+	EXPECT_EQ(-EINVAL, diag_answers(self->nl, 0, &a, &times));
+	bad = good;
+	bad.cookie = ~0ull;
+	EXPECT_EQ(-ENOENT, diag(self->nl, &bad, 0, 0, &a, &times));
+	EXPECT_LE(1, diag(self->nl, &good, NLM_F_DUMP, self->ino, &a, &times));
+}
+
+/* ---- Sysctls ------------------------------------------------------------ */
+
+#define SYSCTL(name)	"/proc/sys/net/snap/" name
+
+static uint64_t refs_after_send(int fd, int sink, const struct region *r)
+{
+	static char back[LENGTH];
+
+	if (send(fd, r->p, LENGTH, 0) != LENGTH ||
+	    recv(sink, back, LENGTH, 0) != LENGTH)
+		return ~0ull;
+	return sock_stats(fd).tx_ref_msgs;
+}
+
+TEST_F(observe, sysctl_switches)
+{
+	const char *name[] = { SYSCTL("by_reference"), SYSCTL("lo_by_reference") };
+	struct snap_sock_stats stats;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(name); i++) {
+		EXPECT_EQ(1, read_number(name[i]));
+		EXPECT_EQ(0, write_text(name[i], "0"));
+		EXPECT_EQ(i, refs_after_send(self->fd, self->sink, &self->r));
+		EXPECT_EQ(0, write_text(name[i], "1"));
+		EXPECT_EQ(i + 1, refs_after_send(self->fd, self->sink, &self->r));
+	}
+	stats = sock_stats(self->fd);
+	EXPECT_EQ(2, stats.copied_msgs[SNAP_COPY_ROUTE]);
+}
+
+TEST_F(observe, sysctl_bounds)
+{
+	const char *flag[] = { SYSCTL("by_reference"), SYSCTL("lo_by_reference"),
+			       SYSCTL("other_devices") };
+	unsigned int i;
+	long before;
+
+	for (i = 0; i < ARRAY_SIZE(flag); i++) {
+		before = read_number(flag[i]);
+		EXPECT_EQ(flag[i] != flag[2], before);
+		EXPECT_NE(0, write_text(flag[i], "2"));
+		EXPECT_NE(0, write_text(flag[i], "-1"));
+		EXPECT_EQ(before, read_number(flag[i]));
+	}
+	before = read_number(SYSCTL("copybreak"));
+	EXPECT_NE(0, write_text(SYSCTL("copybreak"), "-1"));
+	EXPECT_NE(0, write_text(SYSCTL("copybreak"), "2147483648"));
+	EXPECT_EQ(before, read_number(SYSCTL("copybreak")));
+}
+
+static int copybreak_of_new_socket(void)
+{
+	int fd = udp_socket(AF_SNAP, AF_INET);
+	int value = -1;
+	socklen_t len = sizeof(value);
+
+	getsockopt(fd, SOL_SNAP, SNAP_COPYBREAK, &value, &len);
+	close(fd);
+	return value;
+}
+
+/* In a child: its own sysctls, sockets and lines, and none of ours. */
+static int in_namespace(unsigned long ino)
+{
+	struct snap_diag_req req = { .family = AF_SNAP };
+	unsigned int times;
+	struct answer a;
+	char line[512];
+	int nl, fd;
+
+	if (unshare(CLONE_NEWNET))
+		return 1;
+	if (read_number(SYSCTL("copybreak")) != 8192 ||
+	    copybreak_of_new_socket() != 8192)
+		return 2;
+	if (write_text(SYSCTL("copybreak"), "5000") ||
+	    copybreak_of_new_socket() != 5000)
+		return 3;
+	fd = udp_socket(AF_SNAP, AF_INET);
+	if (proc_lines(line, sizeof(line), ino) ||
+	    proc_lines(line, sizeof(line), inode_of(fd)) != 1)
+		return 4;
+	nl = socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
+	if (diag(nl, &req, NLM_F_DUMP, inode_of(fd), &a, &times) != 1 || times != 1)
+		return 5;
+	/* as another user: to look at, not to change */
+	if (setuid(65534))
+		return 6;
+	if (!write_text(SYSCTL("copybreak"), "1") ||
+	    read_number(SYSCTL("copybreak")) != 5000 ||
+	    proc_lines(line, sizeof(line), inode_of(fd)) != 1)
+		return 7;
+	return 0;
+}
+
+TEST_F(observe, namespaces)
+{
+	int status;
+	pid_t pid;
+
+	ASSERT_EQ(0, write_text(SYSCTL("copybreak"), "7000"));
+	EXPECT_EQ(7000, copybreak_of_new_socket());
+	pid = fork();
+	if (!pid)
+		_exit(in_namespace(self->ino));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, WEXITSTATUS(status));
+	EXPECT_TRUE(WIFEXITED(status));
+	EXPECT_EQ(7000, read_number(SYSCTL("copybreak")));
+	EXPECT_EQ(0, write_text(SYSCTL("copybreak"), "8192"));
+}
+
+/* ---- Tracepoints -------------------------------------------------------- */
+
+static bool traced(const char *format, ...)
+{
+	char want[256], line[512];
+	bool found = false;
+	va_list args;
+	FILE *file;
+
+	va_start(args, format);
+	vsnprintf(want, sizeof(want), format, args);
+	va_end(args);
+	file = fopen(TRACING "trace", "r");
+	while (file && !found && fgets(line, sizeof(line), file))
+		found = strstr(line, want);
+	if (file)
+		fclose(file);
+	return found;
+}
+
+/* the events of this socket end in what is asked for */
+#define EXPECT_TRACED(event, format, ...) do {				\
+	char sock_[64];							\
+									\
+	snprintf(sock_, sizeof(sock_), " ino=%lu family=2 type=2 ", self->ino); \
+	EXPECT_EQ(0, sh("grep -q 'snap_" event ": sk=[0-9a-f]*%s" format "$' " \
+			TRACING "trace", sock_, ##__VA_ARGS__));	\
+} while (0)
+
+TEST_F(observe, tracepoints)
+{
+	union address host;
+	socklen_t len;
+
+	ASSERT_EQ(0, write_text(TRACING "events/snap/enable", "1"));
+	ASSERT_EQ(0, sh(": >" TRACING "trace"));
+	ASSERT_TRUE(traffic(self->fd, self->sink, &self->r));
+	EXPECT_EQ(0, sh("ping -q -c 1 -W 5 -s 1000 " HOST4 " >/dev/null"));
+	EXPECT_EQ(0, wait_no_guest_frames(5000));
+	EXPECT_EQ(0, write_text(SYSCTL("by_reference"), "0"));
+	EXPECT_EQ(0, refs_after_send(self->fd, self->sink, &self->r) - 1);
+	EXPECT_EQ(0, write_text(SYSCTL("by_reference"), "1"));
+	/* a receiver of our own */
+	len = address_any(&host, AF_INET);
+	close(self->sink);
+	self->sink = udp_socket(AF_SNAP, AF_INET);
+	ASSERT_EQ(0, bind(self->sink, &host.sa, len));
+	ASSERT_EQ(0, getsockname(self->sink, &host.sa, &len));
+	ASSERT_EQ(0, connect(self->fd, &host.sa, len));
+	ASSERT_TRUE(traffic(self->fd, self->sink, &self->r));
+	EXPECT_EQ(0, write_text(TRACING "events/snap/enable", "0"));
+	EXPECT_TRACED("capture", "bytes=%d pages=5 result=captured", LENGTH);
+	EXPECT_TRACED("send_ref", "bytes=%d", LENGTH);
+	EXPECT_TRACED("send_copy", "bytes=100 reason=short");
+	EXPECT_TRACED("send_copy", "bytes=%d reason=route", LENGTH);
+	EXPECT_TRUE(traced("snap_recv: "));
+	EXPECT_TRUE(traced(" ino=%lu family=2 type=2 copied=100 viewed=0",
+			   inode_of(self->sink)));
+	EXPECT_TRUE(traced("snap_xmit: dev=" NETDEV " queue=1 "));
+	EXPECT_TRUE(traced(" length=1042 "));
+	EXPECT_TRUE(traced("snap_release: frames="));
+	/* off is off */
+	EXPECT_EQ(0, sh(": >" TRACING "trace"));
+	ASSERT_TRUE(traffic(self->fd, self->sink, &self->r));
+	EXPECT_FALSE(traced("snap_"));
+}
+
+/* ---- ethtool ------------------------------------------------------------ */
+
+TEST_F(observe, ethtool)
+{
+	EXPECT_EQ(0, sh("ethtool -i " NETDEV " | grep -qx 'driver: snap'"));
+	EXPECT_EQ(0, sh("ethtool -i " NETDEV " | grep -q 'bus-info: 0000:'"));
+	EXPECT_EQ(0, sh("ethtool -S " NETDEV " | grep -Eq ' tx_packets: [1-9]'"));
+	EXPECT_EQ(0, sh("ethtool -S " NETDEV " | grep -q ' driver_out_frames: '"));
+	EXPECT_EQ(0, sh("ethtool -k " NETDEV " | grep -qx 'scatter-gather: on'"));
+	EXPECT_EQ(0, sh("ethtool -l " NETDEV " | grep -c 'Combined:.*1$' | grep -qx 2"));
+	EXPECT_EQ(0, sh("ethtool " NETDEV " | grep -q 'Speed: Unknown'"));
+	EXPECT_EQ(0, sh("ethtool " NETDEV " | grep -q 'Link detected: yes'"));
+	/* no rings */
+	EXPECT_EQ(0, sh("ethtool -g " NETDEV " 2>&1 | grep -qi 'not supported'"));
+}
+
+TEST_HARNESS_MAIN
