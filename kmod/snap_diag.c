@@ -13,7 +13,7 @@
 #include "snap_list.h"
 #include "snap_sock.h"
 
-#define SNAP_DIAG_TYPES		(1u << SOCK_STREAM | 1u << SOCK_DGRAM)
+#define SNAP_DIAG_TYPES		(BIT(SOCK_STREAM) | BIT(SOCK_DGRAM))
 #define SNAP_DIAG_STATES	((1u << TCP_MAX_STATES) - 2)
 #define SNAP_DIAG_SHOW		(SNAP_DIAG_SHOW_STATS | SNAP_DIAG_SHOW_MEMINFO)
 
