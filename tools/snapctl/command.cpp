@@ -4,6 +4,7 @@
 
 #include "memory.h"
 #include "report.h"
+#include "sockets.h"
 
 #include <snap/libsnap.hpp>
 
@@ -82,6 +83,8 @@ constexpr std::array commands{
     Command{"stats", "what went by reference, what was copied and why",
             run_stats, true},
     Command{"reasons", "why messages are copied, by name", run_reasons},
+    Command{"sockets", "AF_SNAP sockets of this network namespace",
+            list_sockets, false, "", 0, 0, true},
     Command{"region list", "regions that processes have open", list_regions},
     Command{"region show", "what is known of a region", show_region, false,
             "PID FD", 2, 2},
@@ -99,12 +102,20 @@ enum Option {
     opt_json = 'j',
     opt_help = 'h',
     opt_version = 'V',
-    opt_delta = 'd'
+    opt_delta = 'd',
+    opt_processes = 'p',
+    opt_listening = 'l',
+    opt_dgram = 'u',
+    opt_stream = 't'
 };
 
-constexpr std::array<option, 5> long_options{{
+constexpr std::array<option, 9> long_options{{
     {"json", no_argument, nullptr, opt_json},
     {"delta", no_argument, nullptr, opt_delta},
+    {"processes", no_argument, nullptr, opt_processes},
+    {"listening", no_argument, nullptr, opt_listening},
+    {"dgram", no_argument, nullptr, opt_dgram},
+    {"stream", no_argument, nullptr, opt_stream},
     {"help", no_argument, nullptr, opt_help},
     {"version", no_argument, nullptr, opt_version},
     {nullptr, 0, nullptr, 0},
@@ -122,6 +133,22 @@ int run_version(const Request &) {
 
 constexpr Command help_command{"help", "", run_help};
 constexpr Command version_command{"version", "", run_version};
+
+// Takes an option of the command sockets; false if it is none.
+bool take_filter(int option, SocketFilter &filter) {
+    switch (option) {
+    case opt_processes:
+        return filter.processes = true;
+    case opt_listening:
+        return filter.listening = true;
+    case opt_dgram:
+        return filter.dgram = true;
+    case opt_stream:
+        return filter.stream = true;
+    default:
+        return false;
+    }
+}
 
 // Adds a word to the name of a command: the command once it has all its words.
 const Command *next_word(std::string &name, std::string_view word) {
@@ -168,6 +195,10 @@ std::string usage() {
            "  -d, --delta    with stats: run PROGRAM and print the change\n"
            "  -h, --help     this text\n"
            "  -V, --version  the version\n"
+           "\nOptions of sockets:\n"
+           "  -u, --dgram, -t, --stream  only sockets of that type\n"
+           "  -l, --listening            only those that listen\n"
+           "  -p, --processes            and who has them open\n"
            "\nExit codes: 0 done, 1 failed, 2 usage, 3 no module or no "
            "device;\n"
            "with --delta the exit code of PROGRAM.\n";
@@ -177,17 +208,20 @@ Request parse(int argc, char **argv) {
     Request request;
     std::string name;
     bool delta = false;
+    bool filtered = false;
     optind = 0; // starts getopt afresh, also for tests
     opterr = 0;
     // "+" stops at the first word that is no option: the command, then what
     // it is given.  Options are allowed on both sides of the command.
     for (;;) {
         const int got =
-            getopt_long(argc, argv, "+:jdhV", long_options.data(), nullptr);
+            getopt_long(argc, argv, "+:jdhVplut", long_options.data(), nullptr);
         if (got == opt_json) {
             request.json = true;
         } else if (got == opt_delta) {
             delta = true;
+        } else if (take_filter(got, request.sockets)) {
+            filtered = true;
         } else if (got == opt_help) {
             request.command = &help_command;
             return request;
@@ -210,6 +244,9 @@ Request parse(int argc, char **argv) {
                                       : name + ": list, show or diff?");
     if (delta && !request.command->takes_delta)
         throw UsageError(std::string("--delta does not go with ") +
+                         request.command->name);
+    if (filtered && !request.command->takes_filter)
+        throw UsageError(std::string("only sockets has such options, not ") +
                          request.command->name);
     if (delta && optind >= argc)
         throw UsageError("--delta needs a program to run");

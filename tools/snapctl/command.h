@@ -23,12 +23,22 @@ struct Command {
     const char *arguments = "";
     std::size_t fewest = 0; // arguments
     std::size_t most = 0;
+    bool takes_filter = false;
+};
+
+// Which sockets to list; neither type: both.
+struct SocketFilter {
+    bool dgram = false;
+    bool stream = false;
+    bool listening = false;
+    bool processes = false; // not a filter: find out who has them open
 };
 
 struct Request {
     const Command *command = nullptr; // never null from parse()
     bool json = false;
     std::vector<std::string> arguments;
+    SocketFilter sockets;
     char **program = nullptr; // of --delta, ended by a null pointer
 };
 

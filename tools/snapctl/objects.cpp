@@ -112,4 +112,32 @@ Listing list_objects(std::string_view kind, const fs::path &proc) {
     return listing;
 }
 
+std::map<std::uint64_t, std::vector<Holder>>
+socket_holders(const fs::path &proc) {
+    constexpr std::string_view prefix = "socket:[";
+    std::map<std::uint64_t, std::vector<Holder>> holders;
+    std::vector<fs::path> processes;
+    entries(proc, processes);
+    for (const auto &process : processes) {
+        const auto pid = number<pid_t>(process.filename().native());
+        std::vector<fs::path> files;
+        if (!pid)
+            continue;
+        entries(process / "fd", files);
+        for (const auto &file : files) {
+            std::error_code error;
+            const std::string target = fs::read_symlink(file, error).string();
+            const auto fd = number<int>(file.filename().native());
+            if (error || !fd || !target.starts_with(prefix))
+                continue;
+            const auto inode =
+                number<std::uint64_t>(std::string_view(target).substr(
+                    prefix.size(), target.size() - prefix.size() - 1));
+            if (inode)
+                holders[*inode].push_back({*pid, *fd, program(process)});
+        }
+    }
+    return holders;
+}
+
 } // namespace snapctl

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -46,6 +47,11 @@ struct Listing {
 // Processes come and go meanwhile: those are left out.
 Listing list_objects(std::string_view kind,
                      const std::filesystem::path &proc = "/proc");
+
+// Who has sockets open, by the socket's inode; only processes that this user
+// may look at.
+std::map<std::uint64_t, std::vector<Holder>>
+socket_holders(const std::filesystem::path &proc = "/proc");
 
 } // namespace snapctl
 

@@ -131,17 +131,24 @@ std::string stats_text(const snap_stats &stats) {
     return text;
 }
 
-std::string stats_json(const snap_stats &stats) {
-    Json json;
+void put_socket_stats(Json &json, const snap_sock_stats &stats, bool reasons) {
     for (const auto &field : socket_fields)
-        json.put(field.name, field.value(stats.sockets));
+        json.put(field.name, field.value(stats));
+    if (!reasons)
+        return;
     json.open("copied");
     for (unsigned int i = 0; i < SNAP_COPY_REASONS; i++)
         json.open(snap_copy_reason_name(i))
-            .put("msgs", stats.sockets.copied_msgs[i])
-            .put("bytes", stats.sockets.copied_bytes[i])
+            .put("msgs", stats.copied_msgs[i])
+            .put("bytes", stats.copied_bytes[i])
             .close();
-    json.close().open("device");
+    json.close();
+}
+
+std::string stats_json(const snap_stats &stats) {
+    Json json;
+    put_socket_stats(json, stats.sockets, true);
+    json.open("device");
     for (unsigned int i = 0; i < known_counters(stats); i++)
         json.put(snap_counter_name(i), stats.device[i]);
     json.close();

@@ -18,6 +18,12 @@ void line(std::string &text, std::string_view name, std::uint64_t value,
 std::string status_text(const snap_info &info);
 std::string status_json(const snap_info &info);
 
+class Json;
+
+// The counters of one socket or of many, into the open object; without
+// reasons if they are not known.
+void put_socket_stats(Json &json, const snap_sock_stats &stats, bool reasons);
+
 std::string stats_text(const snap_stats &stats);
 std::string stats_json(const snap_stats &stats);
 
