@@ -363,6 +363,27 @@ TEST_F(observe, diag_bad_requests)
 	EXPECT_LE(1, diag(self->nl, &good, NLM_F_DUMP, self->ino, &a, &times));
 }
 
+#define SNAPCTL	". /run/snap-vm/settings; $VM_TOP/build/tools/snapctl "
+
+/* By diagnosis and, without its module, by /proc. */
+TEST_F(observe, snapctl_sockets)
+{
+	unsigned int i;
+
+	ASSERT_TRUE(traffic(self->fd, self->sink, &self->r));
+	for (i = 0; i < 2; i++) {
+		EXPECT_EQ(0, sh(SNAPCTL "--json sockets -u -p 2>&1 | grep -q '"
+				"\"inode\":%lu,.*\"tx_ref_bytes\":%d,.*\"pid\":%d,'",
+				self->ino, LENGTH, getpid()));
+		EXPECT_EQ(0, sh(SNAPCTL "sockets -l 2>/dev/null | wc -l | grep -qx 1"));
+		if (!i)
+			ASSERT_EQ(0, sh("rmmod snap_diag"));
+	}
+	EXPECT_EQ(0, sh(SNAPCTL "sockets 2>&1 >/dev/null | grep -q snap_diag"));
+	EXPECT_EQ(0, sh(". /run/snap-vm/settings; "
+			"insmod $(dirname $VM_MODULE)/snap_diag.ko"));
+}
+
 /* ---- Sysctls ------------------------------------------------------------ */
 
 #define SYSCTL(name)	"/proc/sys/net/snap/" name
@@ -392,6 +413,31 @@ TEST_F(observe, sysctl_switches)
 	}
 	stats = sock_stats(self->fd);
 	EXPECT_EQ(2, stats.copied_msgs[SNAP_COPY_ROUTE]);
+}
+
+/* Frames stay away from other drivers unless the administrator lets them. */
+TEST_F(observe, sysctl_other_devices)
+{
+	struct snap_sock_stats stats;
+	union address other;
+	socklen_t len;
+	int fd = udp_socket(AF_SNAP, AF_INET);
+
+	if (sh("ip link add snaptest type dummy && "
+	       "ip addr add 10.79.0.2/24 dev snaptest && ip link set snaptest up"))
+		SKIP(return, "no dummy interface");
+	len = address_set(&other, AF_INET, "10.79.0.1", 9);
+	ASSERT_EQ(0, connect(fd, &other.sa, len));
+	EXPECT_EQ(LENGTH, send(fd, self->r.p, LENGTH, 0));
+	stats = sock_stats(fd);
+	EXPECT_EQ(0, stats.tx_ref_msgs);
+	EXPECT_EQ(1, stats.copied_msgs[SNAP_COPY_ROUTE]);
+	EXPECT_EQ(0, write_text(SYSCTL("other_devices"), "1"));
+	EXPECT_EQ(LENGTH, send(fd, self->r.p, LENGTH, 0));
+	EXPECT_EQ(1, sock_stats(fd).tx_ref_msgs);
+	EXPECT_EQ(0, write_text(SYSCTL("other_devices"), "0"));
+	close(fd);
+	EXPECT_EQ(0, sh("ip link del snaptest"));
 }
 
 TEST_F(observe, sysctl_bounds)

@@ -18,7 +18,8 @@ constexpr std::array reasons{
     Reason{SNAP_COPY_SCATTERED, "scattered",
            "several buffers, or one over several mappings"},
     Reason{SNAP_COPY_ROUTE, "route",
-           "leaves by another network device, or by none yet"},
+           "leaves by another network device, or by none yet, or a sysctl "
+           "forbids"},
     Reason{SNAP_COPY_FLAGS, "flags",
            "MSG_ZEROCOPY, MSG_MORE or corking was asked for"},
     Reason{SNAP_COPY_NO_FRAMES, "no_frames", "the device was out of frames"},
