@@ -30,8 +30,8 @@ scripts() {
 }
 
 cxx() {
-    sources -name '*.cpp' -o -name '*.h' -o -name '*.hpp' -o -path \
-        '*/include/snap/*' | grep -E '^(tools|qemu-device/engine|selftests)/' |
+    sources -name '*.cpp' -o -name '*.h' -o -name '*.hpp' -o -name '*.bpf.c' \
+        -o -path '*/include/snap/*' | grep -E '^(tools|qemu-device/engine|selftests)/' |
         while read -r file; do
             # C files of the selftests follow the kernel's style.
             [[ $file == selftests/*.h ]] &&
