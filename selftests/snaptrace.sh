@@ -1,0 +1,148 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What snaptrace counts is what the sockets and the module count, to the last
+# message and byte, by process and by socket.
+# Most functions are run by check():
+# shellcheck disable=SC2317
+set -uo pipefail
+
+tools=$(dirname "$(readlink -f "$0")")/../tools
+work=$(mktemp -d)
+number=0
+failures=0
+started=()
+trap 'kill "${started[@]}" 2>/dev/null; rm -rf "$work"' EXIT
+
+# check NAME COMMAND...
+check() {
+    local name=$1
+    shift
+    number=$((number + 1))
+    if "$@" >"$work/out" 2>&1; then
+        echo "ok $number $name"
+    else
+        failures=$((failures + 1))
+        echo "not ok $number $name"
+    fi
+    sed 's/^/# /' "$work/out"
+}
+
+# within COMMAND...: true at last, within ten seconds.
+within() {
+    local tries
+    for ((tries = 0; tries < 200; tries++)); do
+        ! "$@" || return 0
+        sleep 0.05
+    done
+    return 1
+}
+
+# trace NAME OPTION...: counts into $work/NAME until it is interrupted.
+trace() {
+    local name=$1
+    shift
+    "$tools/snaptrace" --json --interval 3600 "$@" >"$work/$name" \
+        2>"$work/$name.err" &
+    started+=($!)
+    within grep -q counting "$work/$name.err"
+}
+
+# Its own counters, by getsockopt, come from -v.
+transfer() {
+    local port=7019 listener
+    timeout 30 "$tools/snapcat" -l -v -z -w 20 --rcvbuf=8M 127.0.0.1 "$port" >"$work/received" \
+        2>"$work/listener" &
+    listener=$!
+    within grep -q "$(printf ':%04X ' "$port")" /proc/net/udp || return
+    head -c 600000 /dev/zero >"$work/sent"
+    "$tools/snapcat" -v -f -z -w 1 -b 20000 127.0.0.1 "$port" <"$work/sent" \
+        2>"$work/sender" &
+    sender=$!
+    wait "$sender" && wait "$listener" && cmp "$work/sent" "$work/received"
+}
+
+refuses_others() {
+    setpriv --reuid 65534 --clear-groups "$tools/snaptrace" -n 1
+    [[ $? == 5 ]]
+}
+
+# compare EXPRESSION: Python over the sums; see below.
+compare() {
+    /usr/bin/python3 - "$work" "$sender" "$1" <<'END'
+import json, re, sys
+
+work, sender, expression = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+
+def load(name):
+    with open(work + "/" + name) as f:
+        return json.loads(f.readlines()[-1])
+
+def flat(counts):
+    """Counters of sockets, by name."""
+    names = ("tx_ref_msgs", "tx_ref_bytes", "tx_copied_msgs",
+             "tx_copied_bytes", "rx_msgs", "rx_copied_bytes")
+    result = {name: counts[name] for name in names}
+    for reason, part in counts["copied"].items():
+        for unit in ("msgs", "bytes"):
+            result[reason + "_" + unit] = part[unit]
+    return result
+
+def total(rows):
+    result = {}
+    for row in rows:
+        for name, value in flat(row).items():
+            result[name] = result.get(name, 0) + value
+    return result
+
+before, after = (flat(load(name)) for name in ("before", "after"))
+module = {name: after[name] - before[name] for name in after}
+process, socket = load("process"), load("socket")
+mine = [row for row in process["processes"] if row["pid"] == sender]
+bench = [row for row in process["processes"] if row["command"] == "snap-bench"]
+timed = sum(bench[0]["send_to_doorbell_ns"].values()) if bench else 0
+with open(work + "/sender") as f:
+    own = {what: (int(msgs), int(bytes_)) for what, msgs, bytes_ in re.findall(
+        r"^snapcat: (.*?) (\d+) messages (\d+) bytes", f.read(), re.M)}
+good = eval("(" + expression + ")")
+if not good:
+    print("module", module)
+    print("process", process)
+    print("socket", socket)
+    print("sender", sender, own)
+sys.exit(not good)
+END
+}
+
+echo "TAP version 13"
+if [[ ! -e /sys/kernel/btf/snap && ${SNAP_VM_KERNEL:-} == debug ]]; then
+    echo "1..0 # SKIP the debug kernel has no type information"
+    exit 4
+fi
+echo "1..8"
+sender=0
+"$tools/snapctl" --json stats >"$work/before"
+check "it starts counting" trace process
+check "and once more, by socket" trace socket --by-socket
+check "datagrams leave by snap0" "$tools/snap-bench" -n 50 -s 30000
+check "and over loopback" transfer
+kill -INT "${started[@]}"
+wait "${started[@]}"
+started=()
+"$tools/snapctl" --json stats >"$work/after"
+check "processes add up to what the module counted" compare \
+    'process["lost"] == 0 and total(process["processes"]) == module and
+        module["tx_ref_msgs"] > 0 and module["rx_msgs"] > 0'
+check "sockets do as well" compare \
+    'total(socket["processes"]) == module and
+        len({row["inode"] for row in socket["processes"]}) == 4'
+check "a process has what its socket counted, and the doorbell's times" compare \
+    'len(mine) == 1 and
+        (mine[0]["tx_ref_msgs"], mine[0]["tx_ref_bytes"]) ==
+            own["by reference"] and
+        (mine[0]["tx_copied_msgs"], mine[0]["tx_copied_bytes"]) ==
+            own["copied"] and
+        not mine[0]["send_to_doorbell_ns"] and
+        0 < timed <= bench[0]["tx_ref_msgs"] + bench[0]["tx_copied_msgs"]'
+check "other users are refused" refuses_others
+exit $((failures != 0))
