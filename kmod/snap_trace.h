@@ -135,34 +135,6 @@ TRACE_EVENT(snap_recv,
 		  SNAP_TRACE_SOCK_ARGS, __entry->copied, __entry->viewed)
 );
 
-/* @offset: bytes into the socket's view window. */
-DECLARE_EVENT_CLASS(snap_view_class,
-	TP_PROTO(struct sock *sk, u64 offset, u32 length),
-	TP_ARGS(sk, offset, length),
-	TP_STRUCT__entry(
-		SNAP_TRACE_SOCK
-		__field(u64, offset)
-		__field(u32, length)
-	),
-	TP_fast_assign(
-		SNAP_TRACE_SOCK_ASSIGN(sk);
-		__entry->offset = offset;
-		__entry->length = length;
-	),
-	TP_printk(SNAP_TRACE_SOCK_FORMAT "offset=%llu length=%u",
-		  SNAP_TRACE_SOCK_ARGS, __entry->offset, __entry->length)
-);
-
-DEFINE_EVENT(snap_view_class, snap_view,
-	TP_PROTO(struct sock *sk, u64 offset, u32 length),
-	TP_ARGS(sk, offset, length)
-);
-
-DEFINE_EVENT(snap_view_class, snap_view_release,
-	TP_PROTO(struct sock *sk, u64 offset, u32 length),
-	TP_ARGS(sk, offset, length)
-);
-
 /*
  * A doorbell was answered; the packet is the caller's still.  @status is
  * enum snap_status.  The packet's socket may be NULL, or no AF_SNAP socket.
