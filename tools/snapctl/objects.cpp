@@ -49,6 +49,33 @@ int entries(const fs::path &folder, std::vector<fs::path> &found) {
     return error.value();
 }
 
+struct Walk {
+    int error = 0;              // errno, if the processes cannot be listed
+    std::size_t unreadable = 0; // processes that this user may not look at
+};
+
+// visit(process, pid, fd, file) for what is in a folder of each process that
+// has an entry for each of its descriptors.
+template <typename Visit>
+Walk walk_descriptors(const fs::path &proc, const char *folder, Visit visit) {
+    Walk walk;
+    std::vector<fs::path> processes;
+    walk.error = entries(proc, processes);
+    for (const auto &process : processes) {
+        const auto pid = number<pid_t>(process.filename().native());
+        std::vector<fs::path> files;
+        if (!pid)
+            continue;
+        if (const int error = entries(process / folder, files);
+            error == EACCES || error == EPERM)
+            walk.unreadable++;
+        for (const auto &file : files)
+            if (const auto fd = number<int>(file.filename().native()))
+                visit(process, *pid, *fd, file);
+    }
+    return walk;
+}
+
 } // namespace
 
 std::optional<Object> parse_fdinfo(std::string_view text) {
@@ -81,27 +108,19 @@ std::optional<Object> parse_fdinfo(std::string_view text) {
 Listing list_objects(std::string_view kind, const fs::path &proc) {
     Listing listing;
     std::map<std::uint32_t, Object> objects;
-    std::vector<fs::path> processes;
-    if (const int error = entries(proc, processes); error != 0)
-        throw std::system_error(error, std::generic_category(), proc);
-    for (const auto &process : processes) {
-        const auto pid = number<pid_t>(process.filename().native());
-        std::vector<fs::path> files;
-        if (!pid)
-            continue;
-        if (const int error = entries(process / "fdinfo", files);
-            error == EACCES || error == EPERM)
-            listing.unreadable++;
-        for (const auto &file : files) {
-            const auto fd = number<int>(file.filename().native());
-            auto object = parse_fdinfo(content(file));
-            if (!fd || !object || object->kind != kind)
-                continue;
+    const auto walk = walk_descriptors(
+        proc, "fdinfo",
+        [&](const auto &process, pid_t pid, int fd, const auto &file) {
+            const auto object = parse_fdinfo(content(file));
+            if (!object || object->kind != kind)
+                return;
             auto &known =
                 objects.try_emplace(object->handle, *object).first->second;
-            known.holders.push_back({*pid, *fd, program(process)});
-        }
-    }
+            known.holders.push_back({pid, fd, program(process)});
+        });
+    if (walk.error != 0)
+        throw std::system_error(walk.error, std::generic_category(), proc);
+    listing.unreadable = walk.unreadable;
     for (auto &[handle, object] : objects) {
         std::sort(object.holders.begin(), object.holders.end(),
                   [](const Holder &a, const Holder &b) {
@@ -116,27 +135,19 @@ std::map<std::uint64_t, std::vector<Holder>>
 socket_holders(const fs::path &proc) {
     constexpr std::string_view prefix = "socket:[";
     std::map<std::uint64_t, std::vector<Holder>> holders;
-    std::vector<fs::path> processes;
-    entries(proc, processes);
-    for (const auto &process : processes) {
-        const auto pid = number<pid_t>(process.filename().native());
-        std::vector<fs::path> files;
-        if (!pid)
-            continue;
-        entries(process / "fd", files);
-        for (const auto &file : files) {
+    walk_descriptors(
+        proc, "fd",
+        [&](const auto &process, pid_t pid, int fd, const auto &file) {
             std::error_code error;
             const std::string target = fs::read_symlink(file, error).string();
-            const auto fd = number<int>(file.filename().native());
-            if (error || !fd || !target.starts_with(prefix))
-                continue;
+            if (error || !target.starts_with(prefix))
+                return;
             const auto inode =
                 number<std::uint64_t>(std::string_view(target).substr(
                     prefix.size(), target.size() - prefix.size() - 1));
             if (inode)
-                holders[*inode].push_back({*pid, *fd, program(process)});
-        }
-    }
+                holders[*inode].push_back({pid, fd, program(process)});
+        });
     return holders;
 }
 

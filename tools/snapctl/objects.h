@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Regions and snapshots that processes have open, by /proc/PID/fdinfo.
+// What processes have open, by /proc/PID: regions, snapshots, sockets.
 #ifndef SNAPCTL_OBJECTS_H
 #define SNAPCTL_OBJECTS_H
 
