@@ -4,29 +4,13 @@
 # The example of tools/examples/kvstore in both its modes, short, and what
 # snapctl says of its regions and snapshots while it runs.
 set -uo pipefail
+. "$(dirname "$(readlink -f "$0")")/tap.sh"
 
 tools=$(dirname "$(readlink -f "$0")")/../tools
 kvstore=$tools/kvstore
 snapctl=$tools/snapctl
-work=$(mktemp -d)
-number=0
-failures=0
 following=
 trap '[[ -z $following ]] || kill "$following"; rm -rf "$work"' EXIT
-
-# check NAME COMMAND...
-check() {
-    local name=$1
-    shift
-    number=$((number + 1))
-    if "$@" >"$work/out" 2>&1; then
-        echo "ok $number $name"
-    else
-        failures=$((failures + 1))
-        echo "not ok $number $name"
-    fi
-    sed 's/^/# /' "$work/out"
-}
 
 # Python over the JSON that snapctl prints: the value of an expression over
 # it, `o`.

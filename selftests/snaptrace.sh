@@ -6,27 +6,11 @@
 # Most functions are run by check():
 # shellcheck disable=SC2317
 set -uo pipefail
+. "$(dirname "$(readlink -f "$0")")/tap.sh"
 
 tools=$(dirname "$(readlink -f "$0")")/../tools
-work=$(mktemp -d)
-number=0
-failures=0
 started=()
 trap 'kill "${started[@]}" 2>/dev/null; rm -rf "$work"' EXIT
-
-# check NAME COMMAND...
-check() {
-    local name=$1
-    shift
-    number=$((number + 1))
-    if "$@" >"$work/out" 2>&1; then
-        echo "ok $number $name"
-    else
-        failures=$((failures + 1))
-        echo "not ok $number $name"
-    fi
-    sed 's/^/# /' "$work/out"
-}
 
 # within COMMAND...: true at last, within ten seconds.
 within() {
