@@ -41,12 +41,9 @@ FIXTURE_SETUP(observe)
 {
 	struct timeval second = { .tv_sec = 1 };
 
-	self->at_len = address_set(&self->at, AF_INET, "127.0.0.1", 0);
-	self->sink = udp_socket(AF_INET, AF_INET);
+	self->sink = udp_on_loopback(AF_INET, &self->at, &self->at_len);
 	ASSERT_GE(self->sink, 0);
 	ASSERT_EQ(0, set_timeout(self->sink, 5000));
-	ASSERT_EQ(0, bind(self->sink, &self->at.sa, self->at_len));
-	ASSERT_EQ(0, getsockname(self->sink, &self->at.sa, &self->at_len));
 	self->fd = udp_socket(AF_SNAP, AF_INET);
 	ASSERT_GE(self->fd, 0);
 	ASSERT_EQ(0, connect(self->fd, &self->at.sa, self->at_len));

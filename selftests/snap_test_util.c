@@ -348,6 +348,22 @@ int udp_socket(int domain, int family)
 	return fd < 0 ? -errno : fd;
 }
 
+int udp_on_loopback(int family, union address *at, socklen_t *length)
+{
+	int fd = udp_socket(family, family);
+	int err;
+
+	if (fd < 0)
+		return fd;
+	*length = address_set(at, family,
+			      family == AF_INET6 ? "::1" : "127.0.0.1", 0);
+	if (!bind(fd, &at->sa, *length) && !getsockname(fd, &at->sa, length))
+		return fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
 int set_timeout(int fd, unsigned int ms)
 {
 	struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
@@ -387,16 +403,11 @@ static void echo_loop(int fd)
 
 int echo_start(int family, union address *at)
 {
-	const char *host = family == AF_INET6 ? "::1" : "127.0.0.1";
-	socklen_t length = address_set(at, family, host, 0);
-	int pid, fd = udp_socket(family, family);
+	socklen_t length;
+	int pid, fd = udp_on_loopback(family, at, &length);
 
 	if (fd < 0)
 		return fd;
-	if (bind(fd, &at->sa, length) || getsockname(fd, &at->sa, &length)) {
-		close(fd);
-		return -errno;
-	}
 	pid = fork();
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -104,6 +104,11 @@ int protocol_of(int family);
 
 /* A socket; domain AF_SNAP takes the family from the second argument. */
 int udp_socket(int domain, int family);
+/*
+ * Plain UDP on a free port of loopback; its address is stored.  A descriptor or
+ * a negative errno.
+ */
+int udp_on_loopback(int family, union address *at, socklen_t *length);
 int set_timeout(int fd, unsigned int ms);
 int set_copybreak(int fd, int bytes);
 struct snap_sock_stats sock_stats(int fd);

@@ -41,14 +41,12 @@ FIXTURE(unplug)
 FIXTURE_SETUP(unplug)
 {
 	union address at;
-	socklen_t length = address_set(&at, AF_INET, "127.0.0.1", 0);
+	socklen_t length;
 
-	self->sink = udp_socket(AF_INET, AF_INET);
+	self->sink = udp_on_loopback(AF_INET, &at, &length);
 	self->fd = udp_socket(AF_SNAP, AF_INET);
 	ASSERT_GE(self->sink, 0);
 	ASSERT_GE(self->fd, 0);
-	ASSERT_EQ(0, bind(self->sink, &at.sa, length));
-	ASSERT_EQ(0, getsockname(self->sink, &at.sa, &length));
 	ASSERT_EQ(0, connect(self->fd, &at.sa, length));
 	ASSERT_EQ(0, region_make(&self->r, 16 * PAGE));
 }
