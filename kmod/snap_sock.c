@@ -6,9 +6,11 @@
 #include <net/inet_common.h>
 #include <net/ipv6.h>
 #include <net/sock.h>
+#include <net/tcp.h>
 #include <net/udp.h>
 
 #include "snap_list.h"
+#include "snap_send.h"
 #include "snap_sock.h"
 #include "snap_sysctl.h"
 #include "snap_trace.h"
@@ -65,7 +67,8 @@ static int snap_sock_sendmsg(struct socket *sock, struct msghdr *msg, size_t len
 	int ret;
 
 	msg->msg_name = snap_sock_address(sock->sk, name, msg->msg_namelen, &room);
-	ret = snap_send(sock, msg, len);
+	ret = sock->type == SOCK_STREAM ? snap_stream_send(sock, msg, len) :
+					  snap_dgram_send(sock, msg, len);
 	msg->msg_name = name;
 	return ret;
 }
@@ -109,8 +112,9 @@ static int snap_sock_setsockopt(struct socket *sock, int level, int optname,
 	if (level == SOL_SNAP)
 		return optname == SNAP_COPYBREAK ?
 		       snap_sock_set_copybreak(ss, optval, optlen) : -ENOPROTOOPT;
-	/* It would put the inner family's operations in place of ours. */
-	if (level == SOL_IPV6 && optname == IPV6_ADDRFORM)
+	/* They would put other operations in place of ours. */
+	if ((level == SOL_IPV6 && optname == IPV6_ADDRFORM) ||
+	    (level == SOL_TCP && optname == TCP_ULP))
 		return -ENOPROTOOPT;
 	return ss->base->setsockopt(sock, level, optname, optval, optlen);
 }
@@ -156,6 +160,29 @@ static int snap_sock_getsockopt(struct socket *sock, int level, int optname,
 	if (level == SOL_SNAP)
 		return snap_sock_get_snap(ss, optname, optval, optlen);
 	return ss->base->getsockopt(sock, level, optname, optval, optlen);
+}
+
+/*
+ * The new socket owns its struct snap_sock at once: if the inner accept()
+ * fails, both are released together.
+ */
+static int snap_sock_accept(struct socket *sock, struct socket *newsock,
+			    struct proto_accept_arg *arg)
+{
+	const struct snap_sock *listener = snap_sock_of(sock);
+	struct snap_sock *ss = kzalloc(sizeof(*ss), GFP_KERNEL_ACCOUNT);
+	int err;
+
+	if (!ss)
+		return -ENOMEM;
+	ss->base = listener->base;
+	ss->prot = listener->prot;
+	ss->copybreak = READ_ONCE(listener->copybreak);
+	SOCK_INODE(newsock)->i_private = ss;
+	err = ss->base->accept(sock, newsock, arg);
+	if (!err)
+		snap_list_add(ss, newsock->sk);
+	return err;
 }
 
 static int snap_sock_release(struct socket *sock)
@@ -217,7 +244,86 @@ static int snap_sock_set_peek_off(struct sock *sk, int val)
 	return snap_sock_of(sk->sk_socket)->base->set_peek_off(sk, val);
 }
 
-static const struct proto_ops snap_sock_ops = {
+static int snap_sock_listen(struct socket *sock, int backlog)
+{
+	return snap_sock_of(sock)->base->listen(sock, backlog);
+}
+
+static int snap_sock_mmap(struct file *file, struct socket *sock,
+			  struct vm_area_struct *vma)
+{
+	return snap_sock_of(sock)->base->mmap(file, sock, vma);
+}
+
+static ssize_t snap_sock_splice_read(struct socket *sock, loff_t *ppos,
+				     struct pipe_inode_info *pipe, size_t len,
+				     unsigned int flags)
+{
+	return snap_sock_of(sock)->base->splice_read(sock, ppos, pipe, len, flags);
+}
+
+/* The lock of the sock, which the callers of these hold, keeps its socket. */
+
+static int snap_sock_sendmsg_locked(struct sock *sk, struct msghdr *msg,
+				    size_t len)
+{
+	return snap_sock_of(sk->sk_socket)->base->sendmsg_locked(sk, msg, len);
+}
+
+static int snap_sock_read_sock(struct sock *sk, read_descriptor_t *desc,
+			       sk_read_actor_t actor)
+{
+	return snap_sock_of(sk->sk_socket)->base->read_sock(sk, desc, actor);
+}
+
+static int snap_sock_read_skb(struct sock *sk, skb_read_actor_t actor)
+{
+	return snap_sock_of(sk->sk_socket)->base->read_skb(sk, actor);
+}
+
+static int snap_sock_peek_len(struct socket *sock)
+{
+	return snap_sock_of(sock)->base->peek_len(sock);
+}
+
+static int snap_sock_set_rcvlowat(struct sock *sk, int val)
+{
+	return snap_sock_of(sk->sk_socket)->base->set_rcvlowat(sk, val);
+}
+
+static const struct proto_ops snap_sock_stream_ops = {
+	.family		= PF_SNAP,
+	.owner		= THIS_MODULE,
+	.release	= snap_sock_release,
+	.bind		= snap_sock_bind,
+	.connect	= snap_sock_connect,
+	.socketpair	= sock_no_socketpair,
+	.accept		= snap_sock_accept,
+	.getname	= snap_sock_getname,
+	.poll		= snap_sock_poll,
+	.ioctl		= snap_sock_ioctl,
+	.gettstamp	= sock_gettstamp,
+	.listen		= snap_sock_listen,
+	.shutdown	= inet_shutdown,
+	.setsockopt	= snap_sock_setsockopt,
+	.getsockopt	= snap_sock_getsockopt,
+	.sendmsg	= snap_sock_sendmsg,
+	.recvmsg	= snap_sock_recvmsg,
+	.sendmsg_locked	= snap_sock_sendmsg_locked,
+	.read_sock	= snap_sock_read_sock,
+	.read_skb	= snap_sock_read_skb,
+	.mmap		= snap_sock_mmap,
+	.splice_eof	= snap_sock_splice_eof,
+	.splice_read	= snap_sock_splice_read,
+	.peek_len	= snap_sock_peek_len,
+	.set_peek_off	= snap_sock_set_peek_off,
+	.set_rcvlowat	= snap_sock_set_rcvlowat,
+#ifdef CONFIG_COMPAT
+	.compat_ioctl	= snap_sock_compat_ioctl,
+#endif
+};
+
+static const struct proto_ops snap_sock_dgram_ops = {
 	.family		= PF_SNAP,
 	.owner		= THIS_MODULE,
 	.release	= snap_sock_release,
@@ -244,40 +350,50 @@ static const struct proto_ops snap_sock_ops = {
 #endif
 };
 
+/* Move the sock over; its first struct socket is not needed again. */
+static void snap_sock_adopt(struct socket *sock, struct snap_sock *ss,
+			    struct socket *inner)
+{
+	struct sock *sk = inner->sk;
+
+	ss->base = READ_ONCE(inner->ops);
+	ss->prot = READ_ONCE(sk->sk_prot);
+	ss->copybreak = READ_ONCE(snap_sysctl_of(sock_net(sk))->copybreak);
+	SOCK_INODE(sock)->i_private = ss;
+	if (test_bit(SOCK_SUPPORT_ZC, &inner->flags))
+		set_bit(SOCK_SUPPORT_ZC, &sock->flags);
+	inner->sk = NULL;
+	sock_graft(sk, sock);
+	sock->ops = sock->type == SOCK_STREAM ? &snap_sock_stream_ops :
+						&snap_sock_dgram_ops;
+	sock->state = SS_UNCONNECTED;
+	sock_release(inner);
+	snap_list_add(ss, sk);
+}
+
 static int snap_sock_create(struct net *net, struct socket *sock, int protocol,
 			    int kern)
 {
+	int inner_protocol = sock->type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
 	int family = protocol == SNAPPROTO_IPV6 ? PF_INET6 : PF_INET;
 	struct socket *inner;
 	struct snap_sock *ss;
-	struct sock *sk;
 	int err;
 
 	if (protocol != SNAPPROTO_IPV4 && protocol != SNAPPROTO_IPV6)
 		return -EPROTONOSUPPORT;
-	if (sock->type != SOCK_DGRAM)
+	if (sock->type != SOCK_DGRAM && sock->type != SOCK_STREAM)
 		return -ESOCKTNOSUPPORT;
 	ss = kzalloc(sizeof(*ss), GFP_KERNEL_ACCOUNT);
 	if (!ss)
 		return -ENOMEM;
-	err = kern ? sock_create_kern(net, family, SOCK_DGRAM, IPPROTO_UDP, &inner) :
-		     sock_create(family, SOCK_DGRAM, IPPROTO_UDP, &inner);
+	err = kern ? sock_create_kern(net, family, sock->type, inner_protocol, &inner) :
+		     sock_create(family, sock->type, inner_protocol, &inner);
 	if (err) {
 		kfree(ss);
 		return err;
 	}
-	ss->base = READ_ONCE(inner->ops);
-	ss->copybreak = READ_ONCE(snap_sysctl_of(net)->copybreak);
-	SOCK_INODE(sock)->i_private = ss;
-
-	/* The sock moves over; its first struct socket is not needed again. */
-	sk = inner->sk;
-	inner->sk = NULL;
-	sock_graft(sk, sock);
-	sock->ops = &snap_sock_ops;
-	sock->state = SS_UNCONNECTED;
-	sock_release(inner);
-	snap_list_add(ss, sk);
+	snap_sock_adopt(sock, ss, inner);
 	return 0;
 }
 

@@ -2,10 +2,10 @@
 /*
  * The socket family.
  *
- * An AF_SNAP socket is the kernel's own UDP socket with our proto_ops: the
- * struct sock comes from PF_INET or PF_INET6 and is grafted under the struct
- * socket that the application made.  Every operation that is not ours is the
- * real one; see Documentation/dataflow.rst.
+ * An AF_SNAP socket is the kernel's own TCP or UDP socket with our proto_ops:
+ * the struct sock comes from PF_INET or PF_INET6 and is grafted under the
+ * struct socket that the application made.  Every operation that is not ours
+ * is the real one; see Documentation/dataflow.rst.
  */
 #ifndef SNAP_SOCK_H
 #define SNAP_SOCK_H
@@ -18,16 +18,20 @@
 /**
  * struct snap_sock - what is known of a socket beside its struct sock
  * @base: the operations of the inner family
+ * @prot: the protocol that the sock was made with; another one in its place
+ *	belongs to sockmap and the like
  * @copybreak: bytes; shorter messages are copied
  * @counts: of this socket
  * @sk: the struct sock, while it is in the list of its namespace
  * @list: in that list
  * @id: rises with each socket of the namespace, never used twice
  *
- * Lives in the i_private of the socket's inode, from create to release.
+ * Lives in the i_private of the socket's inode, from create or accept to
+ * release.
  */
 struct snap_sock {
 	const struct proto_ops *base;
+	const struct proto *prot;
 	int copybreak;
 	struct snap_counts counts;
 	struct sock *sk;
@@ -39,8 +43,5 @@ struct snap_sock *snap_sock_of(const struct socket *sock);
 
 int snap_sock_init(void);
 void snap_sock_exit(void);
-
-/* snap_send.c: sendmsg, by reference where that is possible. */
-int snap_send(struct socket *sock, struct msghdr *msg, size_t len);
 
 #endif /* SNAP_SOCK_H */

@@ -26,13 +26,14 @@ finish() {
     ((failed == 0))
 }
 
-# Echo servers, a sink and a recorder: plain UDP sockets and tcpdump.
+# Echo servers, a sink and a recorder: plain sockets and tcpdump.
 peers() {
     local record='udp port 7007 or udp port 7010 or ip6 proto 44'
     record+=' or (ip[6:2] & 0x1fff != 0)'
     printf '%s\n' \
         --host "exec selftests/udp-echo 4 7007" \
         --host "exec selftests/udp-echo 6 7007" \
+        --host "exec selftests/tcp-echo 7008" \
         --host "exec socat -u -b 65536 UDP4-RECV:7009 OPEN:/dev/null" \
         --host "exec tcpdump -q -n -U -B 16384 -i tap0 -w \$SNAP_VM_LOGS/tap.pcap '$record'"
 }
@@ -47,6 +48,7 @@ machine() {
     mapfile -t args < <(peers)
     "$here/vm/snap-vm" --name "$name" --mtu 65000 --cmdline iomem=relaxed \
         --env SNAP_HOST_ECHO=7007 --env SNAP_HOST_SINK=7009 \
+        --env SNAP_HOST_STREAM=7008 \
         "${args[@]}" "$@" >"$log" 2>&1 || status=$?
     return "$status"
 }

@@ -313,6 +313,48 @@ long differs(const void *p, size_t length, unsigned int seed)
 	return -1;
 }
 
+/* The word of a stream that has the byte at that place: none is like another. */
+static uint64_t stream_word(uint64_t at)
+{
+	return (at / 8 + 1) * 0x9e3779b97f4a7c15ull;
+}
+
+void fill_stream(void *p, size_t length, uint64_t at)
+{
+	unsigned char *byte = p;
+	uint64_t word;
+
+	while (length) {
+		size_t skip = at % 8;
+		size_t part = length < 8 - skip ? length : 8 - skip;
+
+		word = stream_word(at);
+		memcpy(byte, (unsigned char *)&word + skip, part);
+		byte += part;
+		at += part;
+		length -= part;
+	}
+}
+
+long differs_stream(const void *p, size_t length, uint64_t at)
+{
+	const unsigned char *byte = p;
+	size_t done = 0;
+	uint64_t word;
+
+	while (done < length) {
+		size_t skip = at % 8;
+		size_t part = length - done < 8 - skip ? length - done : 8 - skip;
+
+		word = stream_word(at);
+		if (memcmp(byte + done, (unsigned char *)&word + skip, part))
+			return (long)done;
+		done += part;
+		at += part;
+	}
+	return -1;
+}
+
 /* ---- Sockets ------------------------------------------------------------ */
 
 socklen_t address_set(union address *a, int family, const char *host, int port)
@@ -362,6 +404,52 @@ int udp_on_loopback(int family, union address *at, socklen_t *length)
 	err = -errno;
 	close(fd);
 	return err;
+}
+
+int tcp_socket(int domain, int family)
+{
+	int fd = domain == AF_SNAP ?
+		 socket(AF_SNAP, SOCK_STREAM | SOCK_CLOEXEC, protocol_of(family)) :
+		 socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int tcp_listen_on_loopback(int domain, int family, union address *at,
+			   socklen_t *length)
+{
+	int err, fd = tcp_socket(domain, family);
+
+	if (fd < 0)
+		return fd;
+	*length = address_set(at, family,
+			      family == AF_INET6 ? "::1" : "127.0.0.1", 0);
+	if (!bind(fd, &at->sa, *length) && !listen(fd, 128) &&
+	    !getsockname(fd, &at->sa, length))
+		return fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+int tcp_pair(int domain, int family, int *fd)
+{
+	socklen_t length;
+	union address at;
+	int listener;
+
+	fd[0] = fd[1] = -1;
+	listener = tcp_listen_on_loopback(domain, family, &at, &length);
+	if (listener < 0)
+		return -1;
+	fd[1] = tcp_socket(domain, family);
+	if (fd[1] >= 0 && !connect(fd[1], &at.sa, length))
+		fd[0] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	close(listener);
+	if (fd[0] >= 0)
+		return 0;
+	close(fd[1]);
+	return -1;
 }
 
 int set_timeout(int fd, unsigned int ms)
@@ -435,6 +523,11 @@ static int port_from(const char *name)
 int host_echo_port(void)
 {
 	return port_from("SNAP_HOST_ECHO");
+}
+
+int host_stream_port(void)
+{
+	return port_from("SNAP_HOST_STREAM");
 }
 
 int host_sink_port(void)

@@ -86,6 +86,10 @@ void fill(void *p, size_t length, unsigned int seed);
 /* Offset of the first byte that differs from fill(), or -1. */
 long differs(const void *p, size_t length, unsigned int seed);
 
+/* The same for the bytes of a stream, of which `at` is the first one's place. */
+void fill_stream(void *p, size_t length, uint64_t at);
+long differs_stream(const void *p, size_t length, uint64_t at);
+
 #define POISON		0xa5
 
 /* ---- Sockets ------------------------------------------------------------ */
@@ -109,6 +113,13 @@ int udp_socket(int domain, int family);
  * a negative errno.
  */
 int udp_on_loopback(int family, union address *at, socklen_t *length);
+/* A stream socket, likewise. */
+int tcp_socket(int domain, int family);
+/* A listening one on a free port of loopback; its address is stored. */
+int tcp_listen_on_loopback(int domain, int family, union address *at,
+			   socklen_t *length);
+/* Both ends of a connection over loopback: fd[0] has accepted fd[1]; 0 or -1. */
+int tcp_pair(int domain, int family, int *fd);
 int set_timeout(int fd, unsigned int ms);
 int set_copybreak(int fd, int bytes);
 struct snap_sock_stats sock_stats(int fd);
@@ -122,6 +133,8 @@ void echo_stop(int pid);
 
 /* Port of the host's echo server; 0: there is none. */
 int host_echo_port(void);
+/* Port of the host's echo server for streams; 0: there is none. */
+int host_stream_port(void);
 /* Port of the host's sink; 0: there is none. */
 int host_sink_port(void);
 

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Sending datagrams: each captured whole, or copied whole; see snap_send.h. */
+
+#include <linux/uio.h>
+#include <net/inet_sock.h>
+#include <net/ip.h>
+#include <net/ip6_route.h>
+#include <net/ipv6.h>
+#include <net/route.h>
+#include <net/udp.h>
+
+#include "snap_region.h"
+#include "snap_send.h"
+#include "snap_sock.h"
+
+/* What UDP can carry; longer messages are UDP's to refuse. */
+#define SNAP_DGRAM_BYTES_MAX	65535u
+
+static_assert(SNAP_DGRAM_BYTES_MAX <= (SNAP_REGION_CAPTURE_PAGES - 1) * PAGE_SIZE);
+
+static struct dst_entry *snap_dgram_route4(struct sock *sk, __be32 daddr,
+					   __be16 dport)
+{
+	struct inet_sock *inet = inet_sk(sk);
+	struct flowi4 fl4;
+	struct rtable *rt;
+
+	if (ipv4_is_multicast(daddr))
+		return NULL;	/* has options and sources of its own */
+	flowi4_init_output(&fl4, READ_ONCE(sk->sk_bound_dev_if),
+			   READ_ONCE(sk->sk_mark), READ_ONCE(inet->tos) & INET_DSCP_MASK,
+			   RT_SCOPE_UNIVERSE, sk->sk_protocol,
+			   inet_sk_flowi_flags(sk), daddr, inet->inet_saddr,
+			   dport, inet->inet_sport, sk->sk_uid);
+	rt = ip_route_output_flow(sock_net(sk), &fl4, sk);
+	return IS_ERR(rt) ? NULL : &rt->dst;
+}
+
+static struct dst_entry *snap_dgram_route6(struct sock *sk,
+					   const struct in6_addr *daddr,
+					   __be16 dport, int oif)
+{
+#if IS_ENABLED(CONFIG_IPV6)
+	struct dst_entry *dst;
+	struct flowi6 fl6 = {
+		.flowi6_oif = oif ?: READ_ONCE(sk->sk_bound_dev_if),
+		.flowi6_mark = READ_ONCE(sk->sk_mark),
+		.flowi6_proto = sk->sk_protocol,
+		.flowi6_uid = sk->sk_uid,
+		.daddr = *daddr,
+		.saddr = inet6_sk(sk)->saddr,
+		.fl6_dport = dport,
+		.fl6_sport = inet_sk(sk)->inet_sport,
+	};
+
+	if (ipv6_addr_is_multicast(daddr))
+		return NULL;
+	if (ipv6_addr_v4mapped(daddr))
+		return snap_dgram_route4(sk, daddr->s6_addr32[3], dport);
+	dst = ip6_dst_lookup_flow(sock_net(sk), sk, &fl6, NULL);
+	return IS_ERR(dst) ? NULL : dst;
+#else
+	return NULL;
+#endif
+}
+
+/*
+ * Socket options that send a message elsewhere than its addresses say: such
+ * messages go by copy rather than have every one of them followed here.
+ */
+static bool snap_dgram_odd_route(struct sock *sk, const struct msghdr *msg)
+{
+	const struct inet_sock *inet = inet_sk(sk);
+
+	if (msg->msg_flags & MSG_DONTROUTE || sock_flag(sk, SOCK_LOCALROUTE) ||
+	    rcu_access_pointer(inet->inet_opt) || READ_ONCE(inet->uc_index) ||
+	    READ_ONCE(inet->mc_index))
+		return true;
+#if IS_ENABLED(CONFIG_IPV6)
+	if (sk->sk_family == AF_INET6) {
+		const struct ipv6_pinfo *np = inet6_sk(sk);
+
+		return rcu_access_pointer(np->opt) || READ_ONCE(np->ucast_oif) ||
+		       READ_ONCE(np->mcast_oif);
+	}
+#endif
+	return false;
+}
+
+static struct dst_entry *snap_dgram_route_connected(struct sock *sk)
+{
+	struct dst_entry *dst;
+
+	if (sk->sk_state != TCP_ESTABLISHED)
+		return NULL;
+	dst = snap_send_dst(sk);
+	if (dst)
+		return dst;
+#if IS_ENABLED(CONFIG_IPV6)
+	if (sk->sk_family == AF_INET6)
+		return snap_dgram_route6(sk, &sk->sk_v6_daddr,
+					 inet_sk(sk)->inet_dport, 0);
+#endif
+	return snap_dgram_route4(sk, inet_sk(sk)->inet_daddr,
+				 inet_sk(sk)->inet_dport);
+}
+
+/* Where a message would go; NULL also if it is going to fail. */
+static struct dst_entry *snap_dgram_route(struct sock *sk, const struct msghdr *msg)
+{
+	const struct sockaddr_in6 *sin6 = msg->msg_name;
+	const struct sockaddr_in *sin = msg->msg_name;
+
+	if (snap_dgram_odd_route(sk, msg))
+		return NULL;
+	if (!msg->msg_name)
+		return snap_dgram_route_connected(sk);
+	if (msg->msg_namelen < (int)sizeof(*sin))
+		return NULL;
+	if (sin->sin_family == AF_INET)
+		return snap_dgram_route4(sk, sin->sin_addr.s_addr, sin->sin_port);
+	if (sin->sin_family != AF_INET6 || sk->sk_family != AF_INET6 ||
+	    msg->msg_namelen < (int)sizeof(*sin6))
+		return NULL;
+	return snap_dgram_route6(sk, &sin6->sin6_addr, sin6->sin6_port,
+				 sin6->sin6_scope_id);
+}
+
+static bool snap_dgram_corked(const struct sock *sk, const struct msghdr *msg)
+{
+	return msg->msg_flags & (MSG_MORE | MSG_ZEROCOPY | MSG_OOB) ||
+	       msg->msg_controllen || READ_ONCE(udp_sk(sk)->pending) ||
+	       udp_test_bit(CORK, sk);
+}
+
+/* Number of pages captured, or minus one minus an enum snap_copy_reason. */
+static int snap_dgram_capture(struct socket *sock, const struct msghdr *msg,
+			      size_t len, struct bio_vec *bvec)
+{
+	const struct iov_iter *iter = &msg->msg_iter;
+	struct dst_entry *dst;
+	int n;
+
+	if (len < READ_ONCE(snap_sock_of(sock)->copybreak) || !len)
+		return -1 - SNAP_COPY_SHORT;
+	if (!iter_is_ubuf(iter))
+		return -1 - (user_backed_iter(iter) ? SNAP_COPY_SCATTERED :
+						      SNAP_COPY_NOT_REGION);
+	if (snap_dgram_corked(sock->sk, msg))
+		return -1 - SNAP_COPY_FLAGS;
+	dst = snap_dgram_route(sock->sk, msg);
+	if (!dst)
+		return -1 - SNAP_COPY_ROUTE;
+	n = snap_send_capture(sock->sk, dst, iter_iov_addr(iter), len, bvec);
+	dst_release(dst);
+	return n;
+}
+
+int snap_dgram_send(struct socket *sock, struct msghdr *msg, size_t len)
+{
+	struct bio_vec bvec[SNAP_REGION_CAPTURE_PAGES];
+	struct snap_sock *ss = snap_sock_of(sock);
+	struct iov_iter user = msg->msg_iter;
+	int n, ret;
+
+	/* Too long is UDP's to say; splice() brings pages that nobody copies. */
+	if (len > SNAP_DGRAM_BYTES_MAX || msg->msg_flags & MSG_SPLICE_PAGES)
+		return ss->base->sendmsg(sock, msg, len);
+	n = snap_dgram_capture(sock, msg, len, bvec);
+	if (n < 0) {
+		ret = ss->base->sendmsg(sock, msg, len);
+		if (ret >= 0)
+			snap_send_count_copy(ss, sock->sk, -1 - n, ret);
+		return ret;
+	}
+	iov_iter_bvec(&msg->msg_iter, ITER_SOURCE, bvec, n, len);
+	msg->msg_flags |= MSG_SPLICE_PAGES;
+	ret = ss->base->sendmsg(sock, msg, len);
+	msg->msg_flags &= ~MSG_SPLICE_PAGES;
+	snap_send_put(bvec, n);
+	/* io_uring tries again with what the iterator has left */
+	msg->msg_iter = user;
+	if (ret >= 0) {
+		iov_iter_advance(&msg->msg_iter, ret);
+		snap_send_count_ref(ss, sock->sk, ret);
+	}
+	return ret;
+}
