@@ -55,5 +55,6 @@ done
 for capture in "${captures[@]}"; do
     alone unread "$capture" --pool-size 8M
     alone unplug "$capture" --monitor --host 'selftests/unplug-host.sh'
+    alone stream_long "$capture" --timeout 600
 done
 finish

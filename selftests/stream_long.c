@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Streams for longer: a gigabyte over a bad network whose sender overwrites
+ * its only buffer all the time, a call of a gigabyte that must not take the
+ * pool, thousands of connections.  In a machine of its own.
+ */
+
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+#include "kselftest_harness.h"
+#include "snap_test_util.h"
+
+#define GIB		(1ull << 30)
+#define REGION		(4096 * PAGE)
+#define CYCLES		10000
+#define SOCKETS		200
+
+/* What comes out until the end is the stream, of which REGION bytes repeat. */
+static bool reads_stream(int rx, uint64_t length, bool repeats)
+{
+	const size_t room = 1 << 20;
+	char *back = malloc(room);
+	uint64_t at = 0;
+	bool good = true;
+
+	while (good) {
+		ssize_t n = recv(rx, back, room, 0);
+		size_t first = n;
+
+		if (n <= 0)
+			break;
+		if (repeats && at % REGION + n > REGION)
+			first = REGION - at % REGION;
+		good = differs_stream(back, first, repeats ? at % REGION : at) < 0 &&
+		       differs_stream(back + first, n - first, 0) < 0;
+		at += n;
+	}
+	free(back);
+	return good && at == length;
+}
+
+/* A child that reads all; its exit status is the verdict. */
+static pid_t reader_start(const int *fd, uint64_t length, bool repeats)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(fd[1]);
+		_exit(!reads_stream(fd[0], length, repeats));
+	}
+	return pid;
+}
+
+static bool ends_well(pid_t pid)
+{
+	int status;
+
+	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
+	       !WEXITSTATUS(status);
+}
+
+FIXTURE(stream_long)
+{
+	struct region r;
+	int fd[2];	/* fd[0] has accepted fd[1] */
+};
+
+FIXTURE_SETUP(stream_long)
+{
+	ASSERT_EQ(0, region_make(&self->r, REGION));
+	ASSERT_EQ(0, tcp_pair(AF_SNAP, AF_INET, self->fd));
+	signal(SIGPIPE, SIG_IGN);
+}
+
+FIXTURE_TEARDOWN(stream_long)
+{
+	sh("tc qdisc del dev lo root 2>/dev/null");
+	region_drop(&self->r);
+	EXPECT_EQ(0, wait_no_guest_frames(20000));
+}
+
+/* Promise 1 where TCP sends again: what is lost, and what comes too early. */
+TEST_F_TIMEOUT(stream_long, overwritten_and_lost, 300)
+{
+	struct snap_sock_stats stats;
+	uint64_t at;
+	pid_t pid;
+
+	ASSERT_EQ(0, sh("tc qdisc add dev lo root netem limit 10000 delay 1ms reorder 10%% loss 1%%"));
+	pid = reader_start(self->fd, GIB, false);
+	ASSERT_GT(pid, 0);
+	close(self->fd[0]);
+	for (at = 0; at < GIB; at += REGION) {
+		fill_stream(self->r.p, REGION, at);
+		ASSERT_EQ((ssize_t)REGION, send(self->fd[1], self->r.p, REGION, 0));
+	}
+	memset(self->r.p, POISON, REGION);
+	stats = sock_stats(self->fd[1]);
+	close(self->fd[1]);
+	EXPECT_TRUE(ends_well(pid));
+	EXPECT_EQ(GIB, stats.tx_ref_bytes + stats.tx_copied_bytes);
+	EXPECT_GT(stats.tx_ref_bytes, GIB / 10 * 9);
+	TH_LOG("%llu bytes by reference, %llu copied", stats.tx_ref_bytes,
+	       stats.tx_copied_bytes);
+}
+
+/* Somebody else gets what the host sends back, all of it. */
+static int other_user(void)
+{
+	union address at;
+	socklen_t length = address_set(&at, AF_INET, HOST4, host_echo_port());
+	int i, fd = udp_socket(AF_SNAP, AF_INET);
+	static char text[40000], back[40000];
+
+	if (setgid(65534) || setuid(65534) || set_timeout(fd, 5000) ||
+	    connect(fd, &at.sa, length))
+		return 1;
+	for (i = 0; i < 50; i++) {
+		fill(text, sizeof(text), i);
+		if (send(fd, text, sizeof(text), 0) != sizeof(text) ||
+		    recv(fd, back, sizeof(back), 0) != sizeof(back) ||
+		    differs(back, sizeof(back), i) >= 0)
+			return 2 + i;
+	}
+	return 0;
+}
+
+/* A call of a gigabyte holds what TCP may have under way, and no more. */
+TEST_F_TIMEOUT(stream_long, call_is_bounded, 300)
+{
+	struct iovec iov[GIB / REGION];
+	struct snap_info info;
+	pid_t sender, other, reader;
+	size_t i;
+
+	ASSERT_NE(0, host_echo_port());
+	fill_stream(self->r.p, REGION, 0);
+	for (i = 0; i < GIB / REGION; i++)
+		iov[i] = (struct iovec){ self->r.p, REGION };
+	sender = fork();
+	ASSERT_GE(sender, 0);
+	if (!sender) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(self->fd[0]);
+		_exit(writev(self->fd[1], iov, i) != (ssize_t)GIB);
+	}
+	close(self->fd[1]);
+
+	/* nobody reads: it waits, full */
+	sleep_ms(1000);
+	ASSERT_EQ(0, dev_info(&info));
+	EXPECT_GT(info.out_frames, 0);
+	EXPECT_LT(info.out_frames, info.pool_frames / 2);
+	EXPECT_GT(info.free_frames, info.pool_frames / 4);
+	other = fork();
+	ASSERT_GE(other, 0);
+	if (!other)
+		_exit(other_user());
+	EXPECT_TRUE(ends_well(other));
+	EXPECT_EQ(0, waitpid(sender, NULL, WNOHANG));
+
+	reader = reader_start((int[]){ self->fd[0], -1 }, GIB, true);
+	ASSERT_GT(reader, 0);
+	close(self->fd[0]);
+	EXPECT_TRUE(ends_well(sender));
+	EXPECT_TRUE(ends_well(reader));
+}
+
+/* ---- Many connections --------------------------------------------------- */
+
+/* How many TCP sockets the kernel has, of all kinds. */
+static long tcp_sockets(void)
+{
+	FILE *f = fopen("/proc/net/sockstat", "r");
+	long alloc = -1, tw = 0;
+	char line[200];
+
+	while (f && fgets(line, sizeof(line), f))
+		sscanf(line, "TCP: inuse %*d orphan %*d tw %ld alloc %ld", &tw, &alloc);
+	if (f)
+		fclose(f);
+	return alloc < 0 ? alloc : alloc + tw;
+}
+
+/* kB that the kernel cannot reclaim. */
+static long slab_kb(void)
+{
+	FILE *f = fopen("/proc/meminfo", "r");
+	char line[200];
+	long kb = -1;
+
+	while (f && fgets(line, sizeof(line), f))
+		sscanf(line, "SUnreclaim: %ld", &kb);
+	if (f)
+		fclose(f);
+	return kb;
+}
+
+static int listed(void)
+{
+	FILE *f = fopen("/proc/net/snap", "r");
+	char line[400];
+	int n = -1;	/* the heading */
+
+	while (f && fgets(line, sizeof(line), f))
+		n++;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+/* Connect, send by reference, accept, read, close: by reset, without a trace. */
+static bool cycle(int listener, const union address *at, socklen_t length,
+		  const struct region *r)
+{
+	const size_t bytes = 2 * PAGE;
+	struct linger reset = { .l_onoff = 1 };
+	static char back[2 * PAGE];
+	int tx = tcp_socket(AF_SNAP, AF_INET), rx = -1;
+	bool good;
+
+	good = tx >= 0 && !connect(tx, &at->sa, length) &&
+	       send(tx, r->p, bytes, 0) == (ssize_t)bytes &&
+	       (rx = accept(listener, NULL, NULL)) >= 0 &&
+	       recv(rx, back, bytes, MSG_WAITALL) == (ssize_t)bytes &&
+	       !memcmp(back, r->p, bytes) &&
+	       sock_stats(tx).tx_ref_bytes == bytes &&
+	       !setsockopt(tx, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	close(tx);
+	close(rx);
+	return good;
+}
+
+TEST_F_TIMEOUT(stream_long, cycles, 300)
+{
+	long sockets, kb, grown = 0;
+	socklen_t length;
+	union address at;
+	int i, listener;
+
+	listener = tcp_listen_on_loopback(AF_SNAP, AF_INET, &at, &length);
+	ASSERT_GE(listener, 0);
+	ASSERT_EQ(0, set_copybreak(listener, 0));
+	fill_stream(self->r.p, REGION, 0);
+	/* caches have grown after the first ones */
+	for (i = 0; i < CYCLES / 10; i++)
+		ASSERT_TRUE(cycle(listener, &at, length, &self->r));
+	sockets = tcp_sockets();
+	kb = slab_kb();
+	for (; i < CYCLES; i++)
+		ASSERT_TRUE(cycle(listener, &at, length, &self->r));
+	for (i = 0; i < 100; i++) {
+		grown = slab_kb() - kb;
+		if (tcp_sockets() <= sockets && grown < 1024)
+			break;
+		sleep_ms(100);
+	}
+	EXPECT_LE(tcp_sockets(), sockets);
+	EXPECT_EQ(3, listed());	/* the listener and the fixture's pair */
+	/* a leak of any object would be of 9,000 of them */
+	if (!debug_kernel())
+		EXPECT_LT(grown, 1024);
+	close(listener);
+	close(self->fd[0]);
+	close(self->fd[1]);
+}
+
+TEST_F_TIMEOUT(stream_long, many_at_once, 300)
+{
+	static int pair[SOCKETS][2];
+	static char back[2 * PAGE];
+	long sockets = tcp_sockets();
+	int i;
+
+	for (i = 0; i < SOCKETS; i++) {
+		ASSERT_EQ(0, tcp_pair(AF_SNAP, i % 2 ? AF_INET : AF_INET6, pair[i]));
+		fill(self->r.p, sizeof(back), i);
+		ASSERT_EQ((ssize_t)sizeof(back),
+			  send(pair[i][1], self->r.p, sizeof(back), 0));
+	}
+	memset(self->r.p, POISON, sizeof(back));
+	EXPECT_EQ(2 * SOCKETS + 2, listed());
+	for (i = 0; i < SOCKETS; i++) {
+		struct linger reset = { .l_onoff = 1 };
+
+		ASSERT_EQ((ssize_t)sizeof(back),
+			  recv(pair[i][0], back, sizeof(back), MSG_WAITALL));
+		ASSERT_EQ(-1, differs(back, sizeof(back), i));
+		ASSERT_EQ(sizeof(back), sock_stats(pair[i][1]).tx_ref_bytes);
+		setsockopt(pair[i][0], SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+		close(pair[i][0]);
+		close(pair[i][1]);
+	}
+	for (i = 0; i < 100 && tcp_sockets() > sockets; i++)
+		sleep_ms(100);
+	EXPECT_LE(tcp_sockets(), sockets);
+	close(self->fd[0]);
+	close(self->fd[1]);
+}
+
+TEST_HARNESS_MAIN
