@@ -10,7 +10,7 @@ cd "$SNAP_TOP"
 
 STYLE_VERSION=14 # clang-format and clang-tidy differ from one to the next
 all=(format tidy_tools tidy_engine shellcheck python checkpatch
-    checkpatch_qemu sparse kernel_doc length spdx man rst)
+    checkpatch_qemu sparse kernel_doc length spdx man rst mutations)
 logs=$SNAP_LOGS/check-static
 mkdir -p "$logs"
 
@@ -191,6 +191,18 @@ check_rst() {
         /usr/bin/python3 -m docutils --report=2 --halt=5 --exit-status=2 \
             "$file" /dev/null || bad=1
     done < <(sources -name '*.rst')
+    return "$bad"
+}
+
+# The patches of check-mutations.sh, which runs less often, fit the sources.
+check_mutations() {
+    local file bad=0
+    for file in selftests/mutations/*.patch; do
+        patch -s -F0 --dry-run -p1 <"$file" || {
+            echo "$file does not apply"
+            bad=1
+        }
+    done
     return "$bad"
 }
 
