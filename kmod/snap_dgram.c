@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Sending datagrams: each captured whole, or copied whole; see snap_send.h. */
 
+#include <linux/bvec.h>
+#include <linux/gfp.h>
+#include <linux/mm.h>
 #include <linux/uio.h>
+#include <net/hotdata.h>
 #include <net/inet_sock.h>
 #include <net/ip.h>
 #include <net/ip6_route.h>
@@ -126,63 +130,159 @@ static struct dst_entry *snap_dgram_route(struct sock *sk, const struct msghdr *
 				 sin6->sin6_scope_id);
 }
 
-static bool snap_dgram_corked(const struct sock *sk, const struct msghdr *msg)
+/* UDP_SEGMENT alone changes neither the way nor the time of a message. */
+static bool snap_dgram_plain_control(struct msghdr *msg)
 {
-	return msg->msg_flags & (MSG_MORE | MSG_ZEROCOPY | MSG_OOB) ||
-	       msg->msg_controllen || READ_ONCE(udp_sk(sk)->pending) ||
-	       udp_test_bit(CORK, sk);
+	struct cmsghdr *cmsg;
+
+	for_each_cmsghdr(cmsg, msg)
+		if (!CMSG_OK(msg, cmsg) || cmsg->cmsg_level != SOL_UDP ||
+		    cmsg->cmsg_type != UDP_SEGMENT)
+			return false;
+	return true;
 }
 
-/* Number of pages captured, or minus one minus an enum snap_copy_reason. */
-static int snap_dgram_capture(struct socket *sock, const struct msghdr *msg,
-			      size_t len, struct bio_vec *bvec)
+static bool snap_dgram_corked(const struct sock *sk, struct msghdr *msg)
 {
-	const struct iov_iter *iter = &msg->msg_iter;
-	struct dst_entry *dst;
+	return msg->msg_flags & (MSG_MORE | MSG_ZEROCOPY | MSG_OOB) ||
+	       READ_ONCE(udp_sk(sk)->pending) || udp_test_bit(CORK, sk) ||
+	       (msg->msg_controllen && !snap_dgram_plain_control(msg));
+}
+
+/**
+ * struct snap_dgram - a message while it is captured
+ * @bvec: its bytes in order; a reference on each page
+ * @n: how many
+ * @shorts: bytes of short buffers, in a page of their own
+ */
+struct snap_dgram {
+	struct bio_vec bvec[SNAP_REGION_CAPTURE_PAGES];
+	int n;
+	unsigned int shorts;
+};
+
+/* Copy short buffers in a row: 0, or minus one minus an enum snap_copy_reason. */
+static int snap_dgram_add_shorts(struct snap_dgram *dgram, struct iov_iter *iter,
+				 size_t len, struct page **page)
+{
+	if (len > PAGE_SIZE - dgram->shorts ||
+	    dgram->n == SNAP_REGION_CAPTURE_PAGES)
+		return -1 - SNAP_COPY_SCATTERED;
+	if (!*page)
+		*page = alloc_page(GFP_KERNEL);
+	if (!*page)
+		return -1 - SNAP_COPY_NO_FRAMES;
+	/* what faults here does so again in UDP, which reports it */
+	if (!copy_from_iter_full(page_address(*page) + dgram->shorts, len, iter))
+		return -1 - SNAP_COPY_SHORT;
+	get_page(*page);
+	bvec_set_page(&dgram->bvec[dgram->n++], *page, len, dgram->shorts);
+	dgram->shorts += len;
+	return 0;
+}
+
+static int snap_dgram_add(struct snap_dgram *dgram, struct sock *sk,
+			  const struct dst_entry *dst, const void __user *addr,
+			  size_t len)
+{
+	unsigned int npages = DIV_ROUND_UP(offset_in_page(addr) + len, PAGE_SIZE);
 	int n;
 
-	if (len < READ_ONCE(snap_sock_of(sock)->copybreak) || !len)
+	if (npages > SNAP_REGION_CAPTURE_PAGES - dgram->n)
+		return -1 - SNAP_COPY_SCATTERED;
+	n = snap_send_capture(sk, dst, addr, len, dgram->bvec + dgram->n);
+	if (n < 0)
+		return n;
+	dgram->n += n;
+	return 0;
+}
+
+/* The buffers one by one; on failure the caller drops what is there. */
+static int snap_dgram_add_all(struct snap_dgram *dgram, struct sock *sk,
+			      const struct dst_entry *dst, struct iov_iter iter,
+			      size_t copybreak)
+{
+	size_t len, total = iov_iter_count(&iter);
+	struct page *page = NULL;
+	int ret = 0;
+
+	while (!ret && iov_iter_count(&iter)) {
+		iov_iter_advance(&iter, 0);	/* not to a buffer without bytes */
+		len = iov_iter_single_seg_count(&iter);
+		if (len >= copybreak) {
+			ret = snap_dgram_add(dgram, sk, dst, iter_iov_addr(&iter), len);
+			iov_iter_advance(&iter, len);
+		} else {
+			ret = snap_dgram_add_shorts(dgram, &iter, len, &page);
+		}
+	}
+	if (page)
+		put_page(page);
+	/* Nothing to refer to, or more than one packet may have. */
+	if (!ret && (dgram->shorts == total ||
+		     dgram->n > READ_ONCE(net_hotdata.sysctl_max_skb_frags)))
+		ret = -1 - SNAP_COPY_SCATTERED;
+	return ret;
+}
+
+/* 0, or minus one minus an enum snap_copy_reason; then nothing is held. */
+static int snap_dgram_capture(struct snap_dgram *dgram, struct socket *sock,
+			      struct msghdr *msg, size_t len)
+{
+	size_t copybreak = READ_ONCE(snap_sock_of(sock)->copybreak);
+	struct dst_entry *dst;
+	int ret;
+
+	if (len < copybreak || !len)
 		return -1 - SNAP_COPY_SHORT;
-	if (!iter_is_ubuf(iter))
-		return -1 - (user_backed_iter(iter) ? SNAP_COPY_SCATTERED :
-						      SNAP_COPY_NOT_REGION);
+	if (!user_backed_iter(&msg->msg_iter))
+		return -1 - SNAP_COPY_NOT_REGION;
 	if (snap_dgram_corked(sock->sk, msg))
 		return -1 - SNAP_COPY_FLAGS;
 	dst = snap_dgram_route(sock->sk, msg);
 	if (!dst)
 		return -1 - SNAP_COPY_ROUTE;
-	n = snap_send_capture(sock->sk, dst, iter_iov_addr(iter), len, bvec);
+	ret = snap_dgram_add_all(dgram, sock->sk, dst, msg->msg_iter, copybreak);
 	dst_release(dst);
-	return n;
+	if (ret)
+		snap_send_put(dgram->bvec, dgram->n);
+	return ret;
 }
 
 int snap_dgram_send(struct socket *sock, struct msghdr *msg, size_t len)
 {
-	struct bio_vec bvec[SNAP_REGION_CAPTURE_PAGES];
 	struct snap_sock *ss = snap_sock_of(sock);
 	struct iov_iter user = msg->msg_iter;
-	int n, ret;
+	struct snap_dgram dgram;
+	int ret;
 
 	/* Too long is UDP's to say; splice() brings pages that nobody copies. */
 	if (len > SNAP_DGRAM_BYTES_MAX || msg->msg_flags & MSG_SPLICE_PAGES)
 		return ss->base->sendmsg(sock, msg, len);
-	n = snap_dgram_capture(sock, msg, len, bvec);
-	if (n < 0) {
+	dgram.n = 0;
+	dgram.shorts = 0;
+	ret = snap_dgram_capture(&dgram, sock, msg, len);
+	if (ret < 0) {
+		enum snap_copy_reason reason = -1 - ret;
+
 		ret = ss->base->sendmsg(sock, msg, len);
 		if (ret >= 0)
-			snap_send_count_copy(ss, sock->sk, -1 - n, ret);
+			snap_send_count_copy(ss, sock->sk, reason, ret);
 		return ret;
 	}
-	iov_iter_bvec(&msg->msg_iter, ITER_SOURCE, bvec, n, len);
+	iov_iter_bvec(&msg->msg_iter, ITER_SOURCE, dgram.bvec, dgram.n, len);
 	msg->msg_flags |= MSG_SPLICE_PAGES;
 	ret = ss->base->sendmsg(sock, msg, len);
 	msg->msg_flags &= ~MSG_SPLICE_PAGES;
-	snap_send_put(bvec, n);
+	snap_send_put(dgram.bvec, dgram.n);
 	/* io_uring tries again with what the iterator has left */
 	msg->msg_iter = user;
 	if (ret >= 0) {
 		iov_iter_advance(&msg->msg_iter, ret);
-		snap_send_count_ref(ss, sock->sk, ret);
+		snap_send_count_ref(ss, sock->sk, ret - dgram.shorts);
+		if (dgram.shorts)
+			snap_send_count_copy(ss, sock->sk, SNAP_COPY_SHORT,
+					     dgram.shorts);
 	}
 	return ret;
 }

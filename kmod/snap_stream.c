@@ -148,34 +148,29 @@ static bool snap_stream_ready(const struct snap_sock *ss, const struct sock *sk)
  */
 static size_t snap_stream_run(struct iov_iter *iter, size_t copybreak, bool *copy)
 {
-	size_t left = iov_iter_count(iter), run = 0, offset, len;
-	const struct iovec *iov;
+	struct iov_iter at;
+	size_t len, run = 0;
 
-	*copy = false;
-	if (iter_is_ubuf(iter))
-		return left;
 	iov_iter_advance(iter, 0);	/* not to a buffer without bytes */
-	offset = iter->iov_offset;
-	for (iov = iter_iov(iter); run < left; iov++) {
-		len = iov->iov_len - offset;
-		if (len >= copybreak && len)
-			return run ?: min(len, left);
-		*copy = true;
+	for (at = *iter; iov_iter_count(&at); iov_iter_advance(&at, len)) {
+		len = iov_iter_single_seg_count(&at);
+		if (len && len >= copybreak)
+			break;
 		run += len;
-		offset = 0;
 	}
-	return left;
+	*copy = run;
+	return run ?: len;
 }
 
 /* Send what goes one way: 0, an error, or SNAP_STREAM_ASIDE. */
 static int snap_stream_send_run(struct snap_stream_call *call)
 {
-	size_t copybreak = READ_ONCE(call->ss->copybreak);
 	bool copy;
 	size_t len;
 	int ret;
 
-	len = snap_stream_run(&call->msg->msg_iter, copybreak, &copy);
+	len = snap_stream_run(&call->msg->msg_iter, READ_ONCE(call->ss->copybreak),
+			      &copy);
 	while (len) {
 		/* the peer's answers make room, and set the pace */
 		sk_flush_backlog(call->sock->sk);

@@ -107,14 +107,66 @@ TEST_F(copy, not_region)
 	free(plain);
 }
 
+/* Each buffer is captured, and the receiver cannot tell. */
 TEST_F(copy, two_buffers)
 {
-	struct iovec iov[2] = { { self->r.p, 9000 },
-				{ self->r.p + 9000, LENGTH - 9000 } };
+	struct iovec iov[] = { { self->r.p, 9000 }, { NULL, 0 },
+			       { self->r.p + 9000, LENGTH - 9000 } };
 
-	ASSERT_EQ(LENGTH, writev(self->fd, iov, 2));
+	ASSERT_EQ(LENGTH, writev(self->fd, iov, 3));
+	EXPECT_TRUE(arrives(self->sink, LENGTH, 1));
+	EXPECT_EQ(LENGTH, sock_stats(self->fd).tx_ref_bytes);
+	EXPECT_EQ(0, sock_stats(self->fd).tx_copied_msgs);
+}
+
+/* Short ones between them are copied: a header, say. */
+TEST_F(copy, short_and_long_buffers)
+{
+	char head[100], tail[30];
+	struct iovec iov[] = { { head, sizeof(head) },
+			       { self->r.p + sizeof(head), LENGTH - 130 },
+			       { tail, 10 }, { tail + 10, 20 } };
+	struct snap_sock_stats stats;
+
+	memcpy(head, self->r.p, sizeof(head));
+	memcpy(tail, self->r.p + LENGTH - sizeof(tail), sizeof(tail));
+	ASSERT_EQ(LENGTH, writev(self->fd, iov, 4));
+	memset(head, 0, sizeof(head));
+	memset(tail, 0, sizeof(tail));
+	EXPECT_TRUE(arrives(self->sink, LENGTH, 1));
+	stats = sock_stats(self->fd);
+	EXPECT_EQ(LENGTH - 130, stats.tx_ref_bytes);
+	EXPECT_EQ(130, stats.copied_bytes[SNAP_COPY_SHORT]);
+	EXPECT_EQ(1, stats.tx_ref_msgs);
+	EXPECT_EQ(1, stats.tx_copied_msgs);
+}
+
+/* Only short ones, or more than a packet refers to: as UDP always did. */
+TEST_F(copy, scattered)
+{
+	struct iovec iov[20];
+	int i;
+
+	for (i = 0; i < 20; i++)
+		iov[i] = (struct iovec){ self->r.p + i * 1000, 1000 };
+	ASSERT_EQ(LENGTH, writev(self->fd, iov, 20));
 	EXPECT_TRUE(arrives(self->sink, LENGTH, 1));
 	EXPECT_COPIED(SNAP_COPY_SCATTERED, LENGTH);
+	ASSERT_EQ(0, set_copybreak(self->fd, 1000));
+	ASSERT_EQ(LENGTH, writev(self->fd, iov, 20));
+	EXPECT_TRUE(arrives(self->sink, LENGTH, 1));
+	EXPECT_EQ(2 * LENGTH, sock_stats(self->fd).copied_bytes[SNAP_COPY_SCATTERED]);
+}
+
+/* A short buffer that is not there: nothing is sent, and no frame kept. */
+TEST_F(copy, fault)
+{
+	struct iovec iov[] = { { self->r.p, LENGTH }, { (void *)8, 100 } };
+
+	EXPECT_EQ(-1, writev(self->fd, iov, 2));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(0, sock_stats(self->fd).tx_ref_msgs);
+	EXPECT_EQ(0, sock_stats(self->fd).tx_copied_msgs);
 }
 
 TEST_F(copy, two_mappings)
@@ -166,6 +218,33 @@ TEST_F(copy, control_messages)
 	ASSERT_EQ(LENGTH, sendmsg(self->fd, &msg, 0));
 	EXPECT_TRUE(arrives(self->sink, LENGTH, 1));
 	EXPECT_COPIED(SNAP_COPY_FLAGS, LENGTH);
+}
+
+/* As long messages cut into datagrams are sent: by reference, too. */
+TEST_F(copy, segments)
+{
+	char control[CMSG_SPACE(sizeof(uint16_t))] = { 0 };
+	struct iovec iov = { self->r.p, LENGTH };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = control, .msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	uint16_t size = LENGTH / 4;
+	char back[LENGTH];
+	int i;
+
+	c->cmsg_level = SOL_UDP;
+	c->cmsg_type = UDP_SEGMENT;
+	c->cmsg_len = CMSG_LEN(sizeof(size));
+	memcpy(CMSG_DATA(c), &size, sizeof(size));
+	ASSERT_EQ(LENGTH, sendmsg(self->fd, &msg, 0));
+	memset(self->r.p, POISON, LENGTH);
+	for (i = 0; i < 4; i++)
+		ASSERT_EQ(size, recv(self->sink, back + i * size, size, 0));
+	EXPECT_EQ(-1, differs(back, LENGTH, 1));
+	EXPECT_EQ(LENGTH, sock_stats(self->fd).tx_ref_bytes);
+	EXPECT_EQ(0, sock_stats(self->fd).tx_copied_msgs);
 }
 
 TEST_F(copy, other_device)

@@ -37,9 +37,9 @@
 enum snap_copy_reason {
 	SNAP_COPY_SHORT,	/* below the copybreak */
 	SNAP_COPY_NOT_REGION,	/* the buffer is not in a region */
-	SNAP_COPY_SCATTERED,	/* several buffers, or one over several mappings */
+	SNAP_COPY_SCATTERED,	/* over several mappings, or in too many buffers */
 	SNAP_COPY_ROUTE,	/* leaves by another device, or none yet, or a sysctl forbids */
-	SNAP_COPY_FLAGS,	/* MSG_ZEROCOPY, MSG_MORE, MSG_OOB, corking, control data */
+	SNAP_COPY_FLAGS,	/* MSG_ZEROCOPY, MSG_OOB, control data; datagrams: corking */
 	SNAP_COPY_NO_FRAMES,	/* the device had no free frames */
 	SNAP_COPY_QUOTA,	/* the user has its share of frames in flight */
 	SNAP_COPY_RACE,		/* a frame was on its way back: rare, harmless */
