@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// snap-run: runs a program whose TCP and UDP sockets are AF_SNAP ones.
+#include "options.h"
+#include "preload_list.h"
+#include "program.h"
+#include "supervise.h"
+
+#include <snap/libsnap.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <unistd.h>
+
+namespace {
+
+// Returns only if it fails.
+int execute(const std::string &path, char **argv) {
+    ::execv(path.c_str(), argv);
+    std::fprintf(stderr, "snap-run: %s: %s\n", path.c_str(),
+                 std::strerror(errno));
+    return snaprun::exit_unusable;
+}
+
+int run(const snaprun::Options &options) {
+    const std::string path = snaprun::find_program(options.argv[0]);
+    snaprun::check_preload(path);
+    snaprun::preload("libsnap-run.so");
+    const auto program = [&] { return execute(path, options.argv); };
+    return options.count ? snaprun::supervise(program, options.output)
+                         : program();
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+    try {
+        const auto options = snaprun::parse(argc, argv);
+        if (options.help) {
+            std::fputs(snaprun::usage(), stdout);
+            return snaprun::exit_ok;
+        }
+        if (options.version) {
+            std::printf("snap-run %s\n", snap_version());
+            return snaprun::exit_ok;
+        }
+        return run(options);
+    } catch (const snaprun::UsageError &error) {
+        std::fprintf(stderr, "snap-run: %s\nTry 'snap-run --help'.\n",
+                     error.what());
+    } catch (const snaprun::ProgramError &error) {
+        std::fprintf(stderr, "snap-run: %s\n", error.what());
+        return error.code();
+    } catch (const std::exception &error) {
+        std::fprintf(stderr, "snap-run: %s\n", error.what());
+    }
+    return snaprun::exit_failed;
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Preloaded: socket(2) of TCP and UDP makes AF_SNAP sockets.  Addresses and
+// options need no translation: an AF_SNAP socket is the kernel's own TCP or
+// UDP socket, and says so (SO_DOMAIN, getsockname).  This is in every process
+// of a run, so it uses the C library only.
+#include "../counts.h"
+#include "family.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace {
+
+using snaprun::Counts;
+using Socket = int (*)(int, int, int);
+
+// Set once, before main(); forked processes share what it points to.
+Counts *counts = nullptr;
+
+// Constructors of other libraries may come before ours and make sockets.
+Socket next_socket() noexcept {
+    static std::atomic<Socket> next;
+    Socket found = next.load(std::memory_order_relaxed);
+    if (found == nullptr) {
+        found = reinterpret_cast<Socket>(::dlsym(RTLD_NEXT, "socket"));
+        next.store(found, std::memory_order_relaxed);
+    }
+    return found;
+}
+
+__attribute__((constructor)) void find_counts() noexcept {
+    const int saved = errno;
+    const char *const path = ::secure_getenv(snaprun::counts_variable);
+    const int fd = path == nullptr ? -1 : ::open(path, O_RDWR | O_CLOEXEC);
+    if (fd >= 0) {
+        struct stat file {};
+        void *const memory =
+            ::fstat(fd, &file) == 0 && file.st_size == sizeof(Counts)
+                ? ::mmap(nullptr, sizeof(Counts), PROT_READ | PROT_WRITE,
+                         MAP_SHARED, fd, 0)
+                : MAP_FAILED;
+        if (memory != MAP_FAILED)
+            counts = static_cast<Counts *>(memory);
+        ::close(fd);
+    }
+    errno = saved;
+}
+
+void count_mapped() noexcept {
+    if (counts != nullptr)
+        counts->mapped.fetch_add(1, std::memory_order_relaxed);
+}
+
+void count_fallback(int error) noexcept {
+    if (counts == nullptr)
+        return;
+    counts->fell_back.fetch_add(1, std::memory_order_relaxed);
+    counts->error.store(error, std::memory_order_relaxed);
+}
+
+} // namespace
+
+extern "C" __attribute__((visibility("default"))) int
+socket(int family, int type, int protocol) noexcept {
+    const auto next = next_socket();
+    const auto snap = snaprun::snap_protocol(family, type, protocol);
+    if (!snap)
+        return next(family, type, protocol);
+
+    const int before = errno;
+    int fd = next(AF_SNAP, type, *snap);
+    if (fd >= 0) {
+        count_mapped();
+        return fd;
+    }
+    const int error = errno;
+    errno = before;
+    fd = next(family, type, protocol);
+    // What fails both ways, for want of descriptors say, is no fallback.
+    if (fd >= 0)
+        count_fallback(error);
+    return fd;
+}

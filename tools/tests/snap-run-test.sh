@@ -1,0 +1,112 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# snap-run from outside, with and without a family to map to: TAP.
+set -euo pipefail
+
+build=$(cd "${1:?usage: snap-run-test.sh BUILD_FOLDER}" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export LC_ALL=C.UTF-8
+number=0
+failures=0
+
+# check NAME EXPECTED ACTUAL
+check() {
+    number=$((number + 1))
+    if [[ $2 == "$3" ]]; then
+        echo "ok $number $1"
+    else
+        echo "not ok $number $1"
+        echo "# expected '$2', got '$3'"
+        failures=$((failures + 1))
+    fi
+}
+
+# run COMMAND...: prints its exit code; output goes to $work/out and err.
+run() {
+    local result=0
+    "$@" >"$work/out" 2>"$work/err" </dev/null || result=$?
+    echo "$result"
+}
+
+counts() { sed -n 's/^snap-run: sockets: //p' "$work/err"; }
+
+snap_run=$build/snap-run
+export LD_PRELOAD=$build/snap-family.so
+
+# One of each kind that is mapped, and two that are not.
+cat >"$work/sockets" <<'END'
+import socket, sys
+kept = [socket.socket(family, kind)
+        for family in (socket.AF_INET, socket.AF_INET6)
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)]
+kept += socket.socketpair()
+assert kept[0].getsockopt(socket.SOL_SOCKET, 39) == socket.AF_INET  # SO_DOMAIN
+END
+
+# An accepted connection, both ways, in two processes.
+cat >"$work/echo" <<'END'
+import os, socket
+listener = socket.create_server(("127.0.0.1", 0))
+if os.fork() == 0:
+    peer, name = listener.accept()
+    peer.sendall(peer.recv(100))
+    os._exit(name[0] != "127.0.0.1")
+client = socket.create_connection(listener.getsockname())
+client.sendall(b"hello")
+assert client.recv(100) == b"hello"
+assert os.wait()[1] == 0
+END
+
+check "without the family the program runs" 0 \
+    "$(run env SNAP_FAMILY=none "$snap_run" -c python3 "$work/sockets")"
+check "and all sockets fall back" \
+    "0 AF_SNAP, 4 fell back (Address family not supported by protocol)" \
+    "$(counts)"
+check "with it" 0 "$(run "$snap_run" -c python3 "$work/sockets")"
+check "all are mapped" "4 AF_SNAP, 0 fell back" "$(counts)"
+check "with a part of it" 0 "$(run env SNAP_FAMILY=streams \
+    "$snap_run" -c python3 "$work/sockets")"
+check "the others fall back" \
+    "2 AF_SNAP, 2 fell back (Socket type not supported)" "$(counts)"
+check "client and server understand each other" 0 \
+    "$(run "$snap_run" -c python3 "$work/echo")"
+check "and count together" "2 AF_SNAP, 0 fell back" "$(counts)"
+check "the counts go to a file" 0 \
+    "$(run "$snap_run" -o "$work/counts" python3 "$work/echo")"
+check "which has nothing else" 1 "$(wc -l <"$work/counts")"
+check "they survive a program that is killed" 137 "$(run "$snap_run" -c \
+    python3 -c 'import os, socket; socket.socket(); os.kill(os.getpid(), 9)')"
+check "and say what it did" 1 "$(counts | grep -c '^1 AF_SNAP')"
+check "daemons are waited for" 0 "$(run "$snap_run" -c sh -c \
+    '(sleep 0.3; exec python3 -c "import socket; socket.socket()") &')"
+check "and counted" 1 "$(counts | grep -c '^1 AF_SNAP')"
+
+# A program that ends with a signal and leaves a daemon behind: the second one
+# ends the wait for that.
+"$snap_run" -c sh -c "trap 'exit 7' TERM
+    sleep 60 >/dev/null 2>&1 &
+    echo \$! >'$work/part' && mv '$work/part' '$work/daemon'
+    wait" 2>"$work/err" &
+until [[ -e $work/daemon ]]; do sleep 0.05; done
+kill -TERM $!
+while pgrep -P $! -x sh >/dev/null; do sleep 0.05; done
+kill -TERM $!
+result=0
+wait $! || result=$?
+kill "$(<"$work/daemon")"
+check "signals are passed on" 7 "$result"
+
+check "without -c nothing is told" "0 " \
+    "$(run "$snap_run" python3 "$work/sockets") $(<"$work/err")"
+check "exit codes are the program's" 5 "$(run "$snap_run" sh -c 'exit 5')"
+check "a static program" 126 "$(run "$snap_run" "$build/static-user")"
+check "is named so" 1 "$(grep -c 'static-user: statically linked' "$work/err")"
+check "a program that is not there" 127 "$(run "$snap_run" "$work/nothing")"
+check "wrong usage" 125 "$(run "$snap_run" --frob)"
+check "help" 0 "$(run "$snap_run" --help)"
+check "output that cannot be written" 125 \
+    "$(run "$snap_run" -o /nonexistent/counts true)"
+
+echo "1..$number"
+exit $((failures != 0))
