@@ -2,12 +2,12 @@
 /*
  * One snapshot memory device: what its parts share.
  *
- * Locks, outermost first:
+ * Locks, outermost first; Documentation/locking.rst has all of them:
  *
- *   mmap_lock > region->rebind > dev->life > dev->control_lock
- *   mmap_lock > region->rebind > dev->life > dev->capture_lock
- *   region->rebind > dev->life > i_mmap_rwsem
- *   dev->files_lock > i_mmap_rwsem
+ *   sk_lock > mmap_lock > region->rebind > life > control_lock
+ *   sk_lock > mmap_lock > region->rebind > life > capture_lock
+ *   region->rebind > life > i_mmap_rwsem
+ *   files_lock > i_mmap_rwsem
  *   frames->release_lock > frames->lock > snap_users_lock
  *
  * life is a read-write semaphore: readers use the device, remove() sets `gone`
