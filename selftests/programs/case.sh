@@ -23,6 +23,7 @@ declare -A ports=(
     [memcached]=7108 [python]=7109
 )
 datagrams=7104 # of socat
+block=131072   # of socat's, bytes
 address=${3:-}
 
 same() { # FILE FILE
@@ -55,11 +56,11 @@ END
 socat_server() {
     local -a port
     read -ra port <<<"${ports[socat]}"
-    socat -u "OPEN:$data" "TCP-LISTEN:${port[0]},fork,reuseaddr" &
+    socat -U -b "$block" "TCP-LISTEN:${port[0]},fork,reuseaddr" "OPEN:$data" &
     socat "UDP-RECVFROM:$datagrams,fork" EXEC:cat &
     trap 'kill $(jobs -p)' EXIT
     trap 'exit 0' TERM
-    socat "TCP-LISTEN:${port[1]},fork,reuseaddr" EXEC:sha256sum &
+    socat -b "$block" "TCP-LISTEN:${port[1]},fork,reuseaddr" EXEC:sha256sum &
     wait
 }
 
@@ -67,9 +68,9 @@ socat_client() {
     local -a port
     local try
     read -ra port <<<"${ports[socat]}"
-    socat -u "TCP:$address:${port[0]}" "CREATE:$work/got"
+    socat -u -b "$block" "TCP:$address:${port[0]}" "CREATE:$work/got"
     same "$data" "$work/got"
-    socat -t 60 - "TCP:$address:${port[1]}" <"$data" >"$work/digest"
+    socat -t 60 -b "$block" - "TCP:$address:${port[1]}" <"$data" >"$work/digest"
     [[ $(<"$work/digest") == "$(sha256sum <"$data")" ]]
     for try in {1..5}; do # a datagram may be lost
         head -c 1400 "$data" >"$work/sent"

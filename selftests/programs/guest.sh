@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # The guest's end of check-programs.sh: every program under snap-run, as client
-# and as server.  A line of $SNAP_VM_SHARE/results for each:
+# and as server, with ordinary memory and with its large allocations in a
+# region.  A line of $SNAP_VM_SHARE/results for each:
 #   PROGRAM ROLE MEMORY STATUS MAPPED FELL_BACK REF_BYTES COPIED_BYTES RX_BYTES
 set -uo pipefail
 here=$(dirname "$0")
 share=${SNAP_VM_SHARE:?run by snap-vm only}
 tools=$here/../../build/tools
 host=10.77.0.1
+size=16M # of the region of each process
 work=$(mktemp -d /dev/shm/programs.XXXXXX)
 
 # within SECONDS COMMAND...: true at last.
@@ -51,10 +53,17 @@ server() { # PROGRAM
     return "$status"
 }
 
+# What a program may expect of memory; not of sockets.
+alone() {
+    timeout 120 "$tools/snap-run" -o "$work/counts" --heap "$size" \
+        "$here/heap.py" regions
+}
+
 gone() { ! kill -0 "$1" 2>/dev/null; }
 
 one() { # PROGRAM ROLE MEMORY
     local status=0 sockets
+    rm -f "$work/counts"
     stats >"$work/before"
     echo "== $1 as $2, $3 memory"
     "$2" "$1" || status=$?
@@ -67,9 +76,10 @@ one() { # PROGRAM ROLE MEMORY
 }
 
 within 60 test -e "$share/host-ready" || exit 1
-for memory in "$@"; do
+one memory alone region
+for memory in plain region; do
     under=("$tools/snap-run" -o "$work/counts")
-    [[ $memory == plain ]] || under+=(--heap "$memory")
+    [[ $memory == plain ]] || under+=(--heap "$size" --aligned)
     for program in $("$here/case.sh" list); do
         for role in client server; do
             one "$program" "$role" "$memory"

@@ -100,6 +100,12 @@ void *snap_heap_realloc(snap_heap *heap, void *piece, size_t length) {
     return moved;
 }
 
+size_t snap_heap_room(snap_heap *heap, const void *piece) {
+    return heap == nullptr || piece == nullptr
+               ? 0
+               : heap->pieces.room(heap->place(piece)).value_or(0);
+}
+
 int snap_heap_free(snap_heap *heap, void *piece) {
     return guard([&] {
         if (piece == nullptr)

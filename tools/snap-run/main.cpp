@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // snap-run: runs a program whose TCP and UDP sockets are AF_SNAP ones.
+#include "counts.h"
 #include "options.h"
 #include "preload_list.h"
 #include "program.h"
@@ -9,8 +10,10 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <string>
 #include <unistd.h>
 
 namespace {
@@ -27,6 +30,13 @@ int run(const snaprun::Options &options) {
     const std::string path = snaprun::find_program(options.argv[0]);
     snaprun::check_preload(path);
     snaprun::preload("libsnap-run.so");
+    if (options.heap != 0) {
+        snaprun::preload("libsnap-run-heap.so");
+        ::setenv(snaprun::heap_variable, std::to_string(options.heap).c_str(),
+                 1);
+    }
+    if (options.aligned)
+        ::setenv(snaprun::aligned_variable, "1", 1);
     const auto program = [&] { return execute(path, options.argv); };
     return options.count ? snaprun::supervise(program, options.output)
                          : program();

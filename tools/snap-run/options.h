@@ -3,6 +3,7 @@
 #ifndef SNAP_RUN_OPTIONS_H
 #define SNAP_RUN_OPTIONS_H
 
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 
@@ -20,9 +21,11 @@ enum Exit {
 struct Options {
     bool help = false;
     bool version = false;
-    bool count = false;    // tell at the end how many sockets there were
-    std::string output;    // a file for that; empty: standard error
-    char **argv = nullptr; // PROGRAM and its arguments
+    bool count = false;     // tell at the end how many sockets there were
+    std::string output;     // a file for that; empty: standard error
+    std::uint64_t heap = 0; // bytes of the region of each process; 0: none
+    bool aligned = false;   // those with a large alignment, too
+    char **argv = nullptr;  // PROGRAM and its arguments
 };
 
 struct UsageError : std::runtime_error {

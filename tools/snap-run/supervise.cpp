@@ -100,6 +100,11 @@ std::string report(const Counts &counts) {
         " AF_SNAP, " + std::to_string(fell_back) + " fell back";
     if (fell_back != 0)
         text.append(" (").append(std::strerror(counts.error.load())) += ')';
+    const auto in_region = counts.in_region.load();
+    const auto elsewhere = counts.elsewhere.load();
+    if (in_region + elsewhere != 0)
+        text += "; large allocations: " + std::to_string(in_region) +
+                " in regions, " + std::to_string(elsewhere) + " elsewhere";
     return text + '\n';
 }
 

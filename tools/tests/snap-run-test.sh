@@ -4,6 +4,7 @@
 set -euo pipefail
 
 build=$(cd "${1:?usage: snap-run-test.sh BUILD_FOLDER}" && pwd)
+here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export LC_ALL=C.UTF-8
@@ -97,6 +98,15 @@ wait $! || result=$?
 kill "$(<"$work/daemon")"
 check "signals are passed on" 7 "$result"
 
+# Ordinary memory serves where there is no device.
+check "with --heap and no device" 0 "$(SNAP_DEVICE=/nonexistent/snap \
+    run "$snap_run" -c --heap 1M "$here/../../selftests/programs/heap.py")"
+check "large allocations are elsewhere" 1 \
+    "$(counts | grep -c ' 0 in regions, [1-9][0-9]* elsewhere')"
+check "but none if nothing is mapped" 0 "$(SNAP_FAMILY=none \
+    SNAP_DEVICE=/nonexistent/snap \
+    run "$snap_run" -c --heap 1M "$here/../../selftests/programs/heap.py")"
+check "as nothing is sent from there" 0 "$(counts | grep -c allocations)"
 check "without -c nothing is told" "0 " \
     "$(run "$snap_run" python3 "$work/sockets") $(<"$work/err")"
 check "exit codes are the program's" 5 "$(run "$snap_run" sh -c 'exit 5')"

@@ -56,9 +56,27 @@ TEST(RunParse, OutputCounts) {
     EXPECT_EQ(options.output, "file");
 }
 
+TEST(RunParse, HeapIsWholePages) {
+    CommandLine line({"-A", "--heap", "24M", "program"});
+    const auto options = line.parse();
+    EXPECT_EQ(options.heap, 24U << 20);
+    EXPECT_TRUE(options.aligned);
+    EXPECT_EQ(CommandLine({"-H1", "program"}).parse().heap, 4096U);
+    EXPECT_EQ(CommandLine({"-H4097", "program"}).parse().heap, 8192U);
+}
+
 TEST(RunParse, Refuses) {
     const std::vector<std::vector<std::string>> bad{
-        {}, {"--"}, {"-c"}, {"-x", "program"}, {"--output"}};
+        {},
+        {"--"},
+        {"-c"},
+        {"-x", "program"},
+        {"--output"},
+        {"-A", "program"},
+        {"-H", "0", "program"},
+        {"-H", "1x", "program"},
+        {"-H", "2048G", "program"},
+        {"-H", "99999999999999999999", "program"}};
     for (const auto &words : bad)
         EXPECT_THROW(CommandLine(words).parse(), snaprun::UsageError)
             << (words.empty() ? "" : words.front());
@@ -93,18 +111,24 @@ TEST(RunReport, SaysWhyTheLastFellBack) {
     EXPECT_EQ(snaprun::report(counts),
               "snap-run: sockets: 3 AF_SNAP, 2 fell back "
               "(Socket type not supported)\n");
+    counts.mapped = counts.fell_back = 0;
+    counts.elsewhere = 4;
+    EXPECT_EQ(snaprun::report(counts),
+              "snap-run: sockets: 0 AF_SNAP, 0 fell back; large allocations: "
+              "0 in regions, 4 elsewhere\n");
 }
 
 // A folder with programs that nobody runs.
 class Program : public testing::Test {
+  public:
+    ~Program() override { std::filesystem::remove_all(folder_); }
+
   protected:
     Program()
         : folder_(std::filesystem::temp_directory_path() /
                   ("snap-run-test-" + std::to_string(::getpid()))) {
         std::filesystem::create_directory(folder_);
     }
-    ~Program() override { std::filesystem::remove_all(folder_); }
-
     std::string write(const std::string &name, const std::string &content) {
         const auto path = folder_ / name;
         std::ofstream(path, std::ios::binary) << content;

@@ -3,16 +3,14 @@
 // options need no translation: an AF_SNAP socket is the kernel's own TCP or
 // UDP socket, and says so (SO_DOMAIN, getsockname).  This is in every process
 // of a run, so it uses the C library only.
-#include "../counts.h"
 #include "family.h"
+#include "mapped.h"
+#include "shared_counts.h"
 
 #include <cerrno>
-#include <cstdlib>
 #include <dlfcn.h>
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+__attribute__((visibility("default"))) std::atomic<bool> snap_run_mapped;
 
 namespace {
 
@@ -34,24 +32,11 @@ Socket next_socket() noexcept {
 }
 
 __attribute__((constructor)) void find_counts() noexcept {
-    const int saved = errno;
-    const char *const path = ::secure_getenv(snaprun::counts_variable);
-    const int fd = path == nullptr ? -1 : ::open(path, O_RDWR | O_CLOEXEC);
-    if (fd >= 0) {
-        struct stat file {};
-        void *const memory =
-            ::fstat(fd, &file) == 0 && file.st_size == sizeof(Counts)
-                ? ::mmap(nullptr, sizeof(Counts), PROT_READ | PROT_WRITE,
-                         MAP_SHARED, fd, 0)
-                : MAP_FAILED;
-        if (memory != MAP_FAILED)
-            counts = static_cast<Counts *>(memory);
-        ::close(fd);
-    }
-    errno = saved;
+    counts = snaprun::shared_counts();
 }
 
 void count_mapped() noexcept {
+    snap_run_mapped.store(true, std::memory_order_relaxed);
     if (counts != nullptr)
         counts->mapped.fetch_add(1, std::memory_order_relaxed);
 }

@@ -252,6 +252,9 @@ void *snap_heap_aligned_alloc(struct snap_heap *heap, size_t alignment,
                               size_t length);
 void *snap_heap_realloc(struct snap_heap *heap, void *piece, size_t length);
 
+/* Bytes that a piece has, at least those asked for; 0: none of this heap. */
+size_t snap_heap_room(struct snap_heap *heap, const void *piece);
+
 /* NULL is allowed; -EINVAL: not the start of a piece of this heap. */
 int snap_heap_free(struct snap_heap *heap, void *piece);
 

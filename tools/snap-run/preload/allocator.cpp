@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Preloaded with --heap: malloc(3) and its relatives take large pieces from a
+// region, so that what is sent from them goes by reference.  All others, and
+// those that do not fit, come from the allocator that the program would have.
+#include "mapped.h"
+#include "region_heap.h"
+#include "shared_counts.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <cstdlib>
+#include <cstring>
+#include <dlfcn.h>
+#include <pthread.h>
+
+namespace {
+
+using snaprun::Counts;
+using snaprun::RegionHeap;
+
+// Smaller ones rarely reach the copybreak as a message, and a piece takes whole
+// pages.
+constexpr std::size_t large_bytes = 64 << 10;
+
+// Memory so aligned may be for O_DIRECT, which cannot pin a region.
+constexpr std::size_t direct_alignment = 512;
+std::size_t alignment_limit = direct_alignment;
+
+constinit RegionHeap heap;
+bool enabled = false; // heap may be asked
+Counts *counts = nullptr;
+
+// The program's own allocator.
+struct Next {
+    void *(*malloc)(std::size_t);
+    void *(*calloc)(std::size_t, std::size_t);
+    void *(*realloc)(void *, std::size_t);
+    void *(*memalign)(std::size_t, std::size_t);
+    std::size_t (*malloc_usable_size)(void *);
+    void (*free)(void *);
+};
+
+template <typename Function>
+void find(Function *&function, const char *name) noexcept {
+    function = reinterpret_cast<Function *>(::dlsym(RTLD_NEXT, name));
+}
+
+// The first allocation of a process comes before there are threads.  dlsym(3)
+// of what is there allocates nothing.
+const Next &next() noexcept {
+    static constinit Next functions{};
+    if (functions.free == nullptr) {
+        find(functions.malloc, "malloc");
+        find(functions.calloc, "calloc");
+        find(functions.realloc, "realloc");
+        find(functions.memalign, "memalign");
+        find(functions.malloc_usable_size, "malloc_usable_size");
+        find(functions.free, "free"); // last: it says that all are there
+    }
+    return functions;
+}
+
+void before_fork() {
+    heap.before_fork();
+}
+
+void after_fork_in_parent() {
+    heap.after_fork_in_parent();
+}
+
+void after_fork_in_child() {
+    heap.after_fork_in_child();
+}
+
+__attribute__((constructor)) void enable() noexcept {
+    const char *const length = ::secure_getenv(snaprun::heap_variable);
+    if (length == nullptr)
+        return;
+    if (::secure_getenv(snaprun::aligned_variable) != nullptr)
+        alignment_limit = SNAP_BUFFER_ALIGN + 1;
+    counts = snaprun::shared_counts();
+    heap.set_length(std::strtoull(length, nullptr, 10) / SNAP_BUFFER_ALIGN *
+                    SNAP_BUFFER_ALIGN);
+    enabled = ::pthread_atfork(before_fork, after_fork_in_parent,
+                               after_fork_in_child) == 0;
+}
+
+// A piece of the region, or null.  Programs that send nothing need none.
+void *allocate(std::size_t alignment, std::size_t bytes) noexcept {
+    if (bytes < large_bytes || alignment >= alignment_limit || !enabled ||
+        !snap_run_mapped.load(std::memory_order_relaxed))
+        return nullptr;
+    void *const piece = heap.allocate(alignment, bytes);
+    if (counts != nullptr)
+        (piece != nullptr ? counts->in_region : counts->elsewhere)
+            .fetch_add(1, std::memory_order_relaxed);
+    return piece;
+}
+
+void *allocate(std::size_t bytes) noexcept {
+    return allocate(alignof(std::max_align_t), bytes);
+}
+
+// As realloc(3), of a piece of the region.
+void *resize(void *piece, std::size_t bytes) noexcept {
+    const std::size_t room = heap.room(piece);
+    if (bytes <= room && bytes > room / 2)
+        return piece;
+    void *moved = allocate(bytes);
+    if (moved == nullptr)
+        moved = next().malloc(bytes);
+    if (moved == nullptr)
+        return bytes <= room ? piece : nullptr; // to shrink must not fail
+    std::memcpy(moved, piece, std::min(bytes, room));
+    heap.release(piece);
+    return moved;
+}
+
+} // namespace
+
+// NOLINTBEGIN(cppcoreguidelines-no-malloc): these are what it is about
+#define SNAP_RUN_EXPORT extern "C" __attribute__((visibility("default")))
+
+SNAP_RUN_EXPORT void *malloc(std::size_t bytes) noexcept {
+    void *const piece = allocate(bytes);
+    return piece != nullptr ? piece : next().malloc(bytes);
+}
+
+SNAP_RUN_EXPORT void *calloc(std::size_t count, std::size_t bytes) noexcept {
+    std::size_t all = 0;
+    void *const piece =
+        __builtin_mul_overflow(count, bytes, &all) ? nullptr : allocate(all);
+    return piece != nullptr ? std::memset(piece, 0, all)
+                            : next().calloc(count, bytes);
+}
+
+SNAP_RUN_EXPORT void free(void *piece) noexcept {
+    if (heap.owns(piece))
+        heap.release(piece);
+    else
+        next().free(piece);
+}
+
+SNAP_RUN_EXPORT void *realloc(void *piece, std::size_t bytes) noexcept {
+    if (heap.owns(piece)) {
+        if (bytes != 0)
+            return resize(piece, bytes);
+        heap.release(piece);
+        return nullptr;
+    }
+    void *const moved = allocate(bytes);
+    if (moved == nullptr)
+        return next().realloc(piece, bytes);
+    if (piece != nullptr) {
+        std::memcpy(moved, piece,
+                    std::min(bytes, next().malloc_usable_size(piece)));
+        next().free(piece);
+    }
+    return moved;
+}
+
+SNAP_RUN_EXPORT void *memalign(std::size_t alignment,
+                               std::size_t bytes) noexcept {
+    void *const piece = allocate(alignment, bytes);
+    return piece != nullptr ? piece : next().memalign(alignment, bytes);
+}
+
+SNAP_RUN_EXPORT void *aligned_alloc(std::size_t alignment,
+                                    std::size_t bytes) noexcept {
+    return memalign(alignment, bytes);
+}
+
+SNAP_RUN_EXPORT int posix_memalign(void **piece, std::size_t alignment,
+                                   std::size_t bytes) noexcept {
+    if (alignment % sizeof(void *) != 0 || (alignment & (alignment - 1)) != 0 ||
+        alignment == 0)
+        return EINVAL;
+    const int saved = errno;
+    void *const made = memalign(alignment, bytes);
+    errno = saved; // it is not for this one
+    if (made == nullptr)
+        return ENOMEM;
+    *piece = made;
+    return 0;
+}
+
+SNAP_RUN_EXPORT std::size_t malloc_usable_size(void *piece) noexcept {
+    return heap.owns(piece) ? heap.room(piece)
+                            : next().malloc_usable_size(piece);
+}
+// NOLINTEND(cppcoreguidelines-no-malloc)
