@@ -10,6 +10,13 @@
 
 using snap::detail::guard;
 
+namespace {
+
+// What getsockopt() said of a socket that is not of the family.
+int no_such_option() { return errno == EOPNOTSUPP ? -ENOPROTOOPT : -errno; }
+
+} // namespace
+
 extern "C" {
 
 int snap_socket(int type, int protocol) {
@@ -29,7 +36,7 @@ int snap_socket_stats(int fd, snap_sock_stats *stats) {
         auto filled = static_cast<socklen_t>(room);
         answer.size = filled;
         if (::getsockopt(fd, SOL_SNAP, SNAP_SOCK_STATS, &answer, &filled) < 0)
-            return -errno;
+            return no_such_option();
         std::memset(stats, 0, asked);
         std::memcpy(stats, &answer, room);
         return 0;

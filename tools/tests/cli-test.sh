@@ -135,6 +135,26 @@ wait "$receiver" || result=$?
 check "SIGTERM ends it with a report" "0 1" \
     "$result $(grep -c 'received 0 messages' "$work/err")"
 
+# A server for one connection, which writes its port to $work/port.
+python3 -c 'import socket, sys
+s = socket.create_server(("127.0.0.1", 0))
+open(sys.argv[1], "w").write(str(s.getsockname()[1]) + "\n")
+c = s.accept()[0]
+while part := c.recv(65536):
+    sys.stdout.buffer.write(part)' "$work/port" >"$work/out.tcp" &
+receiver=$!
+for _ in {1..100}; do
+    [[ ! -s $work/port ]] || break
+    sleep 0.02
+done
+check "porting without a module" 0 \
+    "$(SNAP_DEVICE=/nonexistent/snap code "$build/porting" 127.0.0.1 "$(<"$work/port")")"
+wait "$receiver"
+check "porting falls back" AF_INET "$(<"$work/out")"
+check "porting sends all" 4194304 "$(stat -c %s "$work/out.tcp")"
+check "porting is refused" 1 "$(code "$build/porting" 127.0.0.1 "$(free_port)")"
+check "porting usage" 2 "$(code "$build/porting")"
+
 for page in "$here"/../*/*.[1378]; do
     check "${page##*/} is clean" "" \
         "$(man --warnings -E UTF-8 -l "$page" 2>&1 >/dev/null)"
