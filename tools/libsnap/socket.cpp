@@ -13,7 +13,9 @@ using snap::detail::guard;
 namespace {
 
 // What getsockopt() said of a socket that is not of the family.
-int no_such_option() { return errno == EOPNOTSUPP ? -ENOPROTOOPT : -errno; }
+int no_such_option() {
+    return errno == EOPNOTSUPP ? -ENOPROTOOPT : -errno;
+}
 
 } // namespace
 
