@@ -8,7 +8,8 @@ vm := selftests/vm/snap-vm
 
 .PHONY: all deps qemu kmod tools selftests run check check-static \
 	check-engine check-tools check-device check-guest check-debug \
-	check-mutations check-programs bench-engine debug-kernel install clean help
+	check-mutations check-programs check-stress bench-engine debug-kernel \
+	install clean help
 .NOTPARALLEL:
 
 all: deps qemu kmod tools selftests
@@ -39,7 +40,7 @@ check: deps
 	@$(checks) static engine tools device guest
 
 check-static check-engine check-tools check-device check-guest check-debug \
-check-mutations check-programs: check-%: deps
+check-mutations check-programs check-stress: check-%: deps
 	@$(checks) $*
 
 bench-engine: deps
@@ -61,6 +62,7 @@ help:
 	@echo '                  take protections out: the named tests must fail'
 	@echo 'make check-programs'
 	@echo '                  nginx, redis and others on AF_SNAP sockets'
+	@echo 'make check-stress stress-ng and trinity on AF_SNAP sockets'
 	@echo 'make bench-engine measure the engine, without QEMU'
 	@echo 'make debug-kernel build the debug kernel and a module for it'
 	@echo 'make install      library and tools (PREFIX, DESTDIR)'
