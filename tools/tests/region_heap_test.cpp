@@ -96,6 +96,19 @@ TEST_F(RegionHeapTest, ChildHasItsOwn) {
     EXPECT_NE(allocate('d'), nullptr);
 }
 
+// Those that others have for pthread_atfork(3) may come between ours.
+TEST_F(RegionHeapTest, HandlersDuringForkMayUseIt) {
+    char *const piece = allocate('a');
+    while (allocate('b') != nullptr) {
+    }
+    heap_.before_fork();
+    EXPECT_EQ(allocate('c'), nullptr);
+    EXPECT_GE(heap_.room(piece), large);
+    heap_.release(piece);
+    heap_.after_fork_in_parent();
+    EXPECT_NE(allocate('d'), nullptr);
+}
+
 TEST_F(RegionHeapTest, SoHasTheChildsChild) {
     char *const piece = allocate('a');
     const auto grandchild = [&] {

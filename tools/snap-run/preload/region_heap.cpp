@@ -97,7 +97,7 @@ void *RegionHeap::allocate(std::size_t alignment, std::size_t bytes) noexcept {
 
 void RegionHeap::release(void *piece) noexcept {
     const Turn turn(*this);
-    if (turn && snap_heap_free(heap_, piece) < 0) {
+    if (snap_heap_free(heap_, piece) < 0) {
         warn("snap-run: free(): not the start of an allocation\n");
         ::abort();
     }
@@ -105,7 +105,7 @@ void RegionHeap::release(void *piece) noexcept {
 
 std::size_t RegionHeap::room(const void *piece) noexcept {
     const Turn turn(*this);
-    return turn ? snap_heap_room(heap_, piece) : 0;
+    return snap_heap_room(heap_, piece);
 }
 
 // The program may have closed it, and opened something else by that number.

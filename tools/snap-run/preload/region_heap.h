@@ -46,8 +46,9 @@ class RegionHeap {
     void after_fork_in_child() noexcept;
 
   private:
-    // Takes the lock; nothing in a thread that has it, because the heap itself
-    // allocates.
+    // Takes the lock; false in a thread that has it: then the heap itself
+    // allocates, or a handler of another library does, during fork(2).  Only
+    // the latter gives pieces back.
     class Turn;
 
     bool create() noexcept;
