@@ -33,15 +33,16 @@ same() { # FILE FILE
 # It counts bytes and does not look at them.
 iperf3_server() { exec iperf3 -s -p "${ports[iperf3]}"; }
 
-iperf3_client() {
-    local -a to=(iperf3 -J -c "$address" -p "${ports[iperf3]}")
-    local -a way
-    for way in "-n 64M" "-n 64M -R" "-u -n 4M -b 40M -l 1400"; do
-        # shellcheck disable=SC2086 # several words
-        "${to[@]}" $way >"$work/report"
-        "$python" - "$work/report" "$way" <<'END'
+# One test; status 75 if the server would not have it.
+iperf3_test() { # OPTION...
+    iperf3 -J -c "$address" -p "${ports[iperf3]}" "$@" >"$work/report" || true
+    "$python" - "$work/report" "$*" <<'END'
 import json, sys
-end = json.load(open(sys.argv[1]))["end"]
+report = json.load(open(sys.argv[1]))
+if "error" in report:
+    print("iperf3", sys.argv[2], report["error"])
+    sys.exit(75)
+end = report["end"]
 if "sum_sent" in end and "sum_received" in end:
     sent, received = end["sum_sent"]["bytes"], end["sum_received"]["bytes"]
 else:
@@ -50,6 +51,22 @@ print("iperf3", sys.argv[2], sent, received)
 # the last segments may be on their way when the count ends
 sys.exit(not received or not sent)
 END
+}
+
+# Its server takes one client at a time, and a while to be done with it.
+iperf3_client() {
+    local -a ways=("-n 64M" "-n 64M -R" "-u -n 4M -b 40M -l 1400")
+    local -i times
+    local way status
+    for way in "${ways[@]}"; do
+        for ((times = 0; times < 10; times++)); do
+            status=0
+            # shellcheck disable=SC2086 # several words
+            iperf3_test $way || status=$?
+            ((status == 75)) || break
+            sleep 1
+        done
+        ((status == 0)) || return 1
     done
 }
 
