@@ -114,6 +114,22 @@ static int snap_stream_ref(struct snap_stream_call *call, size_t len)
 	return ret;
 }
 
+/*
+ * Wait for TCP to have memory.  What it kept back because more was to follow
+ * goes first: otherwise its timer would be what makes room, after 200 ms.
+ */
+static int snap_stream_wait(struct snap_stream_call *call)
+{
+	struct sock *sk = call->sock->sk;
+
+	if (call->sent) {
+		release_sock(sk);
+		call->ss->base->splice_eof(call->sock);
+		lock_sock(sk);
+	}
+	return sk_stream_wait_memory(sk, &call->timeo);
+}
+
 static int snap_stream_wait_room(struct snap_stream_call *call)
 {
 	struct sock *sk = call->sock->sk;
@@ -124,7 +140,7 @@ static int snap_stream_wait_room(struct snap_stream_call *call)
 			return -EPIPE;
 		if (sk_stream_memory_free(sk))
 			return 0;
-		err = sk_stream_wait_memory(sk, &call->timeo);
+		err = snap_stream_wait(call);
 		if (err)
 			return err;
 	}
@@ -182,7 +198,7 @@ static int snap_stream_send_run(struct snap_stream_call *call)
 		ret = copy ? snap_stream_copy(call, len, SNAP_COPY_SHORT) :
 			     snap_stream_ref(call, len);
 		if (ret == -EAGAIN)
-			ret = sk_stream_wait_memory(call->sock->sk, &call->timeo);
+			ret = snap_stream_wait(call);
 		if (ret < 0)
 			return ret;
 		call->sent += ret;
