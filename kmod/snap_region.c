@@ -3,6 +3,7 @@
 
 #include <linux/fs.h>
 #include <linux/mm.h>
+#include <linux/mmu_context.h>
 #include <linux/module.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
@@ -239,6 +240,13 @@ int snap_region_clone(struct snap_file *snapshot, const void __user *arg)
 	return snap_region_new(snapshot->sd, &spec, snapshot);
 }
 
+/* May the current thread load from there?  The copy path finds out by itself. */
+static bool snap_region_readable(struct vm_area_struct *vma)
+{
+	return vma->vm_flags & VM_READ &&
+	       arch_vma_access_permitted(vma, false, false, false);
+}
+
 static int snap_region_copy(enum snap_copy_reason reason)
 {
 	return -1 - (int)reason;
@@ -284,7 +292,7 @@ int snap_region_capture(unsigned long addr, size_t length,
 	mmap_read_lock(mm);
 	vma = vma_lookup(mm, addr);
 	if (!vma || vma->vm_ops != &snap_region_vm_ops ||
-	    !(vma->vm_flags & VM_READ)) {
+	    !snap_region_readable(vma)) {
 		n = snap_region_copy(SNAP_COPY_NOT_REGION);
 		goto unlock_mm;
 	}

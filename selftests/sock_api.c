@@ -289,6 +289,28 @@ TEST_F(sock, bad_buffers)
 	EXPECT_EQ(EFAULT, errno);
 }
 
+/* A thread whose protection key denies a load does not send what is there. */
+TEST_F(sock, protection_key)
+{
+	int key = pkey_alloc(0, 0);
+
+	if (key < 0)
+		SKIP(return, "no protection keys");
+	ASSERT_EQ(0, pkey_mprotect(self->r.p, 4 * PAGE, PROT_READ | PROT_WRITE,
+				   key));
+	EXPECT_EQ(0, round_trip(self->fd, &self->peer, self->peer_len,
+				self->r.p, 10000, 1));
+	ASSERT_EQ(0, pkey_set(key, PKEY_DISABLE_ACCESS));
+	EXPECT_EQ(-1, sendto(self->fd, self->r.p, 10000, 0, &self->peer.sa,
+			     self->peer_len));
+	EXPECT_EQ(EFAULT, errno);
+	ASSERT_EQ(0, pkey_set(key, PKEY_DISABLE_WRITE));
+	EXPECT_EQ(10000, sendto(self->fd, self->r.p, 10000, 0, &self->peer.sa,
+				self->peer_len));
+	ASSERT_EQ(0, pkey_set(key, 0));
+	pkey_free(key);
+}
+
 TEST_F(sock, receive_flags)
 {
 	struct pollfd p = { .fd = self->fd, .events = POLLIN | POLLOUT };
