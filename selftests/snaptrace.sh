@@ -8,7 +8,8 @@
 set -uo pipefail
 . "$(dirname "$(readlink -f "$0")")/tap.sh"
 
-tools=$(dirname "$(readlink -f "$0")")/../tools
+here=$(dirname "$(readlink -f "$0")")
+tools=$here/../tools
 started=()
 trap 'kill "${started[@]}" 2>/dev/null; rm -rf "$work"' EXIT
 
@@ -46,6 +47,28 @@ transfer() {
     wait "$sender" && wait "$listener" && cmp "$work/sent" "$work/received"
 }
 
+# Each send of a stream is timed, by its own packet.
+streams_are_timed() {
+    local status=0
+    trace streams.times --by-socket &&
+        timeout 120 "$here/../../selftests/snaptrace-streams.py" \
+            "$SNAP_HOST_STREAM" "$work/streams" || status=1
+    kill -INT "${started[@]}"
+    wait "${started[@]}"
+    started=()
+    compare "$status == 0 and times_are_right()"
+}
+
+# A bare acknowledgement is padded then, and looks like data.
+without_stamps() {
+    local file=/proc/sys/net/ipv4/tcp_timestamps before status=0
+    before=$(<"$file")
+    echo 0 >"$file"
+    streams_are_timed || status=1
+    echo "$before" >"$file"
+    return "$status"
+}
+
 refuses_others() {
     setpriv --reuid 65534 --clear-groups "$tools/snaptrace" -n 1
     [[ $? == 5 ]]
@@ -79,6 +102,20 @@ def total(rows):
             result[name] = result.get(name, 0) + value
     return result
 
+def times_are_right():
+    """Of each stream: all sends are timed, the longest time is in bounds."""
+    with open(work + "/streams") as f:
+        streams = json.load(f)
+    rows = {row["inode"]: row for row in load("streams.times")["processes"]}
+    for inode, (sends, at_least, at_most) in streams.items():
+        times = rows[int(inode)]["send_to_doorbell_ns"]
+        longest = max(map(int, times), default=0)  # or up to twice as long
+        if (sum(times.values()) != sends or longest > at_most or
+                2 * longest <= at_least):
+            print("stream", sends, "sends", at_least, at_most, times)
+            return False
+    return len(streams) == 19
+
 before, after = (flat(load(name)) for name in ("before", "after"))
 module = {name: after[name] - before[name] for name in after}
 process, socket = load("process"), load("socket")
@@ -103,7 +140,7 @@ if [[ ! -e /sys/kernel/btf/snap && ${SNAP_VM_KERNEL:-} == debug ]]; then
     echo "1..0 # SKIP the debug kernel has no type information"
     exit 4
 fi
-echo "1..8"
+echo "1..10"
 sender=0
 "$tools/snapctl" --json stats >"$work/before"
 check "it starts counting" trace process
@@ -128,5 +165,13 @@ check "a process has what its socket counted, and the doorbell's times" compare 
             own["copied"] and
         not mine[0]["send_to_doorbell_ns"] and
         0 < timed <= bench[0]["tx_ref_msgs"] + bench[0]["tx_copied_msgs"]'
+if [[ -n ${SNAP_HOST_STREAM:-} ]]; then
+    check "each send of a stream is timed, by its own packet" streams_are_timed
+    check "and without time stamps" without_stamps
+else
+    echo "ok 8 # SKIP no echo server at the host's end"
+    echo "ok 9 # SKIP no echo server at the host's end"
+    number=9
+fi
 check "other users are refused" refuses_others
 exit $((failures != 0))

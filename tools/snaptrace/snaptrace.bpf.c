@@ -171,6 +171,18 @@ int BPF_PROG(count_recv, struct sock *sk, __u64 copied, __u64 viewed) {
 }
 
 /*
+ * Does it still wait for its packet?  Then its first byte is one that TCP
+ * keeps, or the next one.
+ */
+static __always_inline int waits(const struct pending *send, __u64 inode,
+                                 const struct tcp_sock *tp) {
+    __u32 first = BPF_CORE_READ(tp, snd_una);
+
+    return send->inode == inode &&
+           send->seq - first <= BPF_CORE_READ(tp, write_seq) - first;
+}
+
+/*
  * A datagram is on its way before the next one of its socket begins, or lost.
  * A stream may keep bytes back for long: until the first byte of the send that
  * is measured has left, or was acknowledged without us, no other is.
@@ -190,11 +202,26 @@ int BPF_PROG(send_begins, struct socket *sock) {
 
         now.seq = BPF_CORE_READ(tp, write_seq);
         before = bpf_map_lookup_elem(&sends, &id);
-        if (before && before->inode == now.inode &&
-            (__s32)(BPF_CORE_READ(tp, snd_una) - before->seq) <= 0)
+        if (before && waits(before, now.inode, tp))
             return 0;
     }
     bpf_map_update_elem(&sends, &id, &now, BPF_ANY);
+    return 0;
+}
+
+/* A call that has sent nothing is none: the next one has a time of its own. */
+SEC("fexit/snap_sock_sendmsg")
+int BPF_PROG(send_ends, struct socket *sock, void *msg, __u64 len, int sent) {
+    struct sock *sk = BPF_CORE_READ(sock, sk);
+    struct tcp_sock *tp = (void *)sk;
+    __u64 id = (unsigned long)sk;
+    struct pending *send;
+
+    send = sent < 0 ? bpf_map_lookup_elem(&sends, &id) : NULL;
+    /* of a stream, the one that is measured may be one from before */
+    if (send && (BPF_CORE_READ(sk, sk_type) != SOCK_STREAM ||
+                 send->seq == BPF_CORE_READ(tp, write_seq)))
+        bpf_map_delete_elem(&sends, &id);
     return 0;
 }
 
