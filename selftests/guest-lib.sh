@@ -35,6 +35,7 @@ peers() {
         --host "exec selftests/udp-echo 6 7007" \
         --host "exec selftests/tcp-echo 7008" \
         --host "exec socat -u -b 65536 UDP4-RECV:7009 OPEN:/dev/null" \
+        --host "exec build/selftests/stream_sink 7018" \
         --host "exec tcpdump -q -n -U -B 16384 -i tap0 -w \$SNAP_VM_LOGS/tap.pcap '$record'"
 }
 
@@ -48,7 +49,7 @@ machine() {
     mapfile -t args < <(peers)
     "$here/vm/snap-vm" --name "$name" --mtu 65000 --cmdline iomem=relaxed \
         --env SNAP_HOST_ECHO=7007 --env SNAP_HOST_SINK=7009 \
-        --env SNAP_HOST_STREAM=7008 \
+        --env SNAP_HOST_STREAM=7008 --env SNAP_HOST_STREAM_SINK=7018 \
         "${args[@]}" "$@" >"$log" 2>&1 || status=$?
     return "$status"
 }

@@ -482,6 +482,33 @@ int tcp_pair(int domain, int family, int *fd)
 	return -1;
 }
 
+int tcp_connect(int domain, int family, const char *host, int port)
+{
+	union address at;
+	socklen_t length = address_set(&at, family, host, port);
+	int err, fd = tcp_socket(domain, family);
+
+	if (fd < 0 || !connect(fd, &at.sa, length))
+		return fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+void wait_until_still(int fd)
+{
+	const unsigned int still = 500;		/* ms */
+	uint64_t since = now_ms();
+	int before = -1, n;
+
+	while (now_ms() - since < still && !ioctl(fd, FIONREAD, &n)) {
+		if (n != before)
+			since = now_ms();
+		before = n;
+		sleep_ms(10);
+	}
+}
+
 int set_timeout(int fd, unsigned int ms)
 {
 	struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
@@ -558,6 +585,11 @@ int host_echo_port(void)
 int host_stream_port(void)
 {
 	return port_from("SNAP_HOST_STREAM");
+}
+
+int host_stream_sink_port(void)
+{
+	return port_from("SNAP_HOST_STREAM_SINK");
 }
 
 int host_sink_port(void)

@@ -120,6 +120,13 @@ int tcp_listen_on_loopback(int domain, int family, union address *at,
 			   socklen_t *length);
 /* Both ends of a connection over loopback: fd[0] has accepted fd[1]; 0 or -1. */
 int tcp_pair(int domain, int family, int *fd);
+/* A connection to a port of that host; a descriptor or a negative errno. */
+int tcp_connect(int domain, int family, const char *host, int port);
+/*
+ * Do not read until nothing more comes in: the sender has filled what there is
+ * room for, or has no more.
+ */
+void wait_until_still(int fd);
 int set_timeout(int fd, unsigned int ms);
 int set_copybreak(int fd, int bytes);
 struct snap_sock_stats sock_stats(int fd);
@@ -135,6 +142,8 @@ void echo_stop(int pid);
 int host_echo_port(void);
 /* Port of the host's echo server for streams; 0: there is none. */
 int host_stream_port(void);
+/* Port of the host's stream_sink; 0: there is none. */
+int host_stream_sink_port(void);
 /* Port of the host's sink; 0: there is none. */
 int host_sink_port(void);
 

@@ -50,20 +50,6 @@ FIXTURE_VARIANT_ADD(stream, dev6) {
 	.family = AF_INET6, .dev = true,
 };
 
-static int connect_host(int family)
-{
-	union address at;
-	socklen_t length = address_set(&at, family, family == AF_INET6 ?
-				       HOST6 : HOST4, host_stream_port());
-	int fd = tcp_socket(AF_SNAP, family);
-
-	if (fd >= 0 && connect(fd, &at.sa, length)) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
 FIXTURE_SETUP(stream)
 {
 	int fd[2];
@@ -72,7 +58,9 @@ FIXTURE_SETUP(stream)
 	if (variant->dev) {
 		if (!host_stream_port())
 			SKIP(return, "no peer on the host");
-		self->tx = connect_host(variant->family);
+		self->tx = tcp_connect(AF_SNAP, variant->family,
+				       variant->family == AF_INET6 ? HOST6 : HOST4,
+				       host_stream_port());
 		ASSERT_GE(self->tx, 0);
 		self->rx = dup(self->tx);
 	} else {

@@ -6,7 +6,9 @@
  */
 
 #define _GNU_SOURCE
+#include <endian.h>
 #include <fcntl.h>
+#include <linux/tcp.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/uio.h>
@@ -17,15 +19,19 @@
 
 #define GIB		(1ull << 30)
 #define REGION		(4096 * PAGE)
+#define STOP_EVERY	(256ull << 20)
 #define CYCLES		10000
 #define SOCKETS		200
 
-/* What comes out until the end is the stream, of which REGION bytes repeat. */
+/*
+ * What comes out until the end is the stream, of which REGION bytes repeat.  It
+ * stops reading now and then.
+ */
 static bool reads_stream(int rx, uint64_t length, bool repeats)
 {
 	const size_t room = 1 << 20;
 	char *back = malloc(room);
-	uint64_t at = 0;
+	uint64_t at = 0, stop = STOP_EVERY;
 	bool good = true;
 
 	while (good) {
@@ -39,6 +45,10 @@ static bool reads_stream(int rx, uint64_t length, bool repeats)
 		good = differs_stream(back, first, repeats ? at % REGION : at) < 0 &&
 		       differs_stream(back + first, n - first, 0) < 0;
 		at += n;
+		if (at >= stop) {
+			wait_until_still(rx);
+			stop += STOP_EVERY;
+		}
 	}
 	free(back);
 	return good && at == length;
@@ -81,33 +91,96 @@ FIXTURE_SETUP(stream_long)
 FIXTURE_TEARDOWN(stream_long)
 {
 	sh("tc qdisc del dev lo root 2>/dev/null");
+	sh("tc qdisc del dev " NETDEV " root 2>/dev/null");
 	region_drop(&self->r);
 	EXPECT_EQ(0, wait_no_guest_frames(20000));
 }
 
-/* Promise 1 where TCP sends again: what is lost, and what comes too early. */
+static struct tcp_info tcp_info_of(int fd)
+{
+	struct tcp_info info = { 0 };
+	socklen_t length = sizeof(info);
+
+	getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length);
+	return info;
+}
+
+/* Losses, packets that come too early: the peers on this interface see both. */
+static int bad_network(const char *netdev)
+{
+	return sh("tc qdisc add dev %s root netem limit 10000 delay 1ms reorder 10%% loss 1%%",
+		  netdev);
+}
+
+/* A gigabyte from the same `step` bytes, written again after each call. */
+static bool send_gigabyte(int fd, const struct region *r, size_t step)
+{
+	uint64_t at;
+
+	for (at = 0; at < GIB; at += step) {
+		fill_stream(r->p, step, at);
+		if (send(fd, r->p, step, 0) != (ssize_t)step)
+			return false;
+	}
+	memset(r->p, POISON, step);
+	return true;
+}
+
+/* What has to be true of the sender afterwards; else nothing was tried. */
+static void by_reference_and_bad(struct __test_metadata *_metadata, int fd)
+{
+	struct snap_sock_stats stats = sock_stats(fd);
+	struct tcp_info info = tcp_info_of(fd);
+
+	EXPECT_EQ(GIB, stats.tx_ref_bytes + stats.tx_copied_bytes);
+	EXPECT_GT(stats.tx_ref_bytes, GIB / 10 * 9);
+	EXPECT_GT(info.tcpi_total_retrans, 0);
+	EXPECT_GT(info.tcpi_reord_seen, 0);
+	EXPECT_GT(info.tcpi_rwnd_limited, 200000);	/* us */
+	TH_LOG("%llu bytes by reference, %llu copied; %u packets again, %u early, %llu ms without room",
+	       stats.tx_ref_bytes, stats.tx_copied_bytes, info.tcpi_total_retrans,
+	       info.tcpi_reord_seen, info.tcpi_rwnd_limited / 1000);
+}
+
+/* Promise 1 where TCP sends again, and where nobody reads for a while. */
 TEST_F_TIMEOUT(stream_long, overwritten_and_lost, 300)
 {
-	struct snap_sock_stats stats;
-	uint64_t at;
 	pid_t pid;
 
-	ASSERT_EQ(0, sh("tc qdisc add dev lo root netem limit 10000 delay 1ms reorder 10%% loss 1%%"));
+	ASSERT_EQ(0, bad_network("lo"));
 	pid = reader_start(self->fd, GIB, false);
 	ASSERT_GT(pid, 0);
 	close(self->fd[0]);
-	for (at = 0; at < GIB; at += REGION) {
-		fill_stream(self->r.p, REGION, at);
-		ASSERT_EQ((ssize_t)REGION, send(self->fd[1], self->r.p, REGION, 0));
-	}
-	memset(self->r.p, POISON, REGION);
-	stats = sock_stats(self->fd[1]);
+	EXPECT_TRUE(send_gigabyte(self->fd[1], &self->r, REGION));
+	by_reference_and_bad(_metadata, self->fd[1]);
 	close(self->fd[1]);
 	EXPECT_TRUE(ends_well(pid));
-	EXPECT_EQ(GIB, stats.tx_ref_bytes + stats.tx_copied_bytes);
-	EXPECT_GT(stats.tx_ref_bytes, GIB / 10 * 9);
-	TH_LOG("%llu bytes by reference, %llu copied", stats.tx_ref_bytes,
-	       stats.tx_copied_bytes);
+}
+
+/*
+ * The same to the host, who says how many bytes were right.  Nor did the qdisc
+ * copy: the device took from frames whatever went by reference.
+ */
+TEST_F_TIMEOUT(stream_long, overwritten_and_lost_by_device, 300)
+{
+	uint64_t from_frames = dev_counter(SNAP_CTR_TX_FRAME_BYTES), right = 0;
+	int fd;
+
+	close(self->fd[0]);
+	close(self->fd[1]);
+	if (!host_stream_sink_port())
+		SKIP(return, "no sink on the host");
+	fd = tcp_connect(AF_SNAP, AF_INET, HOST4, host_stream_sink_port());
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(0, bad_network(NETDEV));
+	EXPECT_TRUE(send_gigabyte(fd, &self->r, 256 * PAGE));
+	ASSERT_EQ(0, shutdown(fd, SHUT_WR));
+	ASSERT_EQ(sizeof(right), recv(fd, &right, sizeof(right), MSG_WAITALL));
+	EXPECT_EQ(GIB, be64toh(right));
+	by_reference_and_bad(_metadata, fd);
+	from_frames = dev_counter(SNAP_CTR_TX_FRAME_BYTES) - from_frames;
+	EXPECT_GE(from_frames, sock_stats(fd).tx_ref_bytes);
+	close(fd);
 }
 
 /* Somebody else gets what the host sends back, all of it. */
