@@ -360,8 +360,8 @@ static void snap_sock_adopt(struct socket *sock, struct snap_sock *ss,
 	ss->prot = READ_ONCE(sk->sk_prot);
 	ss->copybreak = READ_ONCE(snap_sysctl_of(sock_net(sk))->copybreak);
 	SOCK_INODE(sock)->i_private = ss;
-	if (test_bit(SOCK_SUPPORT_ZC, &inner->flags))
-		set_bit(SOCK_SUPPORT_ZC, &sock->flags);
+	/* what the protocol can do: zerocopy, socket options of its own */
+	sock->flags |= inner->flags;
 	inner->sk = NULL;
 	sock_graft(sk, sock);
 	sock->ops = sock->type == SOCK_STREAM ? &snap_sock_stream_ops :

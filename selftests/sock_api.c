@@ -425,6 +425,31 @@ TEST_F(sock, segmentation)
 		EXPECT_EQ(1, sock_stats(self->fd).tx_ref_msgs);
 }
 
+/* What was read makes room in a small buffer, also while more is unread. */
+TEST_F(sock, receive_buffer)
+{
+	int i, small = 16384, tx = udp_socket(variant->family, variant->family);
+	union address at;
+	socklen_t length = address_set(&at, variant->family, variant->family ==
+				       AF_INET6 ? "::1" : "127.0.0.1", 0);
+	char back[1000];
+
+	ASSERT_GE(tx, 0);
+	ASSERT_EQ(0, setsockopt(self->fd, SOL_SOCKET, SO_RCVBUF, &small,
+				sizeof(small)));
+	ASSERT_EQ(0, bind(self->fd, &at.sa, length));
+	ASSERT_EQ(0, getsockname(self->fd, &at.sa, &length));
+	for (i = 0; i < 12; i++)
+		ASSERT_EQ(1000, sendto(tx, self->r.p, 1000, 0, &at.sa, length));
+	for (i = 0; i < 11; i++)
+		ASSERT_EQ(1000, recv(self->fd, back, sizeof(back), 0));
+	for (i = 0; i < 8; i++)
+		ASSERT_EQ(1000, sendto(tx, self->r.p, 1000, 0, &at.sa, length));
+	for (i = 0; i < 9; i++)
+		EXPECT_EQ(1000, recv(self->fd, back, sizeof(back), MSG_DONTWAIT));
+	close(tx);
+}
+
 TEST_F(sock, timeout)
 {
 	struct timeval tv = { 0 };
