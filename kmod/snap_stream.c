@@ -115,24 +115,29 @@ static int snap_stream_ref(struct snap_stream_call *call, size_t len)
 }
 
 /*
- * Wait for TCP to have memory.  What it kept back because more was to follow
- * goes first: otherwise its timer would be what makes room, after 200 ms.
+ * Have TCP send what it kept back because more was to follow: otherwise its
+ * timer would be what makes room, after 200 ms.  The lock is given up.
  */
-static int snap_stream_wait(struct snap_stream_call *call)
+static void snap_stream_push(struct snap_stream_call *call)
 {
 	struct sock *sk = call->sock->sk;
 
-	if (call->sent) {
-		release_sock(sk);
-		call->ss->base->splice_eof(call->sock);
-		lock_sock(sk);
-	}
-	return sk_stream_wait_memory(sk, &call->timeo);
+	if (!call->sent)
+		return;
+	release_sock(sk);
+	call->ss->base->splice_eof(call->sock);
+	lock_sock(sk);
 }
 
+/*
+ * sk_stream_wait_memory() takes room that is there already for a sign that the
+ * machine is short of memory, and sleeps all the same: so it is asked again
+ * after a push, which may have brought the peer's answer.
+ */
 static int snap_stream_wait_room(struct snap_stream_call *call)
 {
 	struct sock *sk = call->sock->sk;
+	bool pushed = false;
 	int err;
 
 	while (true) {
@@ -140,7 +145,12 @@ static int snap_stream_wait_room(struct snap_stream_call *call)
 			return -EPIPE;
 		if (sk_stream_memory_free(sk))
 			return 0;
-		err = snap_stream_wait(call);
+		if (!pushed) {
+			snap_stream_push(call);
+			pushed = true;
+			continue;
+		}
+		err = sk_stream_wait_memory(sk, &call->timeo);
 		if (err)
 			return err;
 	}
@@ -197,8 +207,10 @@ static int snap_stream_send_run(struct snap_stream_call *call)
 			return SNAP_STREAM_ASIDE;
 		ret = copy ? snap_stream_copy(call, len, SNAP_COPY_SHORT) :
 			     snap_stream_ref(call, len);
-		if (ret == -EAGAIN)
-			ret = snap_stream_wait(call);
+		if (ret == -EAGAIN) {
+			snap_stream_push(call);
+			ret = sk_stream_wait_memory(call->sock->sk, &call->timeo);
+		}
 		if (ret < 0)
 			return ret;
 		call->sent += ret;

@@ -6,10 +6,13 @@
 
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/time.h>
 #include <sys/uio.h>
@@ -242,6 +245,47 @@ TEST_F(tcp, backpressure)
 	EXPECT_EQ(0, queued);
 	ASSERT_EQ(0, ioctl(self->tx, SIOCOUTQNSD, &queued));
 	EXPECT_EQ(0, queued);
+}
+
+/* Switches to another thread that a call with eight full buffers waits for. */
+static long switches(int domain, int family, char *p)
+{
+	int fd[2], on = 1, small = 1;
+	struct rusage before, after;
+
+	if (tcp_pair(domain, family, fd))
+		return -1;
+	if (domain == AF_SNAP)
+		set_copybreak(fd[1], 0);
+	setsockopt(fd[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+	setsockopt(fd[0], IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+	getrusage(RUSAGE_THREAD, &before);
+	if (send(fd[1], p, 8 * PAGE, 0) != 8 * PAGE)
+		before.ru_nvcsw = LONG_MAX;
+	getrusage(RUSAGE_THREAD, &after);
+	close(fd[0]);
+	close(fd[1]);
+	return after.ru_nvcsw - before.ru_nvcsw;
+}
+
+/*
+ * When the peer acknowledges at once, on the same processor, there is room
+ * before the sender has to sleep for it.
+ */
+TEST_F(tcp, room_at_once)
+{
+	long n = -1;
+	cpu_set_t one;
+	int try;
+
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	ASSERT_EQ(0, sched_setaffinity(0, sizeof(one), &one));
+	fill_stream(self->p, LENGTH, 0);
+	/* the answer may be left to a thread of the kernel now and then */
+	for (try = 0; try < 20 && n; try++)
+		n = switches(variant->domain, variant->family, self->p);
+	EXPECT_EQ(0, n);
 }
 
 /* A time limit ends a call with what went in, and the next one with EAGAIN. */
