@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Sending datagrams: each captured whole, or copied whole; see snap_send.h. */
 
+#include <linux/bpf-cgroup.h>
 #include <linux/bvec.h>
 #include <linux/gfp.h>
 #include <linux/mm.h>
@@ -68,14 +69,31 @@ static struct dst_entry *snap_dgram_route6(struct sock *sk,
 #endif
 }
 
+/* May a program of the control group send it to another address? */
+static bool snap_dgram_redirected(struct sock *sk, const struct msghdr *msg)
+{
+#ifdef CONFIG_CGROUP_BPF
+	if (!msg->msg_name)
+		return false;
+	return (cgroup_bpf_enabled(CGROUP_UDP4_SENDMSG) &&
+		cgroup_bpf_sock_enabled(sk, CGROUP_UDP4_SENDMSG)) ||
+	       (cgroup_bpf_enabled(CGROUP_UDP6_SENDMSG) &&
+		cgroup_bpf_sock_enabled(sk, CGROUP_UDP6_SENDMSG));
+#else
+	return false;
+#endif
+}
+
 /*
- * Socket options that send a message elsewhere than its addresses say: such
- * messages go by copy rather than have every one of them followed here.
+ * What sends a message elsewhere than its addresses say: such messages go by
+ * copy rather than have every one of them followed here.
  */
 static bool snap_dgram_odd_route(struct sock *sk, const struct msghdr *msg)
 {
 	const struct inet_sock *inet = inet_sk(sk);
 
+	if (snap_dgram_redirected(sk, msg))
+		return true;
 	if (msg->msg_flags & MSG_DONTROUTE || sock_flag(sk, SOCK_LOCALROUTE) ||
 	    rcu_access_pointer(inet->inet_opt) || READ_ONCE(inet->uc_index) ||
 	    READ_ONCE(inet->mc_index))
