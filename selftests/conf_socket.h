@@ -172,4 +172,46 @@ static inline uint64_t by_reference(int fd)
 	return sock_stats(fd).tx_ref_msgs;
 }
 
+/* A socket that others can connect to or send to. */
+struct server {
+	int fd;
+	union address at;	/* with the domain as family */
+	socklen_t length;
+};
+
+static inline int serve(struct server *s, int type, int domain, int family)
+{
+	s->fd = any_socket(type, domain, family);
+	s->length = address_loopback(&s->at, family, 0);
+	if (s->fd < 0 || set_timeout(s->fd, PATIENCE) ||
+	    bind(s->fd, &s->at.sa, s->length) ||
+	    (type == SOCK_STREAM && listen(s->fd, 5)))
+		return -1;
+	if (getsockname(s->fd, &s->at.sa, &s->length))
+		return -1;
+	s->at.sa.sa_family = domain;
+	return 0;
+}
+
+/* What send() to the server comes to: by an address, or by a connection. */
+static inline int reach(int fd, const struct server *s, int type, const char *p)
+{
+	int err;
+
+	if (type == SOCK_DGRAM)
+		return outcome(sendto(fd, p, MESSAGE, 0, &s->at.sa, s->length));
+	err = outcome(connect(fd, &s->at.sa, s->length));
+	return err ?: outcome(send(fd, p, MESSAGE, 0));
+}
+
+/* How bind() to a port of loopback ends. */
+static inline int bind_port(int fd, int domain, int family, int port)
+{
+	union address at;
+	socklen_t length = address_loopback(&at, family, port);
+
+	at.sa.sa_family = domain;
+	return outcome(bind(fd, &at.sa, length));
+}
+
 #endif /* SNAP_CONF_SOCKET_H */
