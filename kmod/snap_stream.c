@@ -115,8 +115,9 @@ static int snap_stream_ref(struct snap_stream_call *call, size_t len)
 }
 
 /*
- * Have TCP send what it kept back because more was to follow: otherwise its
- * timer would be what makes room, after 200 ms.  The lock is given up.
+ * Before waiting, have TCP send what it kept back because more was to follow,
+ * by Nagle's rule or for TCP_CORK, as its own sendmsg does: otherwise its timer
+ * would be what makes room, after 200 ms.  The lock is given up.
  */
 static void snap_stream_push(struct snap_stream_call *call)
 {
@@ -124,6 +125,7 @@ static void snap_stream_push(struct snap_stream_call *call)
 
 	if (!call->sent)
 		return;
+	tcp_sk(sk)->nonagle |= TCP_NAGLE_PUSH;	/* for the segments there are */
 	release_sock(sk);
 	call->ss->base->splice_eof(call->sock);
 	lock_sock(sk);
@@ -288,6 +290,9 @@ int snap_stream_send(struct socket *sock, struct msghdr *msg, size_t len)
 			err = sk_stream_error(sk, call.flags, err);
 	}
 	release_sock(sk);
+	/* The part that was to follow the last one does not. */
+	if (err && call.sent && !(call.flags & MSG_MORE))
+		call.ss->base->splice_eof(sock);
 	snap_stream_count(&call);
 	if (call.sent)
 		return call.sent;

@@ -288,6 +288,40 @@ TEST_F(tcp, room_at_once)
 	EXPECT_EQ(0, n);
 }
 
+/* A short count is no reason to keep back what went in: not one byte. */
+TEST_F(tcp, short_counts_are_sent)
+{
+	char *none = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			  0);
+	struct iovec iov[] = { { self->p, 5 * PAGE }, { none, PAGE } };
+	int fd[2], on = 1, small = 8192, left = -1;
+	ssize_t n;
+
+	ASSERT_NE(MAP_FAILED, none);
+	/* from a region a bad buffer costs nothing of the one before */
+	n = writev(self->tx, iov, 2);
+	if (variant->region)
+		EXPECT_EQ(5 * PAGE, n);
+	ASSERT_EQ(0, ioctl(self->tx, SIOCOUTQNSD, &left));
+	EXPECT_EQ(0, left);
+	munmap(none, PAGE);
+
+	/* a full buffer is sent even if it is corked: what else would empty it? */
+	ASSERT_EQ(0, tcp_pair(variant->domain, variant->family, fd));
+	if (variant->region)
+		ASSERT_EQ(0, set_copybreak(fd[1], 0));
+	ASSERT_EQ(0, setsockopt(fd[1], SOL_SOCKET, SO_SNDBUF, &small,
+				sizeof(small)));
+	ASSERT_EQ(0, setsockopt(fd[1], IPPROTO_TCP, TCP_CORK, &on, sizeof(on)));
+	n = send(fd[1], self->p, 16 * PAGE, MSG_DONTWAIT);
+	EXPECT_GT(n, 0);
+	EXPECT_LT(n, 16 * PAGE);
+	ASSERT_EQ(0, ioctl(fd[1], SIOCOUTQNSD, &left));
+	EXPECT_EQ(0, left);
+	close(fd[0]);
+	close(fd[1]);
+}
+
 /* A time limit ends a call with what went in, and the next one with EAGAIN. */
 TEST_F(tcp, send_timeout)
 {
