@@ -163,8 +163,9 @@ static int snap_sock_getsockopt(struct socket *sock, int level, int optname,
 }
 
 /*
- * The new socket owns its struct snap_sock at once: if the inner accept()
- * fails, both are released together.
+ * The new socket has its struct snap_sock before the inner accept() gives it a
+ * sock.  If that fails it is taken back: kernel_accept() has not given the
+ * socket our operations yet, and would not call our release.
  */
 static int snap_sock_accept(struct socket *sock, struct socket *newsock,
 			    struct proto_accept_arg *arg)
@@ -180,9 +181,13 @@ static int snap_sock_accept(struct socket *sock, struct socket *newsock,
 	ss->copybreak = READ_ONCE(listener->copybreak);
 	SOCK_INODE(newsock)->i_private = ss;
 	err = ss->base->accept(sock, newsock, arg);
-	if (!err)
-		snap_list_add(ss, newsock->sk);
-	return err;
+	if (err) {
+		SOCK_INODE(newsock)->i_private = NULL;
+		kfree(ss);
+		return err;
+	}
+	snap_list_add(ss, newsock->sk);
+	return 0;
 }
 
 static int snap_sock_release(struct socket *sock)
@@ -191,7 +196,7 @@ static int snap_sock_release(struct socket *sock)
 	struct snap_sock *ss = inode->i_private;
 	int ret;
 
-	/* accept() makes a socket before it asks us, and drops it unused. */
+	/* accept() makes a socket before it asks us, and may drop it unused. */
 	if (!ss)
 		return 0;
 	snap_list_remove(ss);

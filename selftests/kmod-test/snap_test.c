@@ -1,26 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What only a kernel module can try: a store into the pool, and one
- * deliberate fault for each detector that the tests rely on.
+ * What only a kernel module can try: a store into the pool, sockets of the
+ * kernel's own, and one deliberate fault for each detector that the tests rely
+ * on.
  *
  * insmod snap_test.ko run=NAME does it while loading.
  */
 
 #include <linux/delay.h>
+#include <linux/in.h>
 #include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/net.h>
 #include <linux/pci.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
+#include <net/net_namespace.h>
 
+#include "snap.h"
 #include "snap_device.h"
 
 static char *run = "";
 module_param(run, charp, 0444);
-MODULE_PARM_DESC(run, "store, kasan, lockdep, rcu, atomic, leak or warn");
+MODULE_PARM_DESC(run, "store, accept, kasan, lockdep, rcu, atomic, leak or warn");
 
 /* Store into frames through the linear map, as a stray pointer would. */
 static int snap_test_store_frames(phys_addr_t pool, u64 frames)
@@ -60,6 +65,39 @@ static int snap_test_store(void)
 				     readq(regs + SNAP_REG_POOL_FRAMES));
 	pci_iounmap(pdev, regs);
 	pci_dev_put(pdev);
+	return err;
+}
+
+/* Often enough that what each try leaves behind is seen in /proc/meminfo. */
+#define SNAP_TEST_ACCEPTS	40000
+
+static int snap_test_accept_from(struct socket *listener)
+{
+	struct sockaddr_in any = { .sin_family = AF_SNAP };
+	struct socket *sock;
+	int i, err;
+
+	err = kernel_bind(listener, (struct sockaddr *)&any, sizeof(any));
+	if (!err)
+		err = kernel_listen(listener, 1);
+	for (i = 0; !err && i < SNAP_TEST_ACCEPTS; i++)
+		if (kernel_accept(listener, &sock, O_NONBLOCK) != -EAGAIN)
+			err = -EIO;
+	return err;
+}
+
+/* Servers of the kernel ask a listening socket until nobody is there. */
+static int snap_test_accept(void)
+{
+	struct socket *listener;
+	int err;
+
+	err = sock_create_kern(&init_net, AF_SNAP, SOCK_STREAM, SNAPPROTO_IPV4,
+			       &listener);
+	if (err)
+		return err;
+	err = snap_test_accept_from(listener);
+	sock_release(listener);
 	return err;
 }
 
@@ -131,6 +169,7 @@ static const struct {
 	int (*run)(void);
 } snap_tests[] = {
 	{ "store", snap_test_store },
+	{ "accept", snap_test_accept },
 	{ "kasan", snap_test_kasan },
 	{ "lockdep", snap_test_lockdep },
 	{ "rcu", snap_test_rcu },
