@@ -26,6 +26,10 @@
 #define GUEST4		"10.77.0.2"
 #define GUEST6		"fd77::2"
 #define NETDEV		"snap0"
+/* The same over virtio-net, if the machine has it. */
+#define VIRTIO_HOST4	"10.78.0.1"
+#define VIRTIO_HOST6	"fd78::1"
+#define VIRTIO_NETDEV	"virtio0"
 
 /* ---- The device --------------------------------------------------------- */
 
