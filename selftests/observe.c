@@ -5,10 +5,12 @@
  */
 
 #define _GNU_SOURCE
+#include <inttypes.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <sched.h>
 #include <stdarg.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -120,6 +122,37 @@ TEST_F(observe, proc)
 	close(copy);
 	EXPECT_EQ(0, proc_lines(line, sizeof(line), self->ino));
 	self->fd = -1;
+}
+
+/* A stream over IPv6, whose bytes wait, and the socket that listens. */
+TEST_F(observe, proc_of_streams)
+{
+	char line[512], want[512];
+	union address at, own;
+	socklen_t len = sizeof(own), at_len;
+	int listener, fd, other;
+
+	listener = tcp_listen_on_loopback(AF_SNAP, AF_INET6, &at, &at_len);
+	ASSERT_GE(listener, 0);
+	fd = tcp_socket(AF_SNAP, AF_INET6);
+	ASSERT_EQ(0, connect(fd, &at.sa, at_len));
+	ASSERT_EQ(1, proc_lines(line, sizeof(line), inode_of(listener)));
+	snprintf(want, sizeof(want), "stream 0A %lu %u [::1]:%u [::]:0 1 ",
+		 inode_of(listener), getuid(), ntohs(at.in6.sin6_port));
+	EXPECT_EQ(0, strncmp(want, line, strlen(want)));
+	other = accept(listener, NULL, NULL);
+	ASSERT_GE(other, 0);
+	ASSERT_EQ(0, getsockname(fd, &own.sa, &len));
+	ASSERT_EQ(100, send(fd, self->r.p, 100, 0));
+	ASSERT_EQ(1, proc_lines(line, sizeof(line), inode_of(other)));
+	snprintf(want, sizeof(want),
+		 "stream 01 %lu %u [::1]:%u [::1]:%u 100 0 0 0 0\n",
+		 inode_of(other), getuid(), ntohs(at.in6.sin6_port),
+		 ntohs(own.in6.sin6_port));
+	EXPECT_STREQ(want, line);
+	close(other);
+	close(fd);
+	close(listener);
 }
 
 TEST_F(observe, proc_of_many)
@@ -287,20 +320,44 @@ TEST_F(observe, diag_dump)
 TEST_F(observe, diag_one)
 {
 	struct snap_diag_req req = { .family = AF_SNAP };
+	int second = udp_socket(AF_SNAP, AF_INET);
 	unsigned int times;
 	struct answer a;
 
-	ASSERT_LE(1, diag(self->nl, &req, NLM_F_DUMP, self->ino, &a, &times));
+	/* the one that is asked for, and not the first that there is */
+	ASSERT_EQ(2, diag(self->nl, &req, NLM_F_DUMP, inode_of(second), &a, &times));
 	ASSERT_EQ(1, times);
 	req.cookie = a.msg.cookie;
 	req.show = SNAP_DIAG_SHOW_STATS | SNAP_DIAG_SHOW_MEMINFO;
-	EXPECT_EQ(1, diag(self->nl, &req, 0, self->ino, &a, &times));
+	EXPECT_EQ(1, diag(self->nl, &req, 0, inode_of(second), &a, &times));
 	EXPECT_EQ(1, times);
 	EXPECT_TRUE(a.has_stats);
 	EXPECT_TRUE(a.has_memory);
-	close(self->fd);
-	self->fd = -1;
-	EXPECT_EQ(-ENOENT, diag(self->nl, &req, 0, self->ino, &a, &times));
+	EXPECT_EQ(req.cookie, a.msg.cookie);
+	close(second);
+	EXPECT_EQ(-ENOENT, diag(self->nl, &req, 0, 0, &a, &times));
+}
+
+/* The owner is the user that made it. */
+TEST_F(observe, uid)
+{
+	const unsigned int other = 4711;
+	struct snap_diag_req req = { .family = AF_SNAP };
+	char line[512], want[64];
+	unsigned int times;
+	struct answer a;
+	int fd;
+
+	setfsuid(other);
+	fd = udp_socket(AF_SNAP, AF_INET);
+	setfsuid(0);
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(1, proc_lines(line, sizeof(line), inode_of(fd)));
+	snprintf(want, sizeof(want), "dgram 07 %lu %u ", inode_of(fd), other);
+	EXPECT_EQ(0, strncmp(want, line, strlen(want)));
+	EXPECT_LE(2, diag(self->nl, &req, NLM_F_DUMP, inode_of(fd), &a, &times));
+	EXPECT_EQ(other, a.msg.uid);
+	close(fd);
 }
 
 /* One dump of many skbs, in which sockets come and go. */
@@ -352,6 +409,13 @@ TEST_F(observe, diag_bad_requests)
 	EXPECT_INVALID(cookie, 1, NLM_F_DUMP);
 	EXPECT_INVALID(cookie, 0, 0);
 	EXPECT_INVALID(reserved, 1, 0);
+	bad = good;
+	bad.cookie = 1;
+	bad.types = 1 << SOCK_DGRAM;
+	EXPECT_EQ(-EINVAL, diag(self->nl, &bad, 0, 0, &a, &times));
+	bad.types = 0;
+	bad.states = 1 << 1;
+	EXPECT_EQ(-EINVAL, diag(self->nl, &bad, 0, 0, &a, &times));
 	ASSERT_EQ(0, diag_send(self->nl, &good, sizeof(good) - 1, NLM_F_DUMP));
 	EXPECT_EQ(-EINVAL, diag_answers(self->nl, 0, &a, &times));
 	bad = good;
@@ -365,20 +429,33 @@ TEST_F(observe, diag_bad_requests)
 /* By diagnosis and, without its module, by /proc. */
 TEST_F(observe, snapctl_sockets)
 {
+	union address at;
+	socklen_t len;
+	int listener = tcp_listen_on_loopback(AF_SNAP, AF_INET, &at, &len);
 	unsigned int i;
 
+	ASSERT_GE(listener, 0);
 	ASSERT_TRUE(traffic(self->fd, self->sink, &self->r));
 	for (i = 0; i < 2; i++) {
 		EXPECT_EQ(0, sh(SNAPCTL "--json sockets -u -p 2>&1 | grep -q '"
 				"\"inode\":%lu,.*\"tx_ref_bytes\":%d,.*\"pid\":%d,'",
 				self->ino, LENGTH, getpid()));
-		EXPECT_EQ(0, sh(SNAPCTL "sockets -l 2>/dev/null | wc -l | grep -qx 1"));
+		/* a line of names, and what was asked for */
+		EXPECT_EQ(0, sh(SNAPCTL "sockets 2>/dev/null | wc -l | grep -qx 3"));
+		EXPECT_EQ(0, sh(SNAPCTL "sockets -u 2>/dev/null | tail -n +2 | "
+				"grep -c '^dgram  ESTAB .* %d *100 *0$' | grep -qx 1",
+				LENGTH));
+		EXPECT_EQ(0, sh(SNAPCTL "sockets -t 2>/dev/null | tail -n +2 | "
+				"grep -c '^stream LISTEN ' | grep -qx 1"));
+		EXPECT_EQ(0, sh(SNAPCTL "sockets -l 2>/dev/null | wc -l | grep -qx 2"));
+		EXPECT_EQ(0, sh(SNAPCTL "sockets -l -u 2>/dev/null | wc -l | grep -qx 1"));
 		if (!i)
 			ASSERT_EQ(0, sh("rmmod snap_diag"));
 	}
 	EXPECT_EQ(0, sh(SNAPCTL "sockets 2>&1 >/dev/null | grep -q snap_diag"));
 	EXPECT_EQ(0, sh(". /run/snap-vm/settings; "
 			"insmod $(dirname $VM_MODULE)/snap_diag.ko"));
+	close(listener);
 }
 
 /* ---- Sysctls ------------------------------------------------------------ */
@@ -397,19 +474,35 @@ static uint64_t refs_after_send(int fd, int sink, const struct region *r)
 
 TEST_F(observe, sysctl_switches)
 {
-	const char *name[] = { SYSCTL("by_reference"), SYSCTL("lo_by_reference") };
+	const struct {
+		const char *name;
+		bool device;	/* it is for the device as well as for lo */
+	} way[] = {
+		{ SYSCTL("by_reference"), true },
+		{ SYSCTL("lo_by_reference"), false },
+	};
+	int out = udp_socket(AF_SNAP, AF_INET);
 	struct snap_sock_stats stats;
+	union address host;
+	socklen_t len = address_set(&host, AF_INET, HOST4, 9);
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(name); i++) {
-		EXPECT_EQ(1, read_number(name[i]));
-		EXPECT_EQ(0, write_text(name[i], "0"));
+	ASSERT_EQ(0, connect(out, &host.sa, len));
+	for (i = 0; i < ARRAY_SIZE(way); i++) {
+		EXPECT_EQ(1, read_number(way[i].name));
+		EXPECT_EQ(0, write_text(way[i].name, "0"));
 		EXPECT_EQ(i, refs_after_send(self->fd, self->sink, &self->r));
-		EXPECT_EQ(0, write_text(name[i], "1"));
+		stats = sock_stats(out);
+		send(out, self->r.p, LENGTH, 0);	/* the host may refuse */
+		send(out, self->r.p, LENGTH, 0);
+		EXPECT_EQ(way[i].device,
+			  sock_stats(out).tx_ref_msgs == stats.tx_ref_msgs);
+		EXPECT_EQ(0, write_text(way[i].name, "1"));
 		EXPECT_EQ(i + 1, refs_after_send(self->fd, self->sink, &self->r));
 	}
 	stats = sock_stats(self->fd);
 	EXPECT_EQ(2, stats.copied_msgs[SNAP_COPY_ROUTE]);
+	close(out);
 }
 
 /* Frames stay away from other drivers unless the administrator lets them. */
@@ -469,7 +562,7 @@ static int copybreak_of_new_socket(void)
 }
 
 /* In a child: its own sysctls, sockets and lines, and none of ours. */
-static int in_namespace(unsigned long ino)
+static int in_namespace(unsigned long ino, uint64_t cookie)
 {
 	struct snap_diag_req req = { .family = AF_SNAP };
 	unsigned int times;
@@ -492,6 +585,9 @@ static int in_namespace(unsigned long ino)
 	nl = socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
 	if (diag(nl, &req, NLM_F_DUMP, inode_of(fd), &a, &times) != 1 || times != 1)
 		return 5;
+	req.cookie = cookie;
+	if (diag(nl, &req, 0, ino, &a, &times) != -ENOENT)
+		return 8;
 	/* as another user: to look at, not to change */
 	if (setuid(65534))
 		return 6;
@@ -504,14 +600,19 @@ static int in_namespace(unsigned long ino)
 
 TEST_F(observe, namespaces)
 {
+	struct snap_diag_req req = { .family = AF_SNAP };
+	unsigned int times;
+	struct answer a;
 	int status;
 	pid_t pid;
 
+	ASSERT_LE(1, diag(self->nl, &req, NLM_F_DUMP, self->ino, &a, &times));
+	ASSERT_EQ(1, times);
 	ASSERT_EQ(0, write_text(SYSCTL("copybreak"), "7000"));
 	EXPECT_EQ(7000, copybreak_of_new_socket());
 	pid = fork();
 	if (!pid)
-		_exit(in_namespace(self->ino));
+		_exit(in_namespace(self->ino, a.msg.cookie));
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, WEXITSTATUS(status));
 	EXPECT_TRUE(WIFEXITED(status));
@@ -587,6 +688,51 @@ TEST_F(observe, tracepoints)
 }
 
 /* ---- ethtool ------------------------------------------------------------ */
+
+static uint64_t ethtool_counter(const char *name)
+{
+	char line[64], command[128];
+	uint64_t value = ~0ull;
+	FILE *out;
+
+	snprintf(command, sizeof(command), "ethtool -S " NETDEV " | grep ' %s: '",
+		 name);
+	out = popen(command, "r");
+	if (out && fgets(line, sizeof(line), out))
+		sscanf(line, "%*s %" SCNu64, &value);
+	if (out)
+		pclose(out);
+	return value;
+}
+
+/* Those of the device are its own; frames in a queue are out. */
+TEST_F(observe, ethtool_counters)
+{
+	static char big[LENGTH];
+	union address host;
+	socklen_t len = address_set(&host, AF_INET, HOST4, 9);
+	int plain = udp_socket(AF_INET, AF_INET);
+	uint64_t before, packets, dma;
+	struct snap_info info;
+
+	ASSERT_EQ(0, sh("ping -q -c 1 -W 5 " HOST4 " >/dev/null"));
+	before = dev_counter(SNAP_CTR_TX_PACKETS);
+	packets = ethtool_counter("tx_packets");
+	EXPECT_LE(before, packets);
+	EXPECT_LE(packets, dev_counter(SNAP_CTR_TX_PACKETS));
+	ASSERT_EQ(LENGTH, send(self->fd, self->r.p, LENGTH, 0));
+	ASSERT_EQ(0, dev_info(&info));
+	EXPECT_LE(5, info.out_frames);
+	EXPECT_EQ(info.out_frames, ethtool_counter("driver_out_frames"));
+	ASSERT_EQ(LENGTH, recv(self->sink, big, LENGTH, 0));
+	EXPECT_EQ(0, wait_no_frames_out(5000));
+	EXPECT_EQ(0, ethtool_counter("driver_out_frames"));
+	/* from guest memory */
+	dma = ethtool_counter("driver_tx_dma_packets");
+	ASSERT_EQ(LENGTH, sendto(plain, big, LENGTH, 0, &host.sa, len));
+	EXPECT_LT(dma, ethtool_counter("driver_tx_dma_packets"));
+	close(plain);
+}
 
 TEST_F(observe, ethtool)
 {
