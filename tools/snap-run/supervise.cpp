@@ -11,6 +11,7 @@
 #include <cstring>
 #include <fstream>
 #include <new>
+#include <snap/libsnap.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -38,7 +39,9 @@ Counts &make_counts() {
     const std::string path =
         "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(fd);
     ::setenv(counts_variable, path.c_str(), 1);
-    return *new (memory) Counts{};
+    auto &counts = *new (memory) Counts{};
+    counts.ledger.create();
+    return counts;
 }
 
 int exit_status(int status) {
@@ -79,8 +82,8 @@ void wait_for(Child &child, const sigset_t &signals) {
     }
 }
 
-void tell(const Counts &counts, const std::string &output) {
-    const std::string text = report(counts);
+void tell(Counts &counts, const std::string &output) {
+    const std::string text = report(counts) + report(counts.ledger.read());
     if (output.empty()) {
         std::fputs(text.c_str(), stderr);
         return;
@@ -108,8 +111,25 @@ std::string report(const Counts &counts) {
     return text + '\n';
 }
 
+std::string report(const snap_sock_stats &stats) {
+    std::string text;
+    const auto line = [&](const std::string &what, std::uint64_t messages,
+                          std::uint64_t bytes) {
+        text += "snap-run: " + what + ' ' + std::to_string(messages) +
+                " messages " + std::to_string(bytes) + " bytes\n";
+    };
+    line("received", stats.rx_msgs, stats.rx_copied_bytes);
+    line("by reference", stats.tx_ref_msgs, stats.tx_ref_bytes);
+    line("copied", stats.tx_copied_msgs, stats.tx_copied_bytes);
+    for (unsigned int i = 0; i < SNAP_COPY_REASONS; i++)
+        if (stats.copied_msgs[i] != 0)
+            line(std::string("copied ") + snap_copy_reason_name(i),
+                 stats.copied_msgs[i], stats.copied_bytes[i]);
+    return text;
+}
+
 int supervise(const std::function<int()> &program, const std::string &output) {
-    const Counts &counts = make_counts();
+    Counts &counts = make_counts();
     constexpr std::array passed_on{SIGCHLD, SIGHUP,  SIGINT, SIGQUIT,
                                    SIGTERM, SIGUSR1, SIGUSR2};
     sigset_t signals;

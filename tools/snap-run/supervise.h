@@ -4,6 +4,7 @@
 #define SNAP_RUN_SUPERVISE_H
 
 #include <functional>
+#include <snap.h>
 #include <string>
 
 namespace snaprun {
@@ -18,6 +19,9 @@ int supervise(const std::function<int()> &program, const std::string &output);
 
 // A line.
 std::string report(const Counts &counts);
+
+// Lines, as those of snapcat(1).
+std::string report(const snap_sock_stats &stats);
 
 } // namespace snaprun
 

@@ -32,6 +32,12 @@ run() {
 
 counts() { sed -n 's/^snap-run: sockets: //p' "$work/err"; }
 
+# The other lines, as "received 2 6 by reference 2 8 ...".
+bytes() {
+    sed -n 's/^snap-run: \(.*\) messages \(.*\) bytes/\1 \2/p' "${1:-$work/err}" |
+        tr '\n' ' '
+}
+
 snap_run=$build/snap-run
 export LD_PRELOAD=$build/snap-family.so
 
@@ -57,6 +63,38 @@ client = socket.create_connection(listener.getsockname())
 client.sendall(b"hello")
 assert client.recv(100) == b"hello"
 assert os.wait()[1] == 0
+client.detach()  # open when the process ends
+END
+
+# A connection that parent and child close, with os._exit() at last, after both
+# have sent on it.
+cat >"$work/shared" <<'END'
+import os, socket
+listener = socket.create_server(("127.0.0.1", 0))
+client = socket.create_connection(listener.getsockname())
+peer = listener.accept()[0]
+client.sendall(b"hello")
+another = client.dup()
+another.close()
+if os.fork() == 0:
+    client.sendall(b"hello")
+    os._exit(0)
+os.wait()
+client.sendall(b"hello")
+client.close()
+assert peer.recv(100, socket.MSG_WAITALL) == b"hello" * 3
+os._exit(0)
+END
+
+# More connections than the counts remember.
+cat >"$work/many" <<'END'
+import socket
+listener = socket.create_server(("127.0.0.1", 0))
+for i in range(1200):
+    client = socket.create_connection(listener.getsockname())
+    peer = listener.accept()[0]
+    client.sendall(b"hello")
+    assert peer.recv(100) == b"hello"
 END
 
 check "without the family the program runs" 0 \
@@ -73,9 +111,20 @@ check "the others fall back" \
 check "client and server understand each other" 0 \
     "$(run "$snap_run" -c python3 "$work/echo")"
 check "and count together" "2 AF_SNAP, 0 fell back" "$(counts)"
+check "and bytes" \
+    "received 2 6 by reference 2 8 copied 2 2 copied short 2 2 " "$(bytes)"
+check "a connection of two processes" 0 \
+    "$(run "$snap_run" -c python3 "$work/shared")"
+check "is counted once" \
+    "received 1 3 by reference 1 14 copied 1 1 copied short 1 1 " "$(bytes)"
+check "many connections" 0 "$(run "$snap_run" -c python3 "$work/many")"
+check "are all counted" "received 1200 3600 by reference 1200 4800$(
+    ) copied 1200 1200 copied short 1200 1200 " "$(bytes)"
 check "the counts go to a file" 0 \
     "$(run "$snap_run" -o "$work/counts" python3 "$work/echo")"
-check "which has nothing else" 1 "$(wc -l <"$work/counts")"
+check "which has nothing else" \
+    "received 2 6 by reference 2 8 copied 2 2 copied short 2 2  5" \
+    "$(bytes "$work/counts") $(wc -l <"$work/counts")"
 check "they survive a program that is killed" 137 "$(run "$snap_run" -c \
     python3 -c 'import os, socket; socket.socket(); os.kill(os.getpid(), 9)')"
 check "and say what it did" 1 "$(counts | grep -c '^1 AF_SNAP')"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // snap-run: command line, which sockets are mapped, which programs it takes.
 #include "snap-run/counts.h"
+#include "snap-run/ledger.h"
 #include "snap-run/options.h"
 #include "snap-run/preload/family.h"
 #include "snap-run/program.h"
@@ -11,7 +12,12 @@
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <memory>
+#include <new>
 #include <string>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <vector>
 
 namespace {
@@ -116,6 +122,70 @@ TEST(RunReport, SaysWhyTheLastFellBack) {
     EXPECT_EQ(snaprun::report(counts),
               "snap-run: sockets: 0 AF_SNAP, 0 fell back; large allocations: "
               "0 in regions, 4 elsewhere\n");
+}
+
+TEST(RunReport, NamesTheReasonsThatThereWere) {
+    snap_sock_stats stats{};
+    stats.tx_ref_msgs = 1;
+    stats.tx_ref_bytes = 2;
+    stats.copied_msgs[SNAP_COPY_ROUTE] = stats.tx_copied_msgs = 3;
+    stats.copied_bytes[SNAP_COPY_ROUTE] = stats.tx_copied_bytes = 4;
+    EXPECT_EQ(snaprun::report(stats),
+              "snap-run: received 0 messages 0 bytes\n"
+              "snap-run: by reference 1 messages 2 bytes\n"
+              "snap-run: copied 3 messages 4 bytes\n"
+              "snap-run: copied route 3 messages 4 bytes\n");
+}
+
+snap_sock_stats referred(std::uint64_t bytes) {
+    snap_sock_stats stats{};
+    stats.tx_ref_msgs = bytes;
+    stats.tx_ref_bytes = bytes;
+    return stats;
+}
+
+TEST(RunLedger, ToldAgainOnlyWhatIsNewCounts) {
+    const auto ledger = std::make_unique<snaprun::Ledger>();
+    ledger->create();
+    ledger->tell(7, referred(10));
+    ledger->tell(8, referred(100));
+    ledger->tell(7, referred(15));
+    ledger->tell(7, referred(10)); // somebody was slow
+    EXPECT_EQ(ledger->read().tx_ref_bytes, 115U);
+    EXPECT_EQ(ledger->read().tx_ref_msgs, 115U);
+}
+
+TEST(RunLedger, TheOldestIsForgotten) {
+    const auto ledger = std::make_unique<snaprun::Ledger>();
+    ledger->create();
+    constexpr auto count = snaprun::Ledger::remembered + 1;
+    for (std::uint64_t cookie = 1; cookie <= count; cookie++)
+        ledger->tell(cookie, referred(1));
+    ledger->tell(2, referred(1));
+    EXPECT_EQ(ledger->read().tx_ref_bytes, count);
+    ledger->tell(1, referred(1));
+    EXPECT_EQ(ledger->read().tx_ref_bytes, count + 1);
+}
+
+// One process is killed while it tells.
+TEST(RunLedger, OutlivesItsHolder) {
+    void *const memory =
+        ::mmap(nullptr, sizeof(snaprun::Ledger), PROT_READ | PROT_WRITE,
+               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ASSERT_NE(memory, MAP_FAILED);
+    auto *const ledger = new (memory) snaprun::Ledger{};
+    ledger->create();
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::pthread_mutex_lock(&ledger->lock);
+        ::_exit(0);
+    }
+    ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+    ledger->tell(1, referred(1));
+    EXPECT_EQ(ledger->read().tx_ref_bytes, 1U);
+    EXPECT_EQ(::pthread_mutex_lock(&ledger->lock), 0); // as good as new
+    EXPECT_EQ(::pthread_mutex_unlock(&ledger->lock), 0);
+    ::munmap(memory, sizeof(snaprun::Ledger));
 }
 
 // A folder with programs that nobody runs.

@@ -5,54 +5,48 @@
 // of a run, so it uses the C library only.
 #include "family.h"
 #include "mapped.h"
+#include "next.h"
+#include "own_counts.h"
 #include "shared_counts.h"
 
 #include <cerrno>
-#include <dlfcn.h>
 
 __attribute__((visibility("default"))) std::atomic<bool> snap_run_mapped;
 
-namespace {
+namespace snaprun {
 
-using snaprun::Counts;
-using Socket = int (*)(int, int, int);
+Counts *own_counts = nullptr;
 
-// Set once, before main(); forked processes share what it points to.
-Counts *counts = nullptr;
-
-// Constructors of other libraries may come before ours and make sockets.
-Socket next_socket() noexcept {
-    static std::atomic<Socket> next;
-    Socket found = next.load(std::memory_order_relaxed);
-    if (found == nullptr) {
-        found = reinterpret_cast<Socket>(::dlsym(RTLD_NEXT, "socket"));
-        next.store(found, std::memory_order_relaxed);
-    }
-    return found;
 }
 
+namespace {
+
+using snaprun::own_counts;
+
+constinit snaprun::Next<int(int, int, int)> next_socket("socket");
+
 __attribute__((constructor)) void find_counts() noexcept {
-    counts = snaprun::shared_counts();
+    own_counts = snaprun::shared_counts();
 }
 
 void count_mapped() noexcept {
     snap_run_mapped.store(true, std::memory_order_relaxed);
-    if (counts != nullptr)
-        counts->mapped.fetch_add(1, std::memory_order_relaxed);
+    if (own_counts != nullptr)
+        own_counts->mapped.fetch_add(1, std::memory_order_relaxed);
 }
 
 void count_fallback(int error) noexcept {
-    if (counts == nullptr)
+    if (own_counts == nullptr)
         return;
-    counts->fell_back.fetch_add(1, std::memory_order_relaxed);
-    counts->error.store(error, std::memory_order_relaxed);
+    own_counts->fell_back.fetch_add(1, std::memory_order_relaxed);
+    own_counts->error.store(error, std::memory_order_relaxed);
 }
 
 } // namespace
 
 extern "C" __attribute__((visibility("default"))) int
 socket(int family, int type, int protocol) noexcept {
-    const auto next = next_socket();
+    auto *const next = next_socket.get();
     const auto snap = snaprun::snap_protocol(family, type, protocol);
     if (!snap)
         return next(family, type, protocol);
