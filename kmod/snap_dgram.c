@@ -3,8 +3,9 @@
 
 #include <linux/bpf-cgroup.h>
 #include <linux/bvec.h>
-#include <linux/gfp.h>
 #include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/skbuff.h>
 #include <linux/uio.h>
 #include <net/hotdata.h>
 #include <net/inet_sock.h>
@@ -167,11 +168,14 @@ static bool snap_dgram_corked(const struct sock *sk, struct msghdr *msg)
 	       (msg->msg_controllen && !snap_dgram_plain_control(msg));
 }
 
+/* Short buffers of a message have no more bytes than this in all. */
+#define SNAP_DGRAM_SHORTS_MAX	PAGE_SIZE
+
 /**
  * struct snap_dgram - a message while it is captured
  * @bvec: its bytes in order; a reference on each page
  * @n: how many
- * @shorts: bytes of short buffers, in a page of their own
+ * @shorts: bytes of short buffers, copied
  */
 struct snap_dgram {
 	struct bio_vec bvec[SNAP_REGION_CAPTURE_PAGES];
@@ -179,22 +183,27 @@ struct snap_dgram {
 	unsigned int shorts;
 };
 
-/* Copy short buffers in a row: 0, or minus one minus an enum snap_copy_reason. */
+/*
+ * Copy short buffers in a row: 0, or minus one minus an enum snap_copy_reason.
+ * They share the task's pages with all that UDP and TCP copy: a page for each
+ * message would be memory that no socket is charged for.
+ */
 static int snap_dgram_add_shorts(struct snap_dgram *dgram, struct iov_iter *iter,
-				 size_t len, struct page **page)
+				 size_t len)
 {
-	if (len > PAGE_SIZE - dgram->shorts ||
+	struct page_frag *frag = &current->task_frag;
+
+	if (len > SNAP_DGRAM_SHORTS_MAX - dgram->shorts ||
 	    dgram->n == SNAP_REGION_CAPTURE_PAGES)
 		return -1 - SNAP_COPY_SCATTERED;
-	if (!*page)
-		*page = alloc_page(GFP_KERNEL);
-	if (!*page)
+	if (!skb_page_frag_refill(len, frag, GFP_KERNEL))
 		return -1 - SNAP_COPY_NO_FRAMES;
 	/* what faults here does so again in UDP, which reports it */
-	if (!copy_from_iter_full(page_address(*page) + dgram->shorts, len, iter))
+	if (!copy_from_iter_full(page_address(frag->page) + frag->offset, len, iter))
 		return -1 - SNAP_COPY_SHORT;
-	get_page(*page);
-	bvec_set_page(&dgram->bvec[dgram->n++], *page, len, dgram->shorts);
+	get_page(frag->page);
+	bvec_set_page(&dgram->bvec[dgram->n++], frag->page, len, frag->offset);
+	frag->offset += len;
 	dgram->shorts += len;
 	return 0;
 }
@@ -221,7 +230,6 @@ static int snap_dgram_add_all(struct snap_dgram *dgram, struct sock *sk,
 			      size_t copybreak)
 {
 	size_t len, total = iov_iter_count(&iter);
-	struct page *page = NULL;
 	int ret = 0;
 
 	while (!ret && iov_iter_count(&iter)) {
@@ -231,11 +239,9 @@ static int snap_dgram_add_all(struct snap_dgram *dgram, struct sock *sk,
 			ret = snap_dgram_add(dgram, sk, dst, iter_iov_addr(&iter), len);
 			iov_iter_advance(&iter, len);
 		} else {
-			ret = snap_dgram_add_shorts(dgram, &iter, len, &page);
+			ret = snap_dgram_add_shorts(dgram, &iter, len);
 		}
 	}
-	if (page)
-		put_page(page);
 	/* Nothing to refer to, or more than one packet may have. */
 	if (!ret && (dgram->shorts == total ||
 		     dgram->n > READ_ONCE(net_hotdata.sysctl_max_skb_frags)))

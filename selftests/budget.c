@@ -15,20 +15,6 @@
 #define ALLOCATIONS_MAX	0.02
 #define EXITS_MAX	3.0
 
-static uint64_t page_allocations(void)
-{
-	FILE *f = fopen("/proc/vmstat", "r");
-	unsigned long long value, sum = 0;
-	char line[128];
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "pgalloc_%*s %llu", &value) == 1)
-			sum += value;
-	if (f)
-		fclose(f);
-	return sum;
-}
-
 struct cost {
 	double allocations;
 	double exits;
