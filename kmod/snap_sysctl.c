@@ -70,8 +70,13 @@ static int __net_init snap_sysctl_net_init(struct net *net)
 	table = kmemdup(snap_sysctl_table, sizeof(snap_sysctl_table), GFP_KERNEL);
 	if (!table)
 		return -ENOMEM;
-	for (i = 0; i < ARRAY_SIZE(snap_sysctl_table); i++)
+	for (i = 0; i < ARRAY_SIZE(snap_sysctl_table); i++) {
 		table[i].data = (void *)ctl + (uintptr_t)table[i].data;
+		/* other devices are not a container's to vouch for */
+		if (table[i].data == &ctl->other_devices &&
+		    net->user_ns != &init_user_ns)
+			table[i].mode = 0444;
+	}
 	ctl->copybreak = max(READ_ONCE(copybreak), 0);
 	ctl->by_reference = 1;
 	ctl->lo_by_reference = 1;

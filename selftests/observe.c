@@ -530,6 +530,25 @@ TEST_F(observe, sysctl_other_devices)
 	EXPECT_EQ(0, sh("ip link del snaptest"));
 }
 
+/* The root of a container says what goes by reference, but not by what. */
+TEST_F(observe, sysctl_container)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		if (unshare(CLONE_NEWUSER | CLONE_NEWNET))
+			_exit(KSFT_SKIP);
+		if (write_text(SYSCTL("by_reference"), "0"))
+			_exit(1);
+		_exit(write_text(SYSCTL("other_devices"), "1") ? 0 : 2);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	if (WEXITSTATUS(status) == KSFT_SKIP)
+		SKIP(return, "no user namespaces");
+	EXPECT_EQ(0, status);
+}
+
 TEST_F(observe, sysctl_bounds)
 {
 	const char *flag[] = { SYSCTL("by_reference"), SYSCTL("lo_by_reference"),
