@@ -13,8 +13,8 @@ make -s -C "$here" -j "$SNAP_JOBS"
 suite() {
     local name=debug/$1-$2 status=0
     say "debug kernel, capture=$1, $2 processors"
-    machine "$name" --kernel debug --capture "$1" --smp "$2" --timeout 1500 -- \
-        make -s -C selftests run_tests || status=$?
+    machine "$name" --kernel debug --virtio-net --capture "$1" --smp "$2" \
+        --timeout 1500 -- make -s -C selftests run_tests || status=$?
     add "$name" "$status"
     rm -f "$SNAP_LOGS/$name/tap.pcap"
 }
