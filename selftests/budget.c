@@ -5,6 +5,8 @@
  */
 
 #define _GNU_SOURCE
+#include <sys/uio.h>
+
 #include "kselftest_harness.h"
 #include "snap_test_util.h"
 
@@ -14,6 +16,20 @@
 /* Per message; the debug kernel allocates pages for its own books. */
 #define ALLOCATIONS_MAX	0.02
 #define EXITS_MAX	3.0
+
+static uint64_t page_allocations(void)
+{
+	FILE *f = fopen("/proc/vmstat", "r");
+	unsigned long long value, sum = 0;
+	char line[128];
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "pgalloc_%*s %llu", &value) == 1)
+			sum += value;
+	if (f)
+		fclose(f);
+	return sum;
+}
 
 struct cost {
 	double allocations;
@@ -123,6 +139,53 @@ TEST_F_TIMEOUT(budget, of_a_datagram, 300)
 	EXPECT_EQ(sent, s.tx_ref_msgs + s.tx_copied_msgs);
 	EXPECT_LE(c.exits, EXITS_MAX);
 	EXPECT_TRUE(debug || c.allocations <= ALLOCATIONS_MAX);
+}
+
+/* Pages that the machine allocates while so many datagrams stay unread. */
+static long pages_of_unread(int fd, const struct iovec *iov, int messages)
+{
+	uint64_t before = page_allocations();
+
+	while (messages--)
+		if (writev(fd, iov, 2) != 21)
+			return -1;
+	return page_allocations() - before;
+}
+
+/* Short buffers cost what they are charged for, and not a page for each. */
+TEST(of_short_buffers)
+{
+	int messages = 2000, size = 8 << 20, fd, sink;
+	long copied, mixed;
+	struct iovec iov[2];
+	struct region r;
+	union address at;
+	socklen_t length;
+
+	sink = udp_on_loopback(AF_INET, &at, &length);
+	ASSERT_GE(sink, 0);
+	fd = udp_socket(AF_SNAP, AF_INET);
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(0, connect(fd, &at.sa, length));
+	ASSERT_EQ(0, setsockopt(sink, SOL_SOCKET, SO_RCVBUFFORCE, &size,
+				sizeof(size)));
+	ASSERT_EQ(0, region_make(&r, PAGE));
+	iov[0] = (struct iovec){ "0123456789", 10 };
+	iov[1] = (struct iovec){ r.p, 11 };
+	copied = pages_of_unread(fd, iov, messages);
+	ASSERT_GE(copied, 0);
+	EXPECT_EQ(0, sock_stats(fd).tx_ref_msgs);
+	ASSERT_EQ(0, set_copybreak(fd, 11));
+	mixed = pages_of_unread(fd, iov, messages);
+	ASSERT_GE(mixed, 0);
+	EXPECT_GE(sock_stats(fd).tx_ref_msgs, messages / 10 * 9);
+	EXPECT_LT(mixed - copied, messages / 4) {
+		TH_LOG("%ld pages, and %ld for copies", mixed, copied);
+	}
+	close(fd);
+	close(sink);
+	region_drop(&r);
+	EXPECT_EQ(0, wait_no_guest_frames(5000));
 }
 
 TEST_HARNESS_MAIN

@@ -747,20 +747,6 @@ long read_number(const char *path)
 	return value;
 }
 
-uint64_t page_allocations(void)
-{
-	FILE *f = fopen("/proc/vmstat", "r");
-	unsigned long long value, sum = 0;
-	char line[128];
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "pgalloc_%*s %llu", &value) == 1)
-			sum += value;
-	if (f)
-		fclose(f);
-	return sum;
-}
-
 int write_text(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);

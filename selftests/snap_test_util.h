@@ -160,9 +160,6 @@ int receive_fd(int sock);
 bool store_is_fatal(char *p, int signal);
 bool load_is_fatal(const char *p, int signal);
 
-/* Pages that the machine has allocated since it was started. */
-uint64_t page_allocations(void);
-
 /* Run a shell command; its exit status. */
 int sh(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Bytes of packets in the root qdisc of an interface; negative on failure. */

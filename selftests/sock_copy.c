@@ -141,38 +141,6 @@ TEST_F(copy, short_and_long_buffers)
 	EXPECT_EQ(1, stats.tx_copied_msgs);
 }
 
-/* Pages that the machine allocates while so many datagrams stay unread. */
-static long pages_of_unread(int fd, const struct iovec *iov, int messages)
-{
-	uint64_t before = page_allocations();
-
-	while (messages--)
-		if (writev(fd, iov, 2) != 21)
-			return -1;
-	return page_allocations() - before;
-}
-
-/* Short buffers cost what they are charged for, and not a page for each. */
-TEST_F(copy, short_buffers_share_pages)
-{
-	struct iovec iov[] = { { "0123456789", 10 }, { self->r.p, 11 } };
-	int messages = 2000, size = 8 << 20;
-	long copied, mixed;
-
-	ASSERT_EQ(0, setsockopt(self->sink, SOL_SOCKET, SO_RCVBUFFORCE, &size,
-				sizeof(size)));
-	copied = pages_of_unread(self->fd, iov, messages);
-	ASSERT_GE(copied, 0);
-	EXPECT_EQ(0, sock_stats(self->fd).tx_ref_msgs);
-	ASSERT_EQ(0, set_copybreak(self->fd, 11));
-	mixed = pages_of_unread(self->fd, iov, messages);
-	ASSERT_GE(mixed, 0);
-	EXPECT_GE(sock_stats(self->fd).tx_ref_msgs, messages * 9 / 10);
-	EXPECT_LT(mixed - copied, messages / 4) {
-		TH_LOG("%ld pages, and %ld for copies", mixed, copied);
-	}
-}
-
 /* Only short ones, or more than a packet refers to: as UDP always did. */
 TEST_F(copy, scattered)
 {
