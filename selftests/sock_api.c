@@ -462,7 +462,8 @@ TEST_F(sock, timeout)
 	EXPECT_GE(tv.tv_usec, 200000);
 	EXPECT_EQ(-1, recv(self->fd, self->r.p, 10, 0));
 	EXPECT_EQ(EAGAIN, errno);
-	EXPECT_GE(now_ms() - start, 190);
+	/* the clock of ticks may lag behind that of the test */
+	EXPECT_GE(now_ms() - start, 100);
 }
 
 TEST_F(sock, shutdown)
