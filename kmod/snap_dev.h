@@ -6,6 +6,8 @@
  *
  *   sk_lock > mmap_lock > region->rebind > life > control_lock
  *   sk_lock > mmap_lock > region->rebind > life > capture_lock
+ *   view->receive > mmap_lock > view->lock > i_mmap_rwsem
+ *   sk_lock > mmap_lock > view->lock > frames->lock
  *   region->rebind > life > i_mmap_rwsem
  *   files_lock > i_mmap_rwsem
  *   frames->release_lock > frames->lock > snap_users_lock

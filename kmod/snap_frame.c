@@ -321,6 +321,34 @@ int snap_frames_adopt(struct snap_frames *sf, const u32 *frame, u32 n,
 	return err;
 }
 
+bool snap_frame_is(const struct page *page)
+{
+	return is_zone_device_page(page) &&
+	       page->pgmap->ops == &snap_frames_pgmap_ops;
+}
+
+bool snap_frame_charge(struct page *page, struct snap_user *user)
+{
+	struct snap_frames *sf = container_of(page->pgmap, struct snap_frames,
+					      pgmap);
+	struct snap_frame *fr = &sf->frame[page_to_pfn(page) - sf->first_pfn];
+	unsigned long flags;
+	bool ok = true;
+
+	spin_lock_irqsave(&sf->lock, flags);
+	if (fr->user != user) {
+		ok = snap_user_charge(&user->flight_frames, 1,
+				      snap_user_flight_quota(sf->count));
+		if (ok) {
+			snap_frames_uncharge(fr);
+			snap_user_hold(user);
+			fr->user = user;
+		}
+	}
+	spin_unlock_irqrestore(&sf->lock, flags);
+	return ok;
+}
+
 bool snap_frames_orphaned_at(phys_addr_t start)
 {
 	struct dev_pagemap *pgmap = get_dev_pagemap(PHYS_PFN(start), NULL);

@@ -75,6 +75,20 @@ u64 snap_frames_offset(const struct snap_frames *sf, const struct page *page);
 int snap_frames_adopt(struct snap_frames *sf, const u32 *frame, u32 n,
 		      struct snap_user *user, struct page **page);
 
+/* Is this a frame, of whatever pool?  The caller has a reference on the page. */
+bool snap_frame_is(const struct page *page);
+
+/**
+ * snap_frame_charge() - another user is to answer for a frame
+ * @page: a frame; the caller has a reference on it
+ * @user: charged for a frame in flight until it goes home, in place of whoever
+ *	was
+ *
+ * Context: any.
+ * Return: false, and nothing has changed, if @user has its share already.
+ */
+bool snap_frame_charge(struct page *page, struct snap_user *user);
+
 /* Return what is FREE to the device now.  Any context. */
 void snap_frames_flush(struct snap_frames *sf);
 

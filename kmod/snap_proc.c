@@ -49,7 +49,7 @@ static int snap_proc_show(struct seq_file *seq, void *v)
 	struct snap_sock *ss;
 
 	if (v == &list->socks) {
-		seq_puts(seq, "type state inode uid local remote rx_queue tx_queue tx_ref_bytes tx_copied_bytes rx_copied_bytes\n");
+		seq_puts(seq, "type state inode uid local remote rx_queue tx_queue tx_ref_bytes tx_copied_bytes rx_copied_bytes rx_viewed_bytes\n");
 		return 0;
 	}
 	ss = list_entry(v, struct snap_sock, list);
@@ -60,9 +60,9 @@ static int snap_proc_show(struct seq_file *seq, void *v)
 		   msg.inode, msg.uid);
 	snap_proc_address(seq, msg.inner_family, &msg.local);
 	snap_proc_address(seq, msg.inner_family, &msg.remote);
-	seq_printf(seq, " %u %u %llu %llu %llu\n", msg.rx_queue, msg.tx_queue,
+	seq_printf(seq, " %u %u %llu %llu %llu %llu\n", msg.rx_queue, msg.tx_queue,
 		   stats.tx_ref_bytes, stats.tx_copied_bytes,
-		   stats.rx_copied_bytes);
+		   stats.rx_copied_bytes, stats.rx_viewed_bytes);
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 #include "snap_sock.h"
 #include "snap_sysctl.h"
 #include "snap_trace.h"
+#include "snap_view.h"
 
 /* Both have the family first, the longer one is only as long as this. */
 union snap_sock_addr {
@@ -77,14 +78,25 @@ static int snap_sock_recvmsg(struct socket *sock, struct msghdr *msg,
 			     size_t len, int flags)
 {
 	struct snap_sock *ss = snap_sock_of(sock);
-	int ret = ss->base->recvmsg(sock, msg, len, flags);
+	bool look = flags & (MSG_PEEK | MSG_ERRQUEUE);
+	size_t viewed = 0;
+	int ret;
 
-	if (ret >= 0 && !(flags & (MSG_PEEK | MSG_ERRQUEUE))) {
-		size_t copied = min_t(size_t, ret, len);	/* MSG_TRUNC */
+	if (look) {
+		ret = ss->base->recvmsg(sock, msg, len, flags);
+	} else if (atomic_inc_unless_negative(&ss->receivers)) {
+		ret = ss->base->recvmsg(sock, msg, len, flags);
+		atomic_dec(&ss->receivers);
+	} else {
+		ret = snap_view_recv(sock, snap_view_of(ss), msg, len, flags,
+				     &viewed);
+	}
+	if (ret >= 0 && !look) {
+		size_t copied = min_t(size_t, ret, len) - viewed;	/* MSG_TRUNC */
 
-		snap_counts_receive(&ss->counts, copied);
-		snap_counts_receive(snap_counts_of(sock_net(sock->sk)), copied);
-		trace_snap_recv(sock->sk, copied, 0);
+		snap_counts_receive(&ss->counts, copied, viewed);
+		snap_counts_receive(snap_counts_of(sock_net(sock->sk)), copied, viewed);
+		trace_snap_recv(sock->sk, copied, viewed);
 	}
 	return ret;
 }
@@ -104,14 +116,30 @@ static int snap_sock_set_copybreak(struct snap_sock *ss, sockptr_t optval,
 	return 0;
 }
 
+static int snap_sock_set_snap(struct socket *sock, int optname,
+			      sockptr_t optval, unsigned int optlen)
+{
+	struct snap_sock *ss = snap_sock_of(sock);
+
+	switch (optname) {
+	case SNAP_COPYBREAK:
+		return snap_sock_set_copybreak(ss, optval, optlen);
+	case SNAP_VIEW:
+		return snap_view_create(sock, optval, optlen);
+	case SNAP_VIEW_RELEASE:
+		return snap_view_release(ss, optval, optlen);
+	default:
+		return -ENOPROTOOPT;
+	}
+}
+
 static int snap_sock_setsockopt(struct socket *sock, int level, int optname,
 				sockptr_t optval, unsigned int optlen)
 {
 	struct snap_sock *ss = snap_sock_of(sock);
 
 	if (level == SOL_SNAP)
-		return optname == SNAP_COPYBREAK ?
-		       snap_sock_set_copybreak(ss, optval, optlen) : -ENOPROTOOPT;
+		return snap_sock_set_snap(sock, optname, optval, optlen);
 	/* They would put other operations in place of ours. */
 	if ((level == SOL_IPV6 && optname == IPV6_ADDRFORM) ||
 	    (level == SOL_TCP && optname == TCP_ULP))
@@ -119,35 +147,56 @@ static int snap_sock_setsockopt(struct socket *sock, int level, int optname,
 	return ss->base->setsockopt(sock, level, optname, optval, optlen);
 }
 
-static int snap_sock_get_snap(struct snap_sock *ss, int optname,
-			      char __user *optval, int __user *optlen)
-{
+/* What SOL_SNAP has to read; each structure has its size in front. */
+union snap_sock_value {
+	int copybreak;
+	u32 size;
 	struct snap_sock_stats stats;
-	const void *from = &stats;
-	int len, value, size;
+	struct snap_view_args view;
+};
 
-	if (get_user(len, optlen))
-		return -EFAULT;
+/* Bytes of the value, or an error. */
+static int snap_sock_read_snap(struct snap_sock *ss, int optname,
+			       union snap_sock_value *value)
+{
+	struct snap_view *view;
+
 	switch (optname) {
 	case SNAP_COPYBREAK:
-		value = READ_ONCE(ss->copybreak);
-		from = &value;
-		size = sizeof(value);
-		break;
+		value->copybreak = READ_ONCE(ss->copybreak);
+		return sizeof(value->copybreak);
 	case SNAP_SOCK_STATS:
-		snap_counts_read(&ss->counts, &stats);
-		size = sizeof(stats);
-		break;
+		snap_counts_read(&ss->counts, &value->stats);
+		return sizeof(value->stats);
+	case SNAP_VIEW:
+		view = snap_view_of(ss);
+		if (!view)
+			return -ENODATA;
+		snap_view_describe(view, &value->view);
+		return sizeof(value->view);
 	default:
 		return -ENOPROTOOPT;
 	}
+}
+
+static int snap_sock_get_snap(struct snap_sock *ss, int optname,
+			      char __user *optval, int __user *optlen)
+{
+	union snap_sock_value value;
+	int len, size;
+
+	if (get_user(len, optlen))
+		return -EFAULT;
+	size = snap_sock_read_snap(ss, optname, &value);
+	if (size < 0)
+		return size;
 	/* whole numbers only: nobody wants a part of one */
-	if (len < (optname == SNAP_COPYBREAK ? (int)sizeof(value) : 8))
+	if (len < min(size, 8))
 		return -EINVAL;
 	size = min(size, len);
-	if (optname == SNAP_SOCK_STATS)
-		stats.size = size;
-	if (put_user(size, optlen) || copy_to_user(optval, from, size))
+	if (optname != SNAP_COPYBREAK)
+		value.size = size;
+	if (put_user(size, optlen) || copy_to_user(optval, &value, size))
 		return -EFAULT;
 	return 0;
 }
@@ -202,6 +251,7 @@ static int snap_sock_release(struct socket *sock)
 	snap_list_remove(ss);
 	ret = ss->base->release(sock);
 	inode->i_private = NULL;
+	snap_view_destroy(ss->view);
 	kfree(ss);
 	return ret;
 }
@@ -254,10 +304,14 @@ static int snap_sock_listen(struct socket *sock, int backlog)
 	return snap_sock_of(sock)->base->listen(sock, backlog);
 }
 
+/* Without a view a stream's is TCP's own, for TCP_ZEROCOPY_RECEIVE. */
 static int snap_sock_mmap(struct file *file, struct socket *sock,
 			  struct vm_area_struct *vma)
 {
-	return snap_sock_of(sock)->base->mmap(file, sock, vma);
+	struct snap_sock *ss = snap_sock_of(sock);
+	struct snap_view *view = snap_view_of(ss);
+
+	return view ? snap_view_mmap(view, vma) : ss->base->mmap(file, sock, vma);
 }
 
 static ssize_t snap_sock_splice_read(struct socket *sock, loff_t *ppos,
@@ -347,7 +401,7 @@ static const struct proto_ops snap_sock_dgram_ops = {
 	.sendmsg	= snap_sock_sendmsg,
 	.recvmsg	= snap_sock_recvmsg,
 	.read_skb	= udp_read_skb,
-	.mmap		= sock_no_mmap,
+	.mmap		= snap_sock_mmap,
 	.splice_eof	= snap_sock_splice_eof,
 	.set_peek_off	= snap_sock_set_peek_off,
 #ifdef CONFIG_COMPAT

@@ -10,10 +10,16 @@
 #ifndef SNAP_SOCK_H
 #define SNAP_SOCK_H
 
+#include <linux/atomic.h>
 #include <linux/list.h>
 #include <linux/net.h>
 
 #include "snap_stats.h"
+
+struct snap_view;
+
+/* A number that no call of recvmsg() adds to. */
+#define SNAP_SOCK_VIEWED	INT_MIN
 
 /**
  * struct snap_sock - what is known of a socket beside its struct sock
@@ -21,6 +27,8 @@
  * @prot: the protocol that the sock was made with; another one in its place
  *	belongs to sockmap and the like
  * @copybreak: bytes; shorter messages are copied
+ * @receivers: calls of recvmsg() under way without a view, or SNAP_SOCK_VIEWED
+ * @view: to receive by, or NULL; see snap_view_of()
  * @counts: of this socket
  * @sk: the struct sock, while it is in the list of its namespace
  * @list: in that list
@@ -33,6 +41,8 @@ struct snap_sock {
 	const struct proto_ops *base;
 	const struct proto *prot;
 	int copybreak;
+	atomic_t receivers;
+	struct snap_view *view;
 	struct snap_counts counts;
 	struct sock *sk;
 	struct list_head list;

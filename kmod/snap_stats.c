@@ -27,10 +27,14 @@ void snap_counts_copy(struct snap_counts *c, enum snap_copy_reason reason,
 	atomic64_add(bytes, &c->copied_bytes[reason]);
 }
 
-void snap_counts_receive(struct snap_counts *c, size_t bytes)
+void snap_counts_receive(struct snap_counts *c, size_t copied, size_t viewed)
 {
 	atomic64_inc(&c->rx_msgs);
-	atomic64_add(bytes, &c->rx_copied_bytes);
+	atomic64_add(copied, &c->rx_copied_bytes);
+	if (viewed) {
+		atomic64_inc(&c->rx_viewed_msgs);
+		atomic64_add(viewed, &c->rx_viewed_bytes);
+	}
 }
 
 void snap_counts_read(struct snap_counts *c, struct snap_sock_stats *out)
@@ -43,6 +47,8 @@ void snap_counts_read(struct snap_counts *c, struct snap_sock_stats *out)
 	out->tx_ref_bytes = atomic64_read(&c->tx_ref_bytes);
 	out->rx_msgs = atomic64_read(&c->rx_msgs);
 	out->rx_copied_bytes = atomic64_read(&c->rx_copied_bytes);
+	out->rx_viewed_msgs = atomic64_read(&c->rx_viewed_msgs);
+	out->rx_viewed_bytes = atomic64_read(&c->rx_viewed_bytes);
 	for (i = 0; i < SNAP_COPY_REASONS; i++) {
 		out->copied_msgs[i] = atomic64_read(&c->copied_msgs[i]);
 		out->copied_bytes[i] = atomic64_read(&c->copied_bytes[i]);

@@ -15,6 +15,8 @@ struct net;
  * @tx_ref_bytes: bytes in them
  * @rx_msgs: messages received
  * @rx_copied_bytes: bytes copied to the application in them
+ * @rx_viewed_msgs: messages of which bytes went into the view
+ * @rx_viewed_bytes: these bytes
  * @copied_msgs: messages sent by copy, by reason
  * @copied_bytes: bytes in them
  */
@@ -23,6 +25,8 @@ struct snap_counts {
 	atomic64_t tx_ref_bytes;
 	atomic64_t rx_msgs;
 	atomic64_t rx_copied_bytes;
+	atomic64_t rx_viewed_msgs;
+	atomic64_t rx_viewed_bytes;
 	atomic64_t copied_msgs[SNAP_COPY_REASONS];
 	atomic64_t copied_bytes[SNAP_COPY_REASONS];
 };
@@ -30,7 +34,7 @@ struct snap_counts {
 void snap_counts_ref(struct snap_counts *c, size_t bytes);
 void snap_counts_copy(struct snap_counts *c, enum snap_copy_reason reason,
 		      size_t bytes);
-void snap_counts_receive(struct snap_counts *c, size_t bytes);
+void snap_counts_receive(struct snap_counts *c, size_t copied, size_t viewed);
 void snap_counts_read(struct snap_counts *c, struct snap_sock_stats *out);
 
 /* The namespace's counters; they live as long as the namespace. */

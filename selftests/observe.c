@@ -110,7 +110,7 @@ TEST_F(observe, proc)
 	ASSERT_TRUE(traffic(self->fd, self->sink, &self->r));
 	ASSERT_EQ(1, proc_lines(line, sizeof(line), self->ino));
 	snprintf(want, sizeof(want),
-		 "dgram 01 %lu %u 127.0.0.1:%u 127.0.0.1:%u 0 0 %u 100 0\n",
+		 "dgram 01 %lu %u 127.0.0.1:%u 127.0.0.1:%u 0 0 %u 100 0 0\n",
 		 self->ino, getuid(), ntohs(own.in.sin_port),
 		 ntohs(self->at.in.sin_port), LENGTH);
 	EXPECT_STREQ(want, line);
@@ -146,7 +146,7 @@ TEST_F(observe, proc_of_streams)
 	ASSERT_EQ(100, send(fd, self->r.p, 100, 0));
 	ASSERT_EQ(1, proc_lines(line, sizeof(line), inode_of(other)));
 	snprintf(want, sizeof(want),
-		 "stream 01 %lu %u [::1]:%u [::1]:%u 100 0 0 0 0\n",
+		 "stream 01 %lu %u [::1]:%u [::1]:%u 100 0 0 0 0 0\n",
 		 inode_of(other), getuid(), ntohs(at.in6.sin6_port),
 		 ntohs(own.in6.sin6_port));
 	EXPECT_STREQ(want, line);
@@ -443,7 +443,7 @@ TEST_F(observe, snapctl_sockets)
 		/* a line of names, and what was asked for */
 		EXPECT_EQ(0, sh(SNAPCTL "sockets 2>/dev/null | wc -l | grep -qx 3"));
 		EXPECT_EQ(0, sh(SNAPCTL "sockets -u 2>/dev/null | tail -n +2 | "
-				"grep -c '^dgram  ESTAB .* %d *100 *0$' | grep -qx 1",
+				"grep -c '^dgram  ESTAB .* %d *100 *0 *0$' | grep -qx 1",
 				LENGTH));
 		EXPECT_EQ(0, sh(SNAPCTL "sockets -t 2>/dev/null | tail -n +2 | "
 				"grep -c '^stream LISTEN ' | grep -qx 1"));

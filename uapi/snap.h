@@ -32,6 +32,8 @@
 #define SOL_SNAP		0x534e
 #define SNAP_COPYBREAK		1	/* int, bytes: shorter messages are copied */
 #define SNAP_SOCK_STATS		2	/* struct snap_sock_stats, read-only */
+#define SNAP_VIEW		3	/* struct snap_view_args, written once */
+#define SNAP_VIEW_RELEASE	4	/* struct snap_view_range, write-only */
 
 /* Why a message was copied although the socket could send by reference. */
 enum snap_copy_reason {
@@ -56,8 +58,40 @@ struct snap_sock_stats {
 	__u64 tx_copied_bytes;
 	__u64 rx_msgs;
 	__u64 rx_copied_bytes;
+	__u64 rx_viewed_msgs;	/* of rx_msgs: some of their bytes by view */
+	__u64 rx_viewed_bytes;
 	__u64 copied_msgs[SNAP_COPY_REASONS];	/* of tx_copied_msgs, by reason */
 	__u64 copied_bytes[SNAP_COPY_REASONS];	/* of tx_copied_bytes, by reason */
+};
+
+/*
+ * A view: mmap(2) the socket, and recvmsg(2) leaves what lies in frames where it
+ * is, mapped read-only.  A control message SOL_SNAP, SNAP_VIEW of struct
+ * snap_view_part says which bytes of the message these are; the others are in
+ * the buffers, each at its place.
+ */
+#define SNAP_VIEW_NEXT		0x0001	/* a receive releases what is in the view */
+
+#define SNAP_VIEW_LENGTH_MAX	0x10000000u	/* bytes */
+#define SNAP_VIEW_PARTS_MAX	32u	/* in one control message */
+
+struct snap_view_args {
+	__u32 size;		/* bytes of this structure */
+	__u32 flags;		/* SNAP_VIEW_NEXT */
+	__u64 length;		/* bytes, a multiple of the page size */
+	__u64 used;		/* out: bytes of the pages in the view; zero in */
+};
+
+struct snap_view_part {
+	__u64 offset;		/* bytes into the view */
+	__u32 at;		/* bytes into the message */
+	__u32 length;		/* bytes */
+};
+
+/* Pages that the range touches are released; of empty ones nothing happens. */
+struct snap_view_range {
+	__u64 offset;		/* bytes into the view */
+	__u64 length;		/* bytes, not zero */
 };
 
 /* ---- Memory: ioctls on /dev/snap ---------------------------------------- */
@@ -196,9 +230,14 @@ struct snap_object_info {
 
 #define SNAP_UAPI_ASSERT(c)	static_assert(c, #c)
 
-SNAP_UAPI_ASSERT(sizeof(struct snap_sock_stats) == 56 + 16 * SNAP_COPY_REASONS);
+SNAP_UAPI_ASSERT(sizeof(struct snap_sock_stats) == 72 + 16 * SNAP_COPY_REASONS);
 SNAP_UAPI_ASSERT(offsetof(struct snap_sock_stats, tx_ref_msgs) == 8);
-SNAP_UAPI_ASSERT(offsetof(struct snap_sock_stats, copied_msgs) == 56);
+SNAP_UAPI_ASSERT(offsetof(struct snap_sock_stats, copied_msgs) == 72);
+SNAP_UAPI_ASSERT(sizeof(struct snap_view_args) == 24);
+SNAP_UAPI_ASSERT(offsetof(struct snap_view_args, length) == 8);
+SNAP_UAPI_ASSERT(sizeof(struct snap_view_part) == 16);
+SNAP_UAPI_ASSERT(offsetof(struct snap_view_part, at) == 8);
+SNAP_UAPI_ASSERT(sizeof(struct snap_view_range) == 16);
 SNAP_UAPI_ASSERT(sizeof(struct snap_info) == 80);
 SNAP_UAPI_ASSERT(offsetof(struct snap_info, features) == 16);
 SNAP_UAPI_ASSERT(offsetof(struct snap_info, frame_bytes) == 72);

@@ -50,6 +50,8 @@ constexpr std::array socket_fields{
     FIELD(snap_sock_stats, tx_copied_bytes),
     FIELD(snap_sock_stats, rx_msgs),
     FIELD(snap_sock_stats, rx_copied_bytes),
+    FIELD(snap_sock_stats, rx_viewed_msgs),
+    FIELD(snap_sock_stats, rx_viewed_bytes),
 };
 
 #undef FIELD
@@ -182,6 +184,8 @@ snap_stats difference(const snap_stats &before, const snap_stats &after) {
     to.tx_copied_bytes -= from.tx_copied_bytes;
     to.rx_msgs -= from.rx_msgs;
     to.rx_copied_bytes -= from.rx_copied_bytes;
+    to.rx_viewed_msgs -= from.rx_viewed_msgs;
+    to.rx_viewed_bytes -= from.rx_viewed_bytes;
     for (unsigned int i = 0; i < SNAP_COPY_REASONS; i++) {
         to.copied_msgs[i] -= from.copied_msgs[i];
         to.copied_bytes[i] -= from.copied_bytes[i];

@@ -140,7 +140,8 @@ std::vector<Socket> parse_proc_net(std::string_view text) {
         words >> type >> std::hex >> socket.state >> std::dec >> socket.inode >>
             socket.uid >> socket.local >> socket.remote >> socket.rx_queue >>
             socket.tx_queue >> socket.stats.tx_ref_bytes >>
-            socket.stats.tx_copied_bytes >> socket.stats.rx_copied_bytes;
+            socket.stats.tx_copied_bytes >> socket.stats.rx_copied_bytes >>
+            socket.stats.rx_viewed_bytes;
         socket.stream = type == "stream";
         if (words && (socket.stream || type == "dgram"))
             sockets.push_back(std::move(socket));
@@ -152,12 +153,13 @@ std::string sockets_text(const std::vector<Socket> &sockets, bool processes) {
     const auto row = [](auto... column) {
         std::array<char, 512> buffer{};
         std::snprintf(buffer.data(), buffer.size(),
-                      "%-6s %-10s %9s %9s %-23s %-23s %12s %12s %12s",
+                      "%-6s %-10s %9s %9s %-23s %-23s %12s %12s %12s %12s",
                       column...);
         return std::string(buffer.data());
     };
-    std::string text = row("type", "state", "rx-queue", "tx-queue", "local",
-                           "remote", "by-reference", "copied", "received");
+    std::string text =
+        row("type", "state", "rx-queue", "tx-queue", "local", "remote",
+            "by-reference", "copied", "received", "viewed");
     text += processes ? " processes\n" : "\n";
     for (const auto &socket : sockets) {
         text += row(socket.stream ? "stream" : "dgram",
@@ -167,7 +169,8 @@ std::string sockets_text(const std::vector<Socket> &sockets, bool processes) {
                     socket.local.c_str(), socket.remote.c_str(),
                     std::to_string(socket.stats.tx_ref_bytes).c_str(),
                     std::to_string(socket.stats.tx_copied_bytes).c_str(),
-                    std::to_string(socket.stats.rx_copied_bytes).c_str());
+                    std::to_string(socket.stats.rx_copied_bytes).c_str(),
+                    std::to_string(socket.stats.rx_viewed_bytes).c_str());
         text += processes ? ' ' + holders_text(socket) + '\n' : "\n";
     }
     return text;

@@ -117,11 +117,11 @@ TEST(Diag, MayBeCutAnywhere) {
 
 constexpr const char *proc_text =
     "type state inode uid local remote rx_queue tx_queue tx_ref_bytes "
-    "tx_copied_bytes rx_copied_bytes\n"
-    "dgram 01 1053 0 127.0.0.1:9000 127.0.0.1:9001 0 0 20000 100 7\n"
-    "stream 0A 1054 0 [::]:80 [::]:0 1 128 0 0 0\n"
+    "tx_copied_bytes rx_copied_bytes rx_viewed_bytes\n"
+    "dgram 01 1053 0 127.0.0.1:9000 127.0.0.1:9001 0 0 20000 100 7 30\n"
+    "stream 0A 1054 0 [::]:80 [::]:0 1 128 0 0 0 0\n"
     "dgram 01 short\n"
-    "raw 01 1055 0 a b 0 0 0 0 0\n";
+    "raw 01 1055 0 a b 0 0 0 0 0 0\n";
 
 TEST(ProcNetSnap, IsParsed) {
     const auto sockets = snapctl::parse_proc_net(proc_text);
@@ -129,6 +129,7 @@ TEST(ProcNetSnap, IsParsed) {
     EXPECT_EQ(sockets[0].inode, 1053U);
     EXPECT_EQ(sockets[0].stats.tx_ref_bytes, 20000U);
     EXPECT_EQ(sockets[0].stats.rx_copied_bytes, 7U);
+    EXPECT_EQ(sockets[0].stats.rx_viewed_bytes, 30U);
     EXPECT_FALSE(sockets[0].cookie);
     EXPECT_TRUE(sockets[1].stream);
     EXPECT_EQ(sockets[1].state, static_cast<unsigned>(TCP_LISTEN));

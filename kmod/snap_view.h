@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Receiving by view: what arrives in frames stays there, and the frames are
+ * mapped read-only into the receiver.  snap_view.c has the window of a socket
+ * and its pages, snap_view_take.c takes a message apart, snap_view_recv.c is
+ * recvmsg() of each type.
+ *
+ * A page of the window has a frame from the receive that filled it to its
+ * release, and a reference on it.  The window lives as long as its socket, which
+ * each mapping of it keeps.
+ */
+#ifndef SNAP_VIEW_H
+#define SNAP_VIEW_H
+
+#include <linux/mutex.h>
+#include <linux/rwsem.h>
+#include <linux/skbuff.h>
+#include <linux/sockptr.h>
+#include <linux/types.h>
+
+#include "snap.h"
+
+struct msghdr;
+struct snap_sock;
+struct snap_user;
+struct sock;
+struct socket;
+struct vm_area_struct;
+
+/**
+ * struct snap_view - the window of a socket
+ * @receive: of datagram sockets: held while a message is taken from the queue,
+ *	so that what was looked at is what is taken
+ * @lock: page faults read it, what changes below writes it
+ * @mapping: of the socket's inode
+ * @user: answers for the frames; holds a reference
+ * @flags: SNAP_VIEW_*, as made
+ * @npages: length
+ * @used: pages that have a frame
+ * @next: where to look first for room
+ * @page: the frames, with a reference each; NULL: none
+ * @taken: bit by bit: there is a frame
+ */
+struct snap_view {
+	struct mutex receive;		/* see above */
+	struct rw_semaphore lock;	/* guards all below but constants */
+	struct address_space *mapping;
+	struct snap_user *user;
+	u32 flags;
+	u32 npages;
+	u32 used;
+	u32 next;
+	struct page **page;
+	unsigned long *taken;
+};
+
+/* A row of frames that make up contiguous bytes, all but the ends whole. */
+struct snap_view_run {
+	struct page *page[MAX_SKB_FRAGS];
+	unsigned int npages;
+	unsigned int offset;	/* bytes into the first */
+	size_t length;		/* bytes */
+};
+
+/**
+ * struct snap_view_take - a message while it is taken apart
+ * @view: where its frames go
+ * @sk: socket
+ * @msg: its iterator is where the message has come to
+ * @copybreak: bytes; shorter rows of frames are copied
+ * @room: how many parts may be told
+ * @n: how many there are
+ * @at: bytes of the message that are done
+ * @viewed: of them, in the view
+ * @part: of the message, in the view
+ */
+struct snap_view_take {
+	struct snap_view *view;
+	struct sock *sk;
+	struct msghdr *msg;
+	size_t copybreak;
+	unsigned int room;
+	unsigned int n;
+	size_t at;
+	size_t viewed;
+	struct snap_view_part part[SNAP_VIEW_PARTS_MAX];
+};
+
+/* The view of a socket, or NULL.  Once there it stays. */
+struct snap_view *snap_view_of(const struct snap_sock *ss);
+
+/**
+ * snap_view_create() - SNAP_VIEW
+ * @sock: socket that has none yet
+ * @optval: struct snap_view_args
+ * @optlen: bytes of it
+ *
+ * Return: 0; EFAULT, E2BIG, ENOMEM; EINVAL for flags or a length that cannot
+ * be; EEXIST if there is one; EBUSY if somebody is receiving; EOPNOTSUPP from
+ * within the kernel.
+ */
+int snap_view_create(struct socket *sock, sockptr_t optval, unsigned int optlen);
+/* What a view is, for getsockopt(). */
+void snap_view_describe(struct snap_view *view, struct snap_view_args *args);
+/* SNAP_VIEW_RELEASE: 0; EFAULT, EINVAL; ENODATA without a view. */
+int snap_view_release(struct snap_sock *ss, sockptr_t optval, unsigned int optlen);
+/* Of a socket that nobody uses any more. */
+void snap_view_destroy(struct snap_view *view);
+
+int snap_view_mmap(struct snap_view *view, struct vm_area_struct *vma);
+
+/**
+ * snap_view_place() - put frames into the view
+ * @view: view
+ * @sk: its socket, whose receive buffer bounds what is in the view
+ * @run: frames; the caller has a reference on each, and keeps it
+ * @offset: filled: bytes into the view, of the first byte of the run
+ *
+ * Context: process.
+ * Return: false if there is no room, or the user has its share.
+ */
+bool snap_view_place(struct snap_view *view, const struct sock *sk,
+		     const struct snap_view_run *run, u64 *offset);
+/* Release the pages that a range touches; it lies in the view. */
+void snap_view_put(struct snap_view *view, u64 offset, u64 length);
+void snap_view_put_all(struct snap_view *view);
+
+/**
+ * snap_view_take() - take bytes of a packet: frames into the view, the rest by copy
+ * @take: the message; goes on by @length bytes
+ * @skb: packet whose bytes all are the receiver's
+ * @offset: bytes into it
+ * @length: bytes
+ *
+ * Return: 0; or EFAULT, and @take is what it was.
+ */
+int snap_view_take(struct snap_view_take *take, const struct sk_buff *skb,
+		   int offset, size_t length);
+/* Undo what was taken: the view has none of it any more. */
+void snap_view_take_back(struct snap_view_take *take);
+
+/**
+ * snap_view_recv() - recvmsg() of a socket that has a view
+ * @sock: socket
+ * @view: of it
+ * @msg: as of recvmsg()
+ * @len: bytes at most
+ * @flags: MSG_*, neither MSG_PEEK nor MSG_ERRQUEUE
+ * @viewed: filled: bytes of the result that are in the view
+ *
+ * Return: as the inner family's recvmsg().
+ */
+int snap_view_recv(struct socket *sock, struct snap_view *view,
+		   struct msghdr *msg, size_t len, int flags, size_t *viewed);
+
+#endif /* SNAP_VIEW_H */

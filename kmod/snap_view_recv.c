@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * recvmsg() of sockets that have a view; see snap_view.h.  A datagram is looked
+ * at and taken apart while it is in the queue, and then received by UDP, whose
+ * control messages and addresses are the real ones; the bytes of a stream are
+ * taken by TCP's own reader, under the socket's lock.
+ */
+
+#include <linux/uio.h>
+#include <net/sock.h>
+#include <net/tcp.h>
+#include <net/udp.h>
+
+#include "snap_sock.h"
+#include "snap_view.h"
+
+/* How many parts there is room to tell of, in the caller's control buffer? */
+static unsigned int snap_view_recv_room(const struct msghdr *msg)
+{
+	size_t room = msg->msg_controllen;
+
+	if (!msg->msg_control_user || room < CMSG_SPACE(sizeof(struct snap_view_part)))
+		return 0;
+	return min_t(size_t, (room - CMSG_SPACE(0)) / sizeof(struct snap_view_part),
+		     SNAP_VIEW_PARTS_MAX);
+}
+
+static void snap_view_recv_begin(struct snap_view_take *take,
+				 struct snap_view *view, struct sock *sk,
+				 struct msghdr *msg)
+{
+	take->view = view;
+	take->sk = sk;
+	take->msg = msg;
+	take->copybreak = max(READ_ONCE(snap_sock_of(sk->sk_socket)->copybreak), 1);
+	take->room = snap_view_recv_room(msg);
+	take->n = 0;
+	take->at = 0;
+	take->viewed = 0;
+}
+
+static void snap_view_recv_tell(struct snap_view_take *take)
+{
+	if (take->n)
+		put_cmsg(take->msg, SOL_SNAP, SNAP_VIEW,
+			 take->n * sizeof(take->part[0]), take->part);
+}
+
+/* ---- Datagrams ---------------------------------------------------------- */
+
+/*
+ * The datagram that a receive would take now, with a reference; NULL: none, or
+ * one that had better be left to UDP: @err is an error to return, or EAGAIN.
+ * UDP skips empty ones that have been looked at before.
+ */
+static struct sk_buff *snap_view_dgram_look(struct sock *sk, int *err)
+{
+	struct sk_buff_head *queue = &udp_sk(sk)->reader_queue;
+	struct sk_buff *skb, *head;
+	int offset = 0;
+
+	skb = __skb_recv_udp(sk, MSG_PEEK | MSG_DONTWAIT, &offset, err);
+	if (!skb)
+		return NULL;
+	*err = -EAGAIN;
+	spin_lock_bh(&queue->lock);
+	head = skb_peek(queue);
+	spin_unlock_bh(&queue->lock);
+	if (skb == head && !udp_lib_checksum_complete(skb))
+		return skb;
+	kfree_skb(skb);
+	return NULL;
+}
+
+/* Take it apart, and have UDP receive it then, with nothing left to copy. */
+static int snap_view_dgram_take(struct socket *sock, const struct sk_buff *skb,
+				struct snap_view_take *take, size_t len,
+				int flags)
+{
+	const struct proto_ops *base = snap_sock_of(sock)->base;
+	struct msghdr *msg = take->msg;
+	struct iov_iter iter;
+	size_t reserved;
+	int ret;
+
+	/* a buffer that faults is UDP's to report */
+	if (snap_view_take(take, skb, 0, min_t(size_t, len, skb->len)))
+		return base->recvmsg(sock, msg, len, flags);
+	iter = msg->msg_iter;
+	iov_iter_discard(&msg->msg_iter, ITER_DEST, len);
+	/* UDP's control messages come first, and leave room for ours */
+	reserved = take->n ? CMSG_SPACE(take->n * sizeof(take->part[0])) : 0;
+	msg->msg_controllen -= reserved;
+	ret = base->recvmsg(sock, msg, len, flags);
+	msg->msg_controllen += reserved;
+	msg->msg_iter = iter;
+	if (ret < 0)
+		snap_view_take_back(take);
+	else
+		snap_view_recv_tell(take);
+	return ret;
+}
+
+/*
+ * Without waiting.  Sockets whose peeks have an offset receive by copy: what is
+ * looked at need not be what is received.
+ */
+static int snap_view_dgram_now(struct socket *sock, struct snap_view_take *take,
+			       size_t len, int flags)
+{
+	const struct snap_sock *ss = snap_sock_of(sock);
+	struct sock *sk = sock->sk;
+	struct sk_buff *skb = NULL;
+	int ret = -EAGAIN;
+
+	flags |= MSG_DONTWAIT;
+	if (take->room && READ_ONCE(sk->sk_peek_off) < 0 &&
+	    READ_ONCE(sk->sk_prot) == ss->prot)
+		skb = snap_view_dgram_look(sk, &ret);
+	if (skb) {
+		ret = snap_view_dgram_take(sock, skb, take, len, flags);
+		consume_skb(skb);
+		return ret;
+	}
+	return ret == -EAGAIN ? ss->base->recvmsg(sock, take->msg, len, flags) : ret;
+}
+
+static int snap_view_recv_dgram(struct socket *sock, struct snap_view_take *take,
+				size_t len, int flags)
+{
+	struct sock *sk = sock->sk;
+	long timeo = sock_rcvtimeo(sk, flags & MSG_DONTWAIT);
+	struct snap_view *view = take->view;
+	int ret;
+
+	do {
+		ret = mutex_lock_interruptible(&view->receive);
+		if (ret)
+			return sock_intr_errno(timeo);
+		ret = snap_view_dgram_now(sock, take, len, flags);
+		mutex_unlock(&view->receive);
+	} while (ret == -EAGAIN && timeo &&
+		 !__skb_wait_for_more_packets(sk, &sk->sk_receive_queue, &ret,
+					      &timeo, (struct sk_buff *)
+					      &sk->sk_receive_queue));
+	return ret;
+}
+
+/* ---- Streams ------------------------------------------------------------ */
+
+/*
+ * Is the stream one that tcp_read_sock() reads as recvmsg() would, but for
+ * control messages, which it has none of?  The socket's lock is held.
+ */
+static bool snap_view_stream_plain(const struct snap_sock *ss,
+				   const struct sock *sk)
+{
+	const struct tcp_sock *tp = tcp_sk(sk);
+
+	return READ_ONCE(sk->sk_prot) == ss->prot &&
+	       READ_ONCE(sk->sk_peek_off) < 0 && sk->sk_state != TCP_LISTEN &&
+	       !tp->urg_data && !tp->repair && !tp->recvmsg_inq &&
+	       !sock_flag(sk, SOCK_RCVTSTAMP) &&
+	       !(READ_ONCE(sk->sk_tsflags) & (SOF_TIMESTAMPING_SOFTWARE |
+					      SOF_TIMESTAMPING_RAW_HARDWARE));
+}
+
+static int snap_view_stream_actor(read_descriptor_t *desc, struct sk_buff *skb,
+				  unsigned int offset, size_t length)
+{
+	size_t n = min(length, desc->count);
+	int err = n ? snap_view_take(desc->arg.data, skb, offset, n) : 0;
+
+	if (err)
+		return err;
+	desc->count -= n;
+	return n;
+}
+
+/* Bytes read, zero for none yet, or EFAULT. */
+static int snap_view_stream_read(struct snap_view_take *take, size_t len)
+{
+	read_descriptor_t desc = { .count = len, .arg.data = take };
+
+	return tcp_read_sock(take->sk, &desc, snap_view_stream_actor);
+}
+
+/* Wait as a receive of so many bytes would; EOF is zero. */
+static int snap_view_stream_wait(struct socket *sock, size_t len, int flags)
+{
+	struct msghdr msg = {};
+
+	iov_iter_discard(&msg.msg_iter, ITER_DEST, len);
+	return snap_sock_of(sock)->base->recvmsg(sock, &msg, len, flags | MSG_PEEK);
+}
+
+static int snap_view_recv_stream(struct socket *sock, struct snap_view_take *take,
+				 size_t len, int flags)
+{
+	const struct snap_sock *ss = snap_sock_of(sock);
+	struct sock *sk = sock->sk;
+	bool due = flags & MSG_DONTWAIT;
+	int ret, low;
+	bool plain;
+
+	/* what these ask for is TCP's to do, and nothing is put into the view */
+	if (!take->room || flags & (MSG_WAITALL | MSG_OOB | MSG_TRUNC) || !len)
+		return ss->base->recvmsg(sock, take->msg, len, flags);
+	while (true) {
+		lock_sock(sk);
+		ret = 0;
+		low = sock_rcvlowat(sk, 0, len);
+		plain = snap_view_stream_plain(ss, sk);
+		if (plain && (due ? tcp_inq(sk) : tcp_inq(sk) >= low))
+			ret = snap_view_stream_read(take, len);
+		release_sock(sk);
+		if (ret > 0)
+			snap_view_recv_tell(take);
+		if (ret)
+			return ret;
+		if (!plain || flags & MSG_DONTWAIT)
+			return ss->base->recvmsg(sock, take->msg, len, flags);
+		ret = snap_view_stream_wait(sock, low, flags);
+		if (ret <= 0)
+			return ret;
+		due = true;
+	}
+}
+
+int snap_view_recv(struct socket *sock, struct snap_view *view,
+		   struct msghdr *msg, size_t len, int flags, size_t *viewed)
+{
+	struct snap_view_take take;
+	int ret;
+
+	if (view->flags & SNAP_VIEW_NEXT)
+		snap_view_put_all(view);
+	snap_view_recv_begin(&take, view, sock->sk, msg);
+	ret = sock->type == SOCK_STREAM ?
+	      snap_view_recv_stream(sock, &take, len, flags) :
+	      snap_view_recv_dgram(sock, &take, len, flags);
+	*viewed = ret < 0 ? 0 : take.viewed;
+	return ret;
+}
