@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* See view.h. */
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+
+#include "view.h"
+
+int view_set(int fd, uint64_t length, uint32_t flags)
+{
+	struct snap_view_args args = {
+		.size = sizeof(args), .flags = flags, .length = length,
+	};
+
+	return setsockopt(fd, SOL_SNAP, SNAP_VIEW, &args, sizeof(args)) ? -errno : 0;
+}
+
+int view_make(struct view *v, int fd, size_t length, uint32_t flags)
+{
+	int err = view_set(fd, length, flags);
+	void *p;
+
+	if (err)
+		return err;
+	p = mmap(NULL, length, PROT_READ, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		return -errno;
+	v->p = p;
+	v->length = length;
+	return 0;
+}
+
+void view_drop(struct view *v)
+{
+	if (v->p)
+		munmap((void *)v->p, v->length);
+	v->p = NULL;
+}
+
+long view_used(int fd)
+{
+	struct snap_view_args args;
+	socklen_t size = sizeof(args);
+
+	if (getsockopt(fd, SOL_SNAP, SNAP_VIEW, &args, &size))
+		return -errno;
+	return args.used;
+}
+
+int view_release(int fd, uint64_t offset, uint64_t length)
+{
+	struct snap_view_range range = { .offset = offset, .length = length };
+
+	return setsockopt(fd, SOL_SNAP, SNAP_VIEW_RELEASE, &range,
+			  sizeof(range)) ? -errno : 0;
+}
+
+int received_release(int fd, const struct received *r)
+{
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; !err && i < r->n; i++)
+		err = view_release(fd, r->part[i].offset, r->part[i].length);
+	return err;
+}
+
+void receive(int fd, struct received *r, size_t length, int flags,
+	     unsigned int room)
+{
+	union {
+		struct cmsghdr first;
+		char bytes[CMSG_SPACE(sizeof(r->part)) + 256];
+	} control;
+	struct iovec iov = { r->buffer, length };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = room ? &control : NULL,
+		.msg_controllen = room ? CMSG_SPACE(room * sizeof(r->part[0])) : 0,
+	};
+	struct cmsghdr *c;
+
+	memset(r->buffer, POISON, sizeof(r->buffer));
+	r->n = 0;
+	r->bytes = recvmsg(fd, &msg, flags);
+	r->flags = msg.msg_flags;
+	if (r->bytes < 0) {
+		r->bytes = -errno;
+		return;
+	}
+	for (c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
+		if (c->cmsg_level != SOL_SNAP || c->cmsg_type != SNAP_VIEW)
+			continue;
+		r->n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(r->part[0]);
+		memcpy(r->part, CMSG_DATA(c), r->n * sizeof(r->part[0]));
+	}
+}
+
+size_t received_viewed(const struct received *r)
+{
+	size_t sum = 0;
+	unsigned int i;
+
+	for (i = 0; i < r->n; i++)
+		sum += r->part[i].length;
+	return sum;
+}
+
+void received_gather(struct received *r, const struct view *v)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->n; i++)
+		memcpy(r->buffer + r->part[i].at, v->p + r->part[i].offset,
+		       r->part[i].length);
+}
+
+size_t received_beside(const struct received *r, const struct view *v)
+{
+	size_t at, seen = 0;
+	unsigned int i;
+
+	for (i = 0; i < r->n; i++) {
+		size_t begin = r->part[i].offset, end = begin + r->part[i].length;
+
+		for (at = begin / PAGE * PAGE; at < begin; at++)
+			seen += v->p[at] != 0;
+		for (at = end; at % PAGE; at++)
+			seen += v->p[at] != 0;
+	}
+	return seen;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A socket that receives by view, for the tests of that. */
+#ifndef SNAP_SELFTEST_VIEW_H
+#define SNAP_SELFTEST_VIEW_H
+
+#include <stddef.h>
+#include <sys/socket.h>
+
+#include "snap_test_util.h"
+
+#define RECEIVE_MAX	(64 * 1024u)
+
+/* The window of a socket, mapped. */
+struct view {
+	const char *p;
+	size_t length;		/* bytes */
+};
+
+/* What one recvmsg() gave. */
+struct received {
+	ssize_t bytes;		/* result, or a negative errno */
+	int flags;		/* MSG_* */
+	unsigned int n;		/* parts in the view */
+	struct snap_view_part part[SNAP_VIEW_PARTS_MAX];
+	char buffer[RECEIVE_MAX];
+};
+
+/* The raw option; 0 or a negative errno. */
+int view_set(int fd, uint64_t length, uint32_t flags);
+/* Give a socket a view and map it; 0 or a negative errno. */
+int view_make(struct view *v, int fd, size_t length, uint32_t flags);
+void view_drop(struct view *v);
+/* Bytes of the pages that are in the view; negative errno. */
+long view_used(int fd);
+int view_release(int fd, uint64_t offset, uint64_t length);
+/* Release all that was received; 0 or a negative errno. */
+int received_release(int fd, const struct received *r);
+
+/* recvmsg() of at most so many bytes, with room for so many parts. */
+void receive(int fd, struct received *r, size_t length, int flags,
+	     unsigned int room);
+/* Bytes of the message that are in the view. */
+size_t received_viewed(const struct received *r);
+/* Put the message together, into r->buffer. */
+void received_gather(struct received *r, const struct view *v);
+/* Bytes of the view's pages outside of the parts that are not zero. */
+size_t received_beside(const struct received *r, const struct view *v);
+
+#endif /* SNAP_SELFTEST_VIEW_H */

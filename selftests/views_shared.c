@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Receiving by view with others about: threads that receive from one socket,
+ * processes that share a view, users who must not pay for it; and the option
+ * itself.
+ */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "view.h"
+
+#define WINDOW		(256 * PAGE)
+#define MESSAGE		(2 * PAGE + 808)
+#define MAX		SNAP_VIEW_PARTS_MAX
+#define QUOTA		"/sys/module/snap/parameters/flight_quota_pct"
+
+/* Dgram sockets over lo, the second connected to the first. */
+static int dgram_pair(int *fd)
+{
+	socklen_t length;
+	union address at;
+
+	fd[0] = udp_socket(AF_SNAP, AF_INET);
+	fd[1] = udp_socket(AF_SNAP, AF_INET);
+	length = address_set(&at, AF_INET, "127.0.0.1", 0);
+	return bind(fd[0], &at.sa, length) || getsockname(fd[0], &at.sa, &length) ||
+	       connect(fd[1], &at.sa, length) ||
+	       set_timeout(fd[1], 10000);
+}
+
+FIXTURE(shared)
+{
+	int fd[2];	/* fd[0] receives */
+	struct region r;
+	struct view v;
+	struct received got;
+};
+
+FIXTURE_VARIANT(shared)
+{
+	int type;
+};
+
+FIXTURE_VARIANT_ADD(shared, dgram) { .type = SOCK_DGRAM, };
+FIXTURE_VARIANT_ADD(shared, stream) { .type = SOCK_STREAM, };
+
+FIXTURE_SETUP(shared)
+{
+	int big = 4 << 20;
+
+	self->v.p = NULL;
+	ASSERT_EQ(0, variant->type == SOCK_STREAM ?
+		     tcp_pair(AF_SNAP, AF_INET, self->fd) : dgram_pair(self->fd));
+	ASSERT_EQ(0, set_copybreak(self->fd[0], 1));
+	ASSERT_EQ(0, set_copybreak(self->fd[1], 1));
+	ASSERT_EQ(0, set_timeout(self->fd[0], 10000));
+	ASSERT_EQ(0, setsockopt(self->fd[0], SOL_SOCKET, SO_RCVBUFFORCE, &big,
+				sizeof(big)));
+	ASSERT_EQ(0, region_make(&self->r, 16 * PAGE));
+	fill(self->r.p, self->r.length, 1);
+}
+
+FIXTURE_TEARDOWN(shared)
+{
+	view_drop(&self->v);
+	close(self->fd[0]);
+	close(self->fd[1]);
+	region_drop(&self->r);
+	EXPECT_EQ(0, wait_no_guest_frames(10000));
+}
+
+#define VIEW() ASSERT_EQ(0, view_make(&self->v, self->fd[0], WINDOW, 0))
+#define SEND() ASSERT_EQ(MESSAGE, send(self->fd[1], self->r.p, MESSAGE, 0))
+#define RECEIVE() do {							\
+	receive(self->fd[0], &self->got, MESSAGE, 0, MAX);		\
+	ASSERT_EQ(MESSAGE, self->got.bytes);				\
+	ASSERT_EQ(1, self->got.n);					\
+} while (0)
+
+/* ---- The option --------------------------------------------------------- */
+
+TEST_F(shared, arguments)
+{
+	struct { struct snap_view_args args; uint64_t more; } a = {
+		.args = { .size = sizeof(a), .length = WINDOW },
+	};
+	int fd = self->fd[0];
+
+	EXPECT_EQ(-ENODATA, view_used(fd));
+	EXPECT_EQ(-ENODATA, view_release(fd, 0, PAGE));
+	EXPECT_EQ(-EINVAL, view_set(fd, 0, 0));
+	EXPECT_EQ(-EINVAL, view_set(fd, PAGE + 1, 0));
+	EXPECT_EQ(-EINVAL, view_set(fd, SNAP_VIEW_LENGTH_MAX + PAGE, 0));
+	EXPECT_EQ(-EINVAL, view_set(fd, PAGE, 2));
+	a.more = 1;
+	EXPECT_EQ(-1, setsockopt(fd, SOL_SNAP, SNAP_VIEW, &a, sizeof(a)));
+	EXPECT_EQ(E2BIG, errno);
+	a.more = 0;
+	EXPECT_EQ(-1, setsockopt(fd, SOL_SNAP, SNAP_VIEW, &a, sizeof(a.args) - 1));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-1, setsockopt(fd, SOL_SNAP, SNAP_VIEW, (void *)16, sizeof(a.args)));
+	EXPECT_EQ(EFAULT, errno);
+	/* the size says how long the structure is, as the length does */
+	EXPECT_EQ(-1, setsockopt(fd, SOL_SNAP, SNAP_VIEW, &a, sizeof(a.args)));
+	EXPECT_EQ(EINVAL, errno);
+	a.args.size = sizeof(a.args);
+	a.args.used = 1;
+	EXPECT_EQ(-1, setsockopt(fd, SOL_SNAP, SNAP_VIEW, &a, sizeof(a.args)));
+	EXPECT_EQ(EINVAL, errno);
+	a.args.used = 0;
+	a.args.size = sizeof(a);
+	EXPECT_EQ(0, setsockopt(fd, SOL_SNAP, SNAP_VIEW, &a, sizeof(a)));
+	EXPECT_EQ(-EEXIST, view_set(fd, PAGE, 0));
+	EXPECT_EQ(0, view_used(fd));
+	EXPECT_EQ(-EINVAL, view_release(fd, 0, 0));
+	EXPECT_EQ(-EINVAL, view_release(fd, WINDOW, 1));
+	EXPECT_EQ(-EINVAL, view_release(fd, 1, WINDOW));
+	EXPECT_EQ(-EINVAL, view_release(fd, PAGE, UINT64_MAX));
+	EXPECT_EQ(0, view_release(fd, 1, WINDOW - 1));
+}
+
+TEST_F(shared, mapping)
+{
+	int fd = self->fd[0];
+	char *p;
+
+	ASSERT_EQ(0, view_set(fd, WINDOW, 0));
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, WINDOW, PROT_READ | PROT_WRITE,
+				   MAP_SHARED, fd, 0));
+	EXPECT_EQ(EPERM, errno);
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, WINDOW, PROT_READ, MAP_PRIVATE, fd, 0));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, WINDOW + PAGE, PROT_READ, MAP_SHARED, fd, 0));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, WINDOW));
+	EXPECT_EQ(EINVAL, errno);
+	/* a part of it, twice */
+	self->v.p = mmap(NULL, WINDOW, PROT_READ, MAP_SHARED, fd, 0);
+	self->v.length = WINDOW;
+	p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, PAGE);
+	ASSERT_NE(MAP_FAILED, p);
+	ASSERT_NE(MAP_FAILED, self->v.p);
+	EXPECT_TRUE(load_is_fatal(p, SIGBUS));
+	SEND();
+	RECEIVE();
+	EXPECT_EQ(0, self->got.part[0].offset);
+	EXPECT_EQ(0, memcmp(p, self->v.p + PAGE, PAGE));
+	EXPECT_EQ(-1, mprotect(p, PAGE, PROT_READ | PROT_WRITE));
+	EXPECT_EQ(EACCES, errno);
+	EXPECT_EQ(MAP_FAILED, mremap(p, PAGE, 2 * PAGE, MREMAP_MAYMOVE));
+	EXPECT_EQ(0, madvise(p, PAGE, MADV_DONTNEED));
+	EXPECT_EQ(0, memcmp(p, self->v.p + PAGE, PAGE));
+	EXPECT_TRUE(store_is_fatal(p, SIGSEGV));
+	EXPECT_EQ(0, view_release(fd, PAGE, PAGE));
+	EXPECT_TRUE(load_is_fatal(p, SIGBUS));
+	EXPECT_FALSE(load_is_fatal(self->v.p, SIGBUS));
+	munmap(p, PAGE);
+}
+
+/* ---- Threads ------------------------------------------------------------ */
+
+static void *receive_one(void *arg)
+{
+	char byte;
+
+	return (void *)recv(*(int *)arg, &byte, 1, 0);
+}
+
+/* One that waits already would not know of the view. */
+TEST_F(shared, not_while_somebody_receives)
+{
+	pthread_t thread;
+	void *got;
+	int try;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, receive_one, &self->fd[0]));
+	for (try = 0; try < 1000 && view_set(self->fd[0], PAGE + 1, 0) != -EBUSY; try++)
+		sleep_ms(1);
+	sleep_ms(100);
+	EXPECT_EQ(-EBUSY, view_set(self->fd[0], WINDOW, 0));
+	EXPECT_EQ(-ENODATA, view_used(self->fd[0]));
+	ASSERT_EQ(1, send(self->fd[1], "x", 1, 0));
+	pthread_join(thread, &got);
+	EXPECT_EQ(1, (long)got);
+	EXPECT_EQ(0, view_set(self->fd[0], WINDOW, 0));
+}
+
+#define MESSAGES	3000
+
+struct receiver {
+	int fd;
+	const struct view *v;
+	int room;		/* as of receive() */
+	int flags;
+	unsigned char *seen;	/* MESSAGES */
+	long wrong;
+	struct received got;
+};
+
+/* Each begins with its number. */
+static void *receiver_run(void *arg)
+{
+	struct receiver *me = arg;
+	struct pollfd poller = { .fd = me->fd, .events = POLLIN };
+	unsigned int number;
+
+	while (true) {
+		if (me->flags)
+			poll(&poller, 1, 1000);
+		receive(me->fd, &me->got, RECEIVE_MAX, me->flags, me->room);
+		if (me->got.bytes == -EAGAIN && me->flags)
+			continue;
+		if (me->got.bytes <= 4)
+			return NULL;	/* the end */
+		received_gather(&me->got, me->v);
+		memcpy(&number, me->got.buffer, 4);
+		if (number >= MESSAGES || me->got.bytes != MESSAGE ||
+		    differs(me->got.buffer + 4, MESSAGE - 4, number) >= 0)
+			me->wrong++;
+		else
+			__atomic_add_fetch(&me->seen[number], 1, __ATOMIC_RELAXED);
+		received_release(me->fd, &me->got);
+	}
+}
+
+/* Some of them by view, some not: each datagram comes out once. */
+TEST_F_TIMEOUT(shared, many_receivers, 120)
+{
+	static const struct { int room, flags; } how[] = {
+		{ MAX, 0 }, { 0, 0 }, { 1, MSG_DONTWAIT },
+	};
+	int messages = debug_kernel() ? MESSAGES / 10 : MESSAGES;
+	static unsigned char seen[MESSAGES];
+	static struct receiver me[3];
+	pthread_t thread[3];
+	long wrong = 0;
+	unsigned int i;
+
+	if (variant->type != SOCK_DGRAM)
+		SKIP(return, "the bytes of a stream have no receiver of their own");
+	VIEW();
+	memset(seen, 0, sizeof(seen));
+	for (i = 0; i < 3; i++) {
+		me[i] = (struct receiver){ .fd = self->fd[0], .v = &self->v,
+			.room = how[i].room, .flags = how[i].flags, .seen = seen };
+		ASSERT_EQ(0, pthread_create(&thread[i], NULL, receiver_run, &me[i]));
+	}
+	for (i = 0; i < messages; i++) {
+		memcpy(self->r.p, &i, 4);
+		fill(self->r.p + 4, MESSAGE - 4, i);
+		SEND();
+		/* the queue has room for a hundred */
+		while (i % 64 == 63 && __atomic_load_n(&seen[i - 63], __ATOMIC_RELAXED) == 0 &&
+		       !me[0].wrong)
+			sleep_ms(1);
+	}
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(1, send(self->fd[1], "x", 1, 0));
+		pthread_join(thread[i], NULL);
+		wrong += me[i].wrong;
+	}
+	EXPECT_EQ(0, wrong);
+	for (i = 0; i < messages; i++)
+		ASSERT_EQ(1, seen[i]);
+	EXPECT_LT(0, sock_stats(self->fd[0]).rx_viewed_msgs);
+}
+
+struct toucher {
+	const struct view *v;
+	volatile bool stop;
+};
+
+static void *touch(void *arg)
+{
+	struct toucher *me = arg;
+	unsigned long sum = 0;
+	size_t at;
+
+	while (!me->stop)
+		for (at = 0; at < me->v->length; at += PAGE) {
+			char byte;
+			struct iovec local = { &byte, 1 };
+			struct iovec remote = { (void *)(me->v->p + at), 1 };
+
+			/* fails where there is nothing, instead of a signal */
+			if (process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == 1)
+				sum += byte;
+		}
+	return (void *)sum;
+}
+
+/* Pages come and go under those who look. */
+TEST_F(shared, faults_race_with_release)
+{
+	struct toucher toucher = { .v = &self->v };
+	pthread_t thread;
+	int i;
+
+	VIEW();
+	ASSERT_EQ(0, pthread_create(&thread, NULL, touch, &toucher));
+	for (i = 0; i < 500; i++) {
+		SEND();
+		receive(self->fd[0], &self->got, MESSAGE, 0, MAX);
+		ASSERT_LT(0, self->got.bytes);
+		received_gather(&self->got, &self->v);
+		ASSERT_EQ(0, received_release(self->fd[0], &self->got));
+	}
+	toucher.stop = true;
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, view_used(self->fd[0]));
+}
+
+/* ---- Processes ---------------------------------------------------------- */
+
+/* A child has the view of its parent, and loses it with its parent. */
+TEST_F(shared, fork)
+{
+	int up[2], down[2], status;
+	const char *p;
+	char byte;
+	pid_t pid;
+
+	ASSERT_EQ(0, pipe(up));
+	ASSERT_EQ(0, pipe(down));
+	VIEW();
+	SEND();
+	RECEIVE();
+	p = self->v.p + self->got.part[0].offset;
+	pid = fork();
+	if (!pid) {
+		byte = memcmp(p, self->r.p, MESSAGE) ? 'n' : 'y';
+		if (write(up[1], &byte, 1) != 1 || read(down[0], &byte, 1) != 1)
+			_exit(1);
+		_exit(*(volatile const char *)p);	/* SIGBUS */
+	}
+	ASSERT_EQ(1, read(up[0], &byte, 1));
+	EXPECT_EQ('y', byte);
+	EXPECT_EQ(0, received_release(self->fd[0], &self->got));
+	ASSERT_EQ(1, write(down[1], "x", 1));
+	waitpid(pid, &status, 0);
+	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+}
+
+TEST_F(shared, killed)
+{
+	int up[2], status;
+	char byte;
+	pid_t pid;
+
+	ASSERT_EQ(0, pipe(up));
+	SEND();
+	pid = fork();
+	if (!pid) {
+		close(self->fd[1]);
+		if (view_make(&self->v, self->fd[0], WINDOW, 0))
+			_exit(1);
+		receive(self->fd[0], &self->got, MESSAGE, 0, MAX);
+		byte = self->got.n == 1 && !self->v.p[PAGE] == !self->r.p[PAGE];
+		if (write(up[1], &byte, 1) == 1)
+			pause();
+		_exit(1);
+	}
+	close(self->fd[0]);
+	self->fd[0] = -1;
+	ASSERT_EQ(1, read(up[0], &byte, 1));
+	EXPECT_EQ(1, byte);
+	region_drop(&self->r);
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	close(self->fd[1]);
+	self->fd[1] = -1;
+	EXPECT_EQ(0, wait_no_guest_frames(10000));
+}
+
+/* ---- Users -------------------------------------------------------------- */
+
+/* The view of another user: made by a child, who passes the socket on. */
+static int view_of_nobody(int fd)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(setresuid(65534, 65534, 65534) || view_set(fd, WINDOW, 0));
+	waitpid(pid, &status, 0);
+	return status;
+}
+
+/* Who has a view has the frames in it on his account: a sender gets his back. */
+TEST_F(shared, viewer_pays)
+{
+	struct snap_info info;
+	long before = read_number(QUOTA);
+	unsigned int i, share;
+	char text[16];
+
+	ASSERT_EQ(0, dev_info(&info));
+	share = info.pool_frames / 100;
+	ASSERT_LE(12, share);
+	ASSERT_GE(WINDOW / PAGE, share);
+	ASSERT_EQ(0, view_of_nobody(self->fd[0]));
+	self->v.p = mmap(NULL, WINDOW, PROT_READ, MAP_SHARED, self->fd[0], 0);
+	self->v.length = WINDOW;
+	ASSERT_NE(MAP_FAILED, self->v.p);
+	ASSERT_EQ(0, write_text(QUOTA, "1"));
+	/* more than the share, but never more at once than one message */
+	for (i = 0; i < share / 3 + 4; i++) {
+		/* an unchanged buffer would be the same frames again */
+		fill(self->r.p, MESSAGE, i);
+		SEND();
+		receive(self->fd[0], &self->got, MESSAGE, 0, MAX);
+		if (self->got.bytes != MESSAGE)
+			break;
+	}
+	snprintf(text, sizeof(text), "%ld", before);
+	ASSERT_EQ(0, write_text(QUOTA, text));
+	EXPECT_EQ(share / 3 + 4, i);
+	/* the viewer had his share, and then copies; the sender never did */
+	EXPECT_GE(share * PAGE, view_used(self->fd[0]));
+	EXPECT_LT(share / 3 * 2 * PAGE, view_used(self->fd[0]));
+	EXPECT_LT(0, sock_stats(self->fd[0]).rx_copied_bytes);
+	EXPECT_EQ(0, sock_stats(self->fd[1]).copied_msgs[SNAP_COPY_QUOTA]);
+}
+
+TEST_HARNESS_MAIN
