@@ -4,7 +4,7 @@
 # Moves data between an AF_SNAP program in a machine and socat on the host,
 # both ways, compares checksums, and prints what it cost. Logs and numbers
 # stay in build/logs/run. Exit code 0: everything arrived, and the guest sent
-# by reference.
+# by reference and received by view.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
@@ -52,7 +52,7 @@ row "" "guest to host" "host to guest"
 row "messages" \
     "$(sum to-host tx_ref_msgs tx_copied_msgs)" "$(value to-guest rx_msgs)"
 row "bytes" "$(sum to-host tx_ref_bytes tx_copied_bytes)" \
-    "$(value to-guest rx_copied_bytes)"
+    "$(sum to-guest rx_copied_bytes rx_viewed_bytes)"
 row "bytes by reference" "$(value to-host tx_ref_bytes)" -
 row "bytes copied by send()" "$(value to-host tx_copied_bytes)" -
 "$top/build/tools/snapctl" reasons | while read -r reason text; do
@@ -60,7 +60,8 @@ row "bytes copied by send()" "$(value to-host tx_copied_bytes)" -
     [[ $copied == 0 ]] ||
         row "  $text, messages" "$copied" -
 done
-row "bytes copied by recv()" - "$(value to-guest rx_copied_bytes)"
+row "bytes received by view" - "$(value to-guest rx_viewed_bytes)"
+row "bytes copied by recvmsg()" - "$(value to-guest rx_copied_bytes)"
 row "exits (doorbells, takes, arms)" \
     "$(sum to-host device.doorbells device.takes device.arms)" \
     "$(sum to-guest device.doorbells device.takes device.arms)"
@@ -88,6 +89,10 @@ for direction in to-host to-guest; do
 done
 if [[ $(value to-host tx_ref_bytes) == 0 ]]; then
     echo "  to-host: nothing went by reference"
+    failed=1
+fi
+if [[ $(value to-guest rx_viewed_bytes) == 0 ]]; then
+    echo "  to-guest: nothing was received by view"
     failed=1
 fi
 exit "$failed"

@@ -39,7 +39,7 @@ send() { # FILE [OPTION...]
 }
 
 receive() { # SECONDS
-    "$tools/snapcat" -l -v -z -n "$messages" -w "$1" --rcvbuf=64M \
+    "$tools/snapcat" -l -v -z --view -n "$messages" -w "$1" --rcvbuf=64M \
         "$to_guest_port" 1<>"$work/received" 2>"$work/receive.log" \
         </dev/null
 }

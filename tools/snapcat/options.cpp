@@ -20,7 +20,8 @@ enum Long {
     long_inet,
     long_rate,
     long_rcvbuf,
-    long_copybreak
+    long_copybreak,
+    long_view
 };
 
 struct Switch {
@@ -85,6 +86,8 @@ constexpr std::array switches{
                o.copybreak =
                    static_cast<int>(parse_number("--copybreak", a, 0, INT_MAX));
            }},
+    Switch{long_view, "view", nullptr, "receive by view: without a copy",
+           [](Options &o, const char *) { o.view = true; }},
     Switch{'h', "help", nullptr, "this text",
            [](Options &o, const char *) { o.action = Options::Action::help; }},
     Switch{
@@ -196,6 +199,8 @@ Options parse(int argc, char **argv) {
         throw UsageError("-k goes with -l");
     if (options.inet && options.copybreak >= 0)
         throw UsageError("--copybreak does not go with --inet");
+    if (options.inet && options.view)
+        throw UsageError("--view does not go with --inet");
     return options;
 }
 

@@ -28,6 +28,7 @@ struct Options {
     bool keep = false; // listen to everybody, not to the first peer only
     bool verbose = false;
     bool fill = false;     // fill each datagram before it is sent
+    bool view = false;     // receive without a copy
     bool end_mark = false; // an empty datagram is the end of the data
     Memory memory = Memory::automatic;
     std::size_t bytes = 1400;          // of a datagram, at most

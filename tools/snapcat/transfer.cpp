@@ -16,6 +16,7 @@ namespace snapcat {
 namespace {
 
 constexpr std::size_t datagram_room = 65536;
+constexpr std::size_t view_room = 16 * datagram_room;
 constexpr auto for_ever = std::chrono::hours(1000000);
 
 [[noreturn]] void fail(const char *what) {
@@ -69,7 +70,10 @@ Transfer::Transfer(const Options &options)
     : options_(options), socket_(open_socket(options)), memory_(options),
       received_(datagram_room), pacer_(options.rate),
       input_ended_(options.listen && options.keep),
-      peer_known_(!options.listen), last_heard_(Clock::now()) {}
+      peer_known_(!options.listen), last_heard_(Clock::now()) {
+    if (options.view)
+        view_.emplace(socket_, view_room);
+}
 
 bool Transfer::may_read() const {
     return peer_known_ && !input_ended_ && !pending_ready_;
@@ -109,29 +113,53 @@ void Transfer::send_pending() {
         input_ended_ = true;
 }
 
-Transfer::Step Transfer::receive() {
+// Answers go to the first one, unless everybody may send.
+void Transfer::heard_from(const sockaddr_storage &peer, socklen_t length) {
+    last_heard_ = Clock::now();
+    if (peer_known_ || options_.keep)
+        return;
+    if (::connect(socket_.fd(), reinterpret_cast<const sockaddr *>(&peer),
+                  length) < 0)
+        fail("connect to the first peer");
+    peer_known_ = true;
+}
+
+std::size_t Transfer::take_datagram() {
     sockaddr_storage peer{};
     socklen_t peer_length = sizeof(peer);
-    const ssize_t got = ::recvfrom(
-        socket_.fd(), received_.data(), received_.size(), MSG_DONTWAIT,
-        reinterpret_cast<sockaddr *>(&peer), &peer_length);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
-        return Step::more;
+    auto *const from = reinterpret_cast<sockaddr *>(&peer);
+    if (view_) {
+        const auto message =
+            view_->receive(received_, MSG_DONTWAIT, from, &peer_length);
+        heard_from(peer, peer_length);
+        message.for_each_piece(write_all);
+        return message.size();
+    }
+    const ssize_t got =
+        ::recvfrom(socket_.fd(), received_.data(), received_.size(),
+                   MSG_DONTWAIT, from, &peer_length);
     if (got < 0)
         fail("receive");
-    last_heard_ = Clock::now();
-    if (!peer_known_ && !options_.keep) {
-        if (::connect(socket_.fd(), reinterpret_cast<sockaddr *>(&peer),
-                      peer_length) < 0)
-            fail("connect to the first peer");
-        peer_known_ = true;
+    heard_from(peer, peer_length);
+    const auto length = static_cast<std::size_t>(got);
+    write_all(std::span(received_).first(length));
+    return length;
+}
+
+Transfer::Step Transfer::receive() {
+    std::size_t length = 0;
+    try {
+        length = take_datagram();
+    } catch (const std::system_error &error) {
+        const int code = error.code().value();
+        if (code != EAGAIN && code != EINTR)
+            throw;
+        return Step::more; // somebody else has it, or its checksum was wrong
     }
-    if (got == 0 && options_.end_mark)
+    if (length == 0 && options_.end_mark)
         return options_.listen && in_.messages < options_.count ? Step::missing
                                                                 : Step::done;
-    const auto length = static_cast<std::size_t>(got);
     in_.add(length);
-    write_all(std::span(received_).first(length));
     return options_.listen && in_.messages == options_.count ? Step::done
                                                              : Step::more;
 }
@@ -199,6 +227,8 @@ std::string Transfer::report() const {
     if (options_.inet)
         return text;
     const auto stats = socket_.stats();
+    if (view_)
+        line("received by view", stats.rx_viewed_msgs, stats.rx_viewed_bytes);
     line("by reference", stats.tx_ref_msgs, stats.tx_ref_bytes);
     line("copied", stats.tx_copied_msgs, stats.tx_copied_bytes);
     for (unsigned int i = 0; i < SNAP_COPY_REASONS; i++)

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -61,11 +62,15 @@ class Transfer {
     void read_input();
     void send_pending();
     Step receive();
+    void heard_from(const sockaddr_storage &peer, socklen_t length);
+    // Writes a datagram on; its length.  Throws EAGAIN if there is none.
+    std::size_t take_datagram();
     Step out_of_patience() const;
 
     const Options &options_;
     snap::Socket socket_;
     SendMemory memory_;
+    std::optional<snap::ReceiveView> view_;
     std::vector<std::byte> received_;
     Pacer pacer_;
     Tally out_, in_;

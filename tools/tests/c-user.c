@@ -16,11 +16,14 @@ static int refuses(void)
 	struct snap_snapshot *snapshot = NULL;
 	struct snap_region *region = NULL;
 	struct snap_heap *heap = NULL;
+	struct snap_view_part part;
+	struct snap_view *view;
 	uint64_t number = 0;
 	size_t count = 0;
 
 	snap_snapshot_free(NULL);
 	snap_heap_destroy(NULL);
+	snap_view_free(NULL);
 	return snap_region_create_flags(NULL, 4096, SNAP_HINT_NONE,
 					SNAP_REGION_ARGS_SPARSE,
 					&region) == -EINVAL &&
@@ -38,7 +41,12 @@ static int refuses(void)
 	       snap_heap_create(NULL, &heap) == -EINVAL &&
 	       !snap_heap_alloc(NULL, 1) && !snap_heap_realloc(NULL, NULL, 1) &&
 	       !snap_heap_aligned_alloc(NULL, 16, 1) &&
-	       snap_heap_free(NULL, &heap) == -EINVAL;
+	       snap_heap_free(NULL, &heap) == -EINVAL &&
+	       snap_view_create(-1, 4096, 0, &view) == -EBADF &&
+	       snap_view_create(-1, 0, 0, &view) == -EINVAL &&
+	       snap_view_receive(NULL, &part, 1, 0, NULL, NULL, &part,
+				 &count) == -EINVAL &&
+	       snap_view_release(NULL, &part, 1) == -EINVAL;
 }
 
 int main(void)

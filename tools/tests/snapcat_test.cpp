@@ -29,16 +29,17 @@ TEST(Parse, Defaults) {
     EXPECT_EQ(options.bytes, 1400U);
     EXPECT_EQ(options.family, AF_UNSPEC);
     EXPECT_EQ(options.memory, snapcat::Memory::automatic);
-    EXPECT_FALSE(options.listen || options.inet || options.verbose);
+    EXPECT_FALSE(options.listen || options.inet || options.verbose ||
+                 options.view);
 }
 
 TEST(Parse, EveryOption) {
-    const auto options =
-        parse({"-6lukvfz", "-p", "9", "-s", "::1", "-b", "2k", "-n", "5", "-w",
-               "3", "-r", "--rate=1M", "--rcvbuf=64k", "--copybreak", "0"});
+    const auto options = parse({"-6lukvfz", "-p", "9", "-s", "::1", "-b", "2k",
+                                "-n", "5", "-w", "3", "-r", "--rate=1M",
+                                "--rcvbuf=64k", "--copybreak", "0", "--view"});
     EXPECT_EQ(options.family, AF_INET6);
     EXPECT_TRUE(options.listen && options.keep && options.verbose);
-    EXPECT_TRUE(options.fill && options.end_mark);
+    EXPECT_TRUE(options.fill && options.end_mark && options.view);
     EXPECT_EQ(options.host, "::1");
     EXPECT_EQ(options.port, "9");
     EXPECT_EQ(options.bytes, 2048U);

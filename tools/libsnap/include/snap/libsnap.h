@@ -16,6 +16,8 @@
 /* Before the kernel's headers, which want offsetof(). */
 #include <stddef.h> // NOLINT
 #include <stdint.h> // NOLINT
+#include <sys/socket.h>
+#include <sys/types.h>
 
 #include "snap.h"
 #include "snap_device.h"
@@ -280,6 +282,49 @@ int snap_socket_stats(int fd, struct snap_sock_stats *stats);
  */
 int snap_set_copybreak(int fd, int bytes);
 int snap_get_copybreak(int fd);
+
+/* ---- Views of sockets --------------------------------------------------- */
+
+/* Made by the library only; later versions add fields at the end. */
+struct snap_view {
+    int fd;              /* the socket, still owned by the caller */
+    const void *address; /* of the window, read-only */
+    size_t length;       /* bytes, a multiple of the page size */
+};
+
+/*
+ * Gives the socket its view, for once and all, and maps it.  length is rounded
+ * up to pages; flags: 0, or SNAP_VIEW_NEXT: a receive releases what the ones
+ * before it gave.  The socket must outlive the view.
+ * -EINVAL: NULL, length 0 or over SNAP_VIEW_LENGTH_MAX, flags unknown; -EEXIST:
+ * it has one; -EBUSY: somebody is receiving; -ENOMEM; -EBADF, -ENOTSOCK,
+ * -ENOPROTOOPT: not an AF_SNAP socket.
+ */
+int snap_view_create(int fd, size_t length, unsigned int flags,
+                     struct snap_view **view);
+
+/*
+ * Releases all there is in the view and unmaps it; the socket receives by view
+ * all the same, for those who know where.  NULL is allowed.
+ */
+void snap_view_free(struct snap_view *view);
+
+/*
+ * recvfrom() of at most length bytes: their number, 0 at the end of a stream;
+ * with MSG_TRUNC in flags, a datagram's whole length.  from may be NULL.
+ * parts[] says which of them are in the view; the others are in the buffer, at
+ * their places. *nparts: room in parts[], at most SNAP_VIEW_PARTS_MAX is used;
+ * then how many there are. -EINVAL: NULL, or no room; and the errors of
+ * recvmsg(2), -EAGAIN for one.
+ */
+ssize_t snap_view_receive(struct snap_view *view, void *buffer, size_t length,
+                          int flags, struct sockaddr *from,
+                          socklen_t *from_length, struct snap_view_part *parts,
+                          size_t *nparts);
+
+/* The pages of these parts are gone from the view.  -EINVAL. */
+int snap_view_release(struct snap_view *view,
+                      const struct snap_view_part *parts, size_t nparts);
 
 /* ---- Names -------------------------------------------------------------- */
 

@@ -8,5 +8,6 @@
 #include "heap.hpp"
 #include "memory.hpp"
 #include "socket.hpp"
+#include "view.hpp"
 
 #endif
