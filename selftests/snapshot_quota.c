@@ -238,4 +238,41 @@ TEST_F_TIMEOUT(quota, stores_with_a_full_pool, 120)
 	region_drop(&big);
 }
 
+/*
+ * Frames that are promised to a region serve a commit to it; beyond them commit
+ * and merge fail whole, and work again when there are frames.
+ */
+TEST_F_TIMEOUT(quota, commit_and_merge_with_a_full_pool, 120)
+{
+	struct snap_object_info info;
+	uint64_t version, before;
+	struct region c;
+	uint32_t none = 0;
+	int fds[800], n, from;
+
+	ASSERT_EQ(0, clone_make(&c, self->fd, LENGTH));
+	fill(c.p, LENGTH, 2);
+	from = snapshot_fd(c.fd, NULL);
+	ASSERT_GE(from, 0);
+	ASSERT_EQ(0, object_info(self->r.fd, &info));
+	version = info.version;
+	n = regions_take_all(fds, 800);
+	EXPECT_EQ(0, commit(self->r.fd, from, &version));
+	EXPECT_EQ(-1, differs(self->r.p, LENGTH, 2));
+	/* now its pages are its own, and nothing is promised */
+	before = version;
+	EXPECT_EQ(-ENOSPC, commit(self->r.fd, self->fd, &version));
+	EXPECT_EQ(-ENOSPC, merge(self->r.fd, from, self->fd, NULL, &none));
+	EXPECT_EQ(-1, differs(self->r.p, LENGTH, 2));
+	while (n)
+		close(fds[--n]);
+	version = before;
+	EXPECT_EQ(0, commit(self->r.fd, self->fd, &version));
+	EXPECT_EQ(-1, differs(self->r.p, LENGTH, 1));
+	EXPECT_EQ(0, merge(self->r.fd, self->fd, from, NULL, &none));
+	EXPECT_EQ(-1, differs(self->r.p, LENGTH, 2));
+	close(from);
+	region_drop(&c);
+}
+
 TEST_HARNESS_MAIN
