@@ -57,6 +57,7 @@ for capture in "${captures[@]}"; do
     alone unplug "$capture" --monitor --host 'selftests/unplug-host.sh'
     alone stream_long "$capture" --timeout 600
 done
+alone no_trap auto --qemu selftests/vm/qemu-without-trap
 # The kernel tells of those that it kills.
 alone memcg "${captures[0]}" --expect 'invoked oom-killer|Call Trace'
 finish
