@@ -319,6 +319,7 @@ TEST_F(udp, recvmmsg)
 	ASSERT_EQ(PAGE, post(self->tx, self->p, PAGE, 1, 0));
 	EXPECT_EQ(1, recvmmsg(self->rx, msgs, MANY, MSG_WAITFORONE, NULL));
 	ASSERT_EQ(PAGE, post(self->tx, self->p, PAGE, 2, 0));
+	EXPECT_EQ(POLLIN, events_of(self->rx, POLLIN) & POLLIN);
 	ASSERT_EQ(0, set_timeout(self->rx, 20));
 	EXPECT_EQ(1, recvmmsg(self->rx, msgs, MANY, 0, NULL));
 	ASSERT_EQ(0, set_timeout(self->rx, PATIENCE));
