@@ -19,7 +19,8 @@ def line(what, msgs, bytes_):
         print("snap-run:", what, msgs, "messages", bytes_, "bytes")
 def rise(name):
     return now[name] - then[name]
-line("received", rise("rx_msgs"), rise("rx_copied_bytes"))
+line("received", rise("rx_msgs"),
+     rise("rx_copied_bytes") + rise("rx_viewed_bytes"))
 line("by reference", rise("tx_ref_msgs"), rise("tx_ref_bytes"))
 line("copied", rise("tx_copied_msgs"), rise("tx_copied_bytes"))
 for reason in now["copied"]:

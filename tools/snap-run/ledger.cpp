@@ -17,6 +17,8 @@ void for_counters(Each each) noexcept {
     each(&snap_sock_stats::tx_copied_bytes);
     each(&snap_sock_stats::rx_msgs);
     each(&snap_sock_stats::rx_copied_bytes);
+    each(&snap_sock_stats::rx_viewed_msgs);
+    each(&snap_sock_stats::rx_viewed_bytes);
 }
 
 void add(snap_sock_stats &to, const snap_sock_stats &now,

@@ -118,7 +118,10 @@ std::string report(const snap_sock_stats &stats) {
         text += "snap-run: " + what + ' ' + std::to_string(messages) +
                 " messages " + std::to_string(bytes) + " bytes\n";
     };
-    line("received", stats.rx_msgs, stats.rx_copied_bytes);
+    line("received", stats.rx_msgs,
+         stats.rx_copied_bytes + stats.rx_viewed_bytes);
+    if (stats.rx_viewed_msgs != 0)
+        line("received by view", stats.rx_viewed_msgs, stats.rx_viewed_bytes);
     line("by reference", stats.tx_ref_msgs, stats.tx_ref_bytes);
     line("copied", stats.tx_copied_msgs, stats.tx_copied_bytes);
     for (unsigned int i = 0; i < SNAP_COPY_REASONS; i++)

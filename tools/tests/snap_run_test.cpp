@@ -126,12 +126,17 @@ TEST(RunReport, SaysWhyTheLastFellBack) {
 
 TEST(RunReport, NamesTheReasonsThatThereWere) {
     snap_sock_stats stats{};
+    stats.rx_msgs = 8;
+    stats.rx_copied_bytes = 5;
+    stats.rx_viewed_msgs = 6;
+    stats.rx_viewed_bytes = 7;
     stats.tx_ref_msgs = 1;
     stats.tx_ref_bytes = 2;
     stats.copied_msgs[SNAP_COPY_ROUTE] = stats.tx_copied_msgs = 3;
     stats.copied_bytes[SNAP_COPY_ROUTE] = stats.tx_copied_bytes = 4;
     EXPECT_EQ(snaprun::report(stats),
-              "snap-run: received 0 messages 0 bytes\n"
+              "snap-run: received 8 messages 12 bytes\n"
+              "snap-run: received by view 6 messages 7 bytes\n"
               "snap-run: by reference 1 messages 2 bytes\n"
               "snap-run: copied 3 messages 4 bytes\n"
               "snap-run: copied route 3 messages 4 bytes\n");
@@ -141,6 +146,7 @@ snap_sock_stats referred(std::uint64_t bytes) {
     snap_sock_stats stats{};
     stats.tx_ref_msgs = bytes;
     stats.tx_ref_bytes = bytes;
+    stats.rx_viewed_bytes = bytes;
     return stats;
 }
 
@@ -153,6 +159,7 @@ TEST(RunLedger, ToldAgainOnlyWhatIsNewCounts) {
     ledger->tell(7, referred(10)); // somebody was slow
     EXPECT_EQ(ledger->read().tx_ref_bytes, 115U);
     EXPECT_EQ(ledger->read().tx_ref_msgs, 115U);
+    EXPECT_EQ(ledger->read().rx_viewed_bytes, 115U);
 }
 
 TEST(RunLedger, TheOldestIsForgotten) {
