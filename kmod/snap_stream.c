@@ -74,6 +74,22 @@ static int snap_stream_copy(struct snap_stream_call *call, size_t len,
 	return ret;
 }
 
+/*
+ * The route, with a reference.  Any change of routes or addresses makes TCP's
+ * stale, and TCP would look it up again with the next packet: too late for us.
+ */
+static struct dst_entry *snap_stream_dst(struct sock *sk)
+{
+	struct dst_entry *dst;
+
+	if (!(sk->sk_route_caps & NETIF_F_SG))
+		return NULL;
+	dst = snap_send_dst(sk);
+	if (!dst && !inet_csk(sk)->icsk_af_ops->rebuild_header(sk))
+		dst = snap_send_dst(sk);
+	return dst;
+}
+
 /* The same of one buffer of at least @len bytes, captured if possible. */
 static int snap_stream_ref(struct snap_stream_call *call, size_t len)
 {
@@ -94,7 +110,7 @@ static int snap_stream_ref(struct snap_stream_call *call, size_t len)
 	if (part < len && tail < part)
 		part -= tail;
 
-	dst = sk->sk_route_caps & NETIF_F_SG ? snap_send_dst(sk) : NULL;
+	dst = snap_stream_dst(sk);
 	if (dst)
 		n = snap_send_capture(sk, dst, addr, part, bvec);
 	dst_release(dst);

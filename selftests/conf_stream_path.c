@@ -399,6 +399,21 @@ TEST_F(path, overwritten)
 	EXPECT_EQ(1, poll(&poller, 1, PATIENCE));
 }
 
+/* When addresses come and go, TCP looks up its route again. */
+TEST_F(path, routes_change)
+{
+	const char *other = variant->family == AF_INET6 ?
+			    "2001:db8::1/128 nodad" : "192.0.2.1/32";
+
+	ASSERT_EQ(LENGTH, post(self->fd, self->p, LENGTH, 0, 0));
+	EXPECT_TRUE(comes_back(self->fd, self->back, 0, LENGTH));
+	ASSERT_EQ(0, sh("ip addr add %s dev lo", other));
+	EXPECT_EQ(LENGTH, post(self->fd, self->p, LENGTH, LENGTH, 0));
+	ASSERT_EQ(0, sh("ip addr del %s dev lo", other));
+	EXPECT_TRUE(comes_back(self->fd, self->back, LENGTH, LENGTH));
+	went(_metadata, variant, self->fd, 2 * LENGTH);
+}
+
 struct reader {
 	int fd;
 	char *back;
