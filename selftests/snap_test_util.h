@@ -160,6 +160,8 @@ int receive_fd(int sock);
 bool store_is_fatal(char *p, int signal);
 bool load_is_fatal(const char *p, int signal);
 
+/* Go on in a network namespace of its own, of lo alone; 0 or a negative errno. */
+int network_of_lo(void);
 /* Run a shell command; its exit status. */
 int sh(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Bytes of packets in the root qdisc of an interface; negative on failure. */
