@@ -72,7 +72,11 @@ static struct sk_buff *snap_view_dgram_look(struct sock *sk, int *err)
 	return NULL;
 }
 
-/* Take it apart, and have UDP receive it then, with nothing left to copy. */
+/*
+ * Take it apart, and have UDP receive it then, with nothing left to copy.  UDP may
+ * have something else to say first, such as the path's MTU: the datagram is in the
+ * queue still, and none of it in the view.
+ */
 static int snap_view_dgram_take(struct socket *sock, const struct sk_buff *skb,
 				struct snap_view_take *take, size_t len,
 				int flags)
@@ -94,7 +98,8 @@ static int snap_view_dgram_take(struct socket *sock, const struct sk_buff *skb,
 	ret = base->recvmsg(sock, msg, len, flags);
 	msg->msg_controllen += reserved;
 	msg->msg_iter = iter;
-	if (ret < 0)
+	/* who leaves the queue has no neighbours */
+	if (ret < 0 || READ_ONCE(skb->next))
 		snap_view_take_back(take);
 	else
 		snap_view_recv_tell(take);

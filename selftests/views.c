@@ -472,4 +472,45 @@ TEST_F(views, neighbours)
 	}
 }
 
+/*
+ * What a socket is told of the path's MTU comes before the datagrams, which stay
+ * where they are.
+ */
+TEST_F(views, path_mtu)
+{
+	static const int on = 1, mtu = 1280;
+	char control[CMSG_SPACE(sizeof(struct ip6_mtuinfo)) +
+		     CMSG_SPACE(MAX * sizeof(struct snap_view_part))];
+	struct iovec iov = { self->got.buffer, RECEIVE_MAX };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = control, .msg_controllen = sizeof(control),
+	};
+	struct sockaddr_in6 at;
+	socklen_t length = sizeof(at);
+
+	if (variant->type != SOCK_DGRAM || variant->family != AF_INET6)
+		SKIP(return, "datagrams over IPv6 only");
+	ASSERT_EQ(0, setsockopt(self->rx, SOL_IPV6, IPV6_RECVPATHMTU, &on, sizeof(on)));
+	ASSERT_EQ(0, setsockopt(self->rx, SOL_IPV6, IPV6_DONTFRAG, &on, sizeof(on)));
+	ASSERT_EQ(0, setsockopt(self->rx, SOL_IPV6, IPV6_MTU, &mtu, sizeof(mtu)));
+	VIEW(WINDOW, 0);
+	SEND(0, MESSAGE);
+	ASSERT_EQ(0, getsockname(self->tx, (struct sockaddr *)&at, &length));
+	ASSERT_EQ(-1, sendto(self->rx, self->got.buffer, 2 * mtu, 0,
+			     (struct sockaddr *)&at, length));
+	ASSERT_EQ(EMSGSIZE, errno);
+	ASSERT_EQ(0, recvmsg(self->rx, &msg, 0));
+	ASSERT_NE(NULL, CMSG_FIRSTHDR(&msg));
+	EXPECT_EQ(IPV6_PATHMTU, CMSG_FIRSTHDR(&msg)->cmsg_type);
+	EXPECT_EQ(NULL, CMSG_NXTHDR(&msg, CMSG_FIRSTHDR(&msg)));
+	EXPECT_EQ(0, view_used(self->rx));
+	EXPECT_EQ(0, sock_stats(self->rx).rx_copied_bytes);
+	EXPECT_EQ(0, sock_stats(self->rx).rx_viewed_bytes);
+	RECEIVE(MESSAGE);
+	EXPECT_LE(1, self->got.n);
+	received_gather(&self->got, &self->v);
+	EXPECT_EQ(-1, differs(self->got.buffer, MESSAGE, 1));
+}
+
 TEST_HARNESS_MAIN
