@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "snap_test_util.h"
+#include "view.h"
 
 #define LENGTH		(18 * PAGE)	/* no datagram is as long */
 #define PATIENCE	20000		/* ms; no test waits that long */
@@ -43,6 +43,7 @@ FIXTURE_VARIANT(udp)
 	int domain;
 	int family;
 	bool region;
+	bool view;	/* receives by view, and nothing can go into it */
 	const char *netdev;
 };
 
@@ -54,6 +55,9 @@ FIXTURE_VARIANT_ADD(udp, inet6) {
 };
 FIXTURE_VARIANT_ADD(udp, snap4) {
 	.domain = AF_SNAP, .family = AF_INET, .netdev = "lo",
+};
+FIXTURE_VARIANT_ADD(udp, snap4_view) {
+	.domain = AF_SNAP, .family = AF_INET, .netdev = "lo", .view = true,
 };
 FIXTURE_VARIANT_ADD(udp, snap4_region) {
 	.domain = AF_SNAP, .family = AF_INET, .netdev = "lo", .region = true,
@@ -78,7 +82,8 @@ static inline int socket_like(const FIXTURE_VARIANT(udp) *variant)
 	int fd = udp_socket(variant->domain, variant->family);
 
 	if (fd >= 0 && (set_timeout(fd, PATIENCE) ||
-			(variant->region && set_copybreak(fd, 0)))) {
+			(variant->region && set_copybreak(fd, 0)) ||
+			(variant->view && view_set(fd, 16 * PAGE, 0)))) {
 		close(fd);
 		return -1;
 	}

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "snap_test_util.h"
+#include "view.h"
 
 #define LENGTH		(64 * PAGE)
 #define PATIENCE	20000		/* ms; no test waits that long */
@@ -34,6 +34,7 @@ FIXTURE_VARIANT(tcp)
 	int domain;
 	int family;
 	bool region;
+	bool view;	/* receives by view, and nothing can go into it */
 };
 
 FIXTURE_VARIANT_ADD(tcp, inet4) {
@@ -44,6 +45,9 @@ FIXTURE_VARIANT_ADD(tcp, inet6) {
 };
 FIXTURE_VARIANT_ADD(tcp, snap4) {
 	.domain = AF_SNAP, .family = AF_INET,
+};
+FIXTURE_VARIANT_ADD(tcp, snap4_view) {
+	.domain = AF_SNAP, .family = AF_INET, .view = true,
 };
 FIXTURE_VARIANT_ADD(tcp, snap4_region) {
 	.domain = AF_SNAP, .family = AF_INET, .region = true,
@@ -63,6 +67,10 @@ FIXTURE_SETUP(tcp)
 	self->tx = fd[1];
 	ASSERT_EQ(0, set_timeout(self->rx, PATIENCE));
 	ASSERT_EQ(0, set_timeout(self->tx, PATIENCE));
+	if (variant->view) {
+		ASSERT_EQ(0, view_set(self->rx, LENGTH, 0));
+		ASSERT_EQ(0, view_set(self->tx, LENGTH, 0));
+	}
 	if (variant->region) {
 		ASSERT_EQ(0, region_make(&self->r, LENGTH));
 		ASSERT_EQ(0, set_copybreak(self->tx, 0));

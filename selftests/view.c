@@ -57,7 +57,7 @@ int view_release(int fd, uint64_t offset, uint64_t length)
 			  sizeof(range)) ? -errno : 0;
 }
 
-int received_release(int fd, const struct received *r)
+int view_message_release(int fd, const struct view_message *r)
 {
 	unsigned int i;
 	int err = 0;
@@ -67,7 +67,7 @@ int received_release(int fd, const struct received *r)
 	return err;
 }
 
-void receive(int fd, struct received *r, size_t length, int flags,
+void view_receive(int fd, struct view_message *r, size_t length, int flags,
 	     unsigned int room)
 {
 	union {
@@ -99,7 +99,7 @@ void receive(int fd, struct received *r, size_t length, int flags,
 	}
 }
 
-size_t received_viewed(const struct received *r)
+size_t view_message_viewed(const struct view_message *r)
 {
 	size_t sum = 0;
 	unsigned int i;
@@ -109,7 +109,7 @@ size_t received_viewed(const struct received *r)
 	return sum;
 }
 
-void received_gather(struct received *r, const struct view *v)
+void view_message_gather(struct view_message *r, const struct view *v)
 {
 	unsigned int i;
 
@@ -118,7 +118,7 @@ void received_gather(struct received *r, const struct view *v)
 		       r->part[i].length);
 }
 
-size_t received_beside(const struct received *r, const struct view *v)
+size_t view_message_beside(const struct view_message *r, const struct view *v)
 {
 	size_t at, seen = 0;
 	unsigned int i;

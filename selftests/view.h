@@ -17,7 +17,7 @@ struct view {
 };
 
 /* What one recvmsg() gave. */
-struct received {
+struct view_message {
 	ssize_t bytes;		/* result, or a negative errno */
 	int flags;		/* MSG_* */
 	unsigned int n;		/* parts in the view */
@@ -34,16 +34,16 @@ void view_drop(struct view *v);
 long view_used(int fd);
 int view_release(int fd, uint64_t offset, uint64_t length);
 /* Release all that was received; 0 or a negative errno. */
-int received_release(int fd, const struct received *r);
+int view_message_release(int fd, const struct view_message *r);
 
 /* recvmsg() of at most so many bytes, with room for so many parts. */
-void receive(int fd, struct received *r, size_t length, int flags,
+void view_receive(int fd, struct view_message *r, size_t length, int flags,
 	     unsigned int room);
 /* Bytes of the message that are in the view. */
-size_t received_viewed(const struct received *r);
+size_t view_message_viewed(const struct view_message *r);
 /* Put the message together, into r->buffer. */
-void received_gather(struct received *r, const struct view *v);
+void view_message_gather(struct view_message *r, const struct view *v);
 /* Bytes of the view's pages outside of the parts that are not zero. */
-size_t received_beside(const struct received *r, const struct view *v);
+size_t view_message_beside(const struct view_message *r, const struct view *v);
 
 #endif /* SNAP_SELFTEST_VIEW_H */

@@ -26,7 +26,7 @@ FIXTURE(views)
 	int rx;			/* receives, and has a view */
 	struct region r;
 	struct view v;
-	struct received got;
+	struct view_message got;
 };
 
 FIXTURE_VARIANT(views)
@@ -122,7 +122,7 @@ static void await(int fd, size_t bytes)
 	ASSERT_EQ(0, view_make(&self->v, self->rx, length, flags))
 #define RECEIVE(length) do {						\
 	await(self->rx, length);					\
-	receive(self->rx, &self->got, RECEIVE_MAX, 0, MAX);		\
+	view_receive(self->rx, &self->got, RECEIVE_MAX, 0, MAX);		\
 	ASSERT_EQ(length, self->got.bytes);				\
 } while (0)
 
@@ -140,16 +140,16 @@ TEST_F(views, by_view)
 	stats = sock_stats(self->rx);
 	EXPECT_LE(1, self->got.n);
 	/* packets end where they like: only their ends may be copied */
-	EXPECT_LE(MESSAGE * 3 / 4, received_viewed(&self->got));
+	EXPECT_LE(MESSAGE * 3 / 4, view_message_viewed(&self->got));
 	if (variant->type == SOCK_DGRAM && !variant->host)
-		EXPECT_EQ(MESSAGE, received_viewed(&self->got));
-	EXPECT_EQ(received_viewed(&self->got), stats.rx_viewed_bytes);
+		EXPECT_EQ(MESSAGE, view_message_viewed(&self->got));
+	EXPECT_EQ(view_message_viewed(&self->got), stats.rx_viewed_bytes);
 	EXPECT_EQ(MESSAGE, stats.rx_viewed_bytes + stats.rx_copied_bytes);
 	EXPECT_EQ(1, stats.rx_viewed_msgs);
-	EXPECT_EQ(0, received_beside(&self->got, &self->v));
+	EXPECT_EQ(0, view_message_beside(&self->got, &self->v));
 	for (i = 0; i < self->got.n; i++)
 		EXPECT_EQ((char)POISON, self->got.buffer[self->got.part[i].at]);
-	received_gather(&self->got, &self->v);
+	view_message_gather(&self->got, &self->v);
 	EXPECT_EQ(-1, differs(self->got.buffer, MESSAGE, 1));
 	EXPECT_LT(0, view_used(self->rx));
 }
@@ -165,14 +165,14 @@ TEST_F(views, release)
 	ASSERT_LE(1, self->got.n);
 	p = self->v.p + self->got.part[0].offset;
 	EXPECT_EQ(self->r.p[self->got.part[0].at], *p);
-	memset(self->r.p, POISON, LENGTH);
+	fill(self->r.p, LENGTH, 2);
 	SEND(0, MESSAGE);
 	EXPECT_FALSE(load_is_fatal(p, SIGBUS));
-	EXPECT_EQ(0, received_release(self->rx, &self->got));
+	EXPECT_EQ(0, view_message_release(self->rx, &self->got));
 	EXPECT_TRUE(load_is_fatal(p, SIGBUS));
 	EXPECT_EQ(0, view_used(self->rx));
 	/* twice is as good as once */
-	EXPECT_EQ(0, received_release(self->rx, &self->got));
+	EXPECT_EQ(0, view_message_release(self->rx, &self->got));
 	RECEIVE(MESSAGE);
 }
 
@@ -188,7 +188,7 @@ TEST_F(views, released_by_the_next)
 	SEND(0, MESSAGE);
 	RECEIVE(MESSAGE);
 	EXPECT_GE(used + 2 * (long)PAGE, view_used(self->rx));
-	EXPECT_EQ(-EAGAIN, ({ receive(self->rx, &self->got, 100, MSG_DONTWAIT, MAX);
+	EXPECT_EQ(-EAGAIN, ({ view_receive(self->rx, &self->got, 100, MSG_DONTWAIT, MAX);
 			      self->got.bytes; }));
 	EXPECT_EQ(0, view_used(self->rx));
 }
@@ -200,8 +200,8 @@ TEST_F(views, at_any_offset)
 	SEND(100, MESSAGE - 1000);
 	RECEIVE(MESSAGE - 1000);
 	EXPECT_LE(1, self->got.n);
-	EXPECT_EQ(0, received_beside(&self->got, &self->v));
-	received_gather(&self->got, &self->v);
+	EXPECT_EQ(0, view_message_beside(&self->got, &self->v));
+	view_message_gather(&self->got, &self->v);
 	EXPECT_EQ(0, memcmp(self->got.buffer, self->r.p + 100, MESSAGE - 1000));
 }
 
@@ -222,7 +222,7 @@ TEST_F(views, header_and_body)
 		EXPECT_EQ(sizeof(head), self->got.part[0].at);
 		EXPECT_EQ(20000, self->got.part[0].length);
 	}
-	received_gather(&self->got, &self->v);
+	view_message_gather(&self->got, &self->v);
 	EXPECT_EQ(0, memcmp(self->got.buffer, head, sizeof(head)));
 	EXPECT_EQ(0, memcmp(self->got.buffer + sizeof(head), self->r.p, 20000));
 }
@@ -232,7 +232,7 @@ TEST_F(views, without_room_to_tell)
 	VIEW(WINDOW, 0);
 	SEND(0, MESSAGE);
 	await(self->rx, MESSAGE);
-	receive(self->rx, &self->got, RECEIVE_MAX, 0, 0);
+	view_receive(self->rx, &self->got, RECEIVE_MAX, 0, 0);
 	ASSERT_EQ(MESSAGE, self->got.bytes);
 	EXPECT_EQ(0, self->got.flags & MSG_CTRUNC);
 	EXPECT_EQ(-1, differs(self->got.buffer, MESSAGE, 1));
@@ -250,11 +250,11 @@ TEST_F(views, little_room_to_tell)
 	VIEW(WINDOW, 0);
 	ASSERT_EQ(27000, writev(self->tx, iov, 3));
 	await(self->rx, 27000);
-	receive(self->rx, &self->got, RECEIVE_MAX, 0, 1);
+	view_receive(self->rx, &self->got, RECEIVE_MAX, 0, 1);
 	ASSERT_EQ(27000, self->got.bytes);
 	EXPECT_EQ(1, self->got.n);
-	EXPECT_EQ(9000, received_viewed(&self->got));
-	received_gather(&self->got, &self->v);
+	EXPECT_EQ(9000, view_message_viewed(&self->got));
+	view_message_gather(&self->got, &self->v);
 	EXPECT_EQ(0, memcmp(self->got.buffer, self->r.p, 9000));
 	EXPECT_EQ(0, memcmp(self->got.buffer + 9000, self->r.p + 2 * PAGE, 9000));
 	EXPECT_EQ(0, memcmp(self->got.buffer + 18000, self->r.p + 9 * PAGE + 5, 9000));
@@ -272,9 +272,9 @@ TEST_F(views, shorter_than_the_copybreak)
 	ASSERT_EQ(0, set_copybreak(self->tx, 0));
 	SEND(0, 1500);
 	RECEIVE(1500);
-	EXPECT_EQ(1500, received_viewed(&self->got));
-	EXPECT_EQ(0, received_beside(&self->got, &self->v));
-	received_gather(&self->got, &self->v);
+	EXPECT_EQ(1500, view_message_viewed(&self->got));
+	EXPECT_EQ(0, view_message_beside(&self->got, &self->v));
+	view_message_gather(&self->got, &self->v);
 	EXPECT_EQ(0, memcmp(self->got.buffer, self->r.p, 1500));
 }
 
@@ -283,14 +283,14 @@ TEST_F(views, peek)
 	VIEW(WINDOW, SNAP_VIEW_NEXT);
 	SEND(0, MESSAGE);
 	await(self->rx, MESSAGE);
-	receive(self->rx, &self->got, RECEIVE_MAX, MSG_PEEK, MAX);
+	view_receive(self->rx, &self->got, RECEIVE_MAX, MSG_PEEK, MAX);
 	ASSERT_EQ(MESSAGE, self->got.bytes);
 	EXPECT_EQ(0, self->got.n);
 	EXPECT_EQ(-1, differs(self->got.buffer, MESSAGE, 1));
 	RECEIVE(MESSAGE);
 	EXPECT_LE(1, self->got.n);
 	/* a look releases nothing */
-	EXPECT_EQ(-EAGAIN, ({ receive(self->rx, &self->got, 100,
+	EXPECT_EQ(-EAGAIN, ({ view_receive(self->rx, &self->got, 100,
 				      MSG_PEEK | MSG_DONTWAIT, MAX);
 			      self->got.bytes; }));
 	EXPECT_LT(0, view_used(self->rx));
@@ -318,23 +318,23 @@ TEST_F(views, less_than_all)
 	VIEW(WINDOW, 0);
 	SEND(0, MESSAGE);
 	await(self->rx, 20000);
-	receive(self->rx, &self->got, 20000, 0, MAX);
+	view_receive(self->rx, &self->got, 20000, 0, MAX);
 	ASSERT_EQ(20000, self->got.bytes);
 	EXPECT_EQ(dgram ? MSG_TRUNC : 0, self->got.flags & MSG_TRUNC);
 	EXPECT_LE(1, self->got.n);
-	EXPECT_GE(20000, received_viewed(&self->got));
-	received_gather(&self->got, &self->v);
+	EXPECT_GE(20000, view_message_viewed(&self->got));
+	view_message_gather(&self->got, &self->v);
 	EXPECT_EQ(0, memcmp(self->got.buffer, self->r.p, 20000));
 	if (dgram) {
 		SEND(0, MESSAGE);
-		receive(self->rx, &self->got, 20000, MSG_TRUNC, MAX);
+		view_receive(self->rx, &self->got, 20000, MSG_TRUNC, MAX);
 		EXPECT_EQ(MESSAGE, self->got.bytes);
 		EXPECT_EQ(20000, sock_stats(self->rx).rx_viewed_bytes +
 				 sock_stats(self->rx).rx_copied_bytes - 20000);
 		return;
 	}
 	RECEIVE(MESSAGE - 20000);
-	received_gather(&self->got, &self->v);
+	view_message_gather(&self->got, &self->v);
 	EXPECT_EQ(0, memcmp(self->got.buffer, self->r.p + 20000, MESSAGE - 20000));
 }
 
@@ -371,7 +371,7 @@ TEST_F(views, full)
 		fill(self->r.p, LENGTH, i);
 		SEND(0, MESSAGE);
 		RECEIVE(MESSAGE);
-		received_gather(&self->got, &self->v);
+		view_message_gather(&self->got, &self->v);
 		EXPECT_EQ(-1, differs(self->got.buffer, MESSAGE, i));
 	}
 	EXPECT_GE(32 * PAGE, view_used(self->rx));
@@ -395,7 +395,7 @@ TEST_F(views, receive_buffer_bounds_it)
 	for (i = 0; i < 8; i++) {
 		SEND(0, 3 * PAGE);
 		RECEIVE(3 * PAGE);
-		received_gather(&self->got, &self->v);
+		view_message_gather(&self->got, &self->v);
 		EXPECT_EQ(0, memcmp(self->got.buffer, self->r.p, 3 * PAGE));
 	}
 	EXPECT_LT(0, view_used(self->rx));
@@ -438,11 +438,11 @@ TEST_F(views, random)
 		SEND(at, length);
 		RECEIVE(length);
 		if (variant->type == SOCK_DGRAM)
-			EXPECT_EQ(0, received_beside(&self->got, &self->v));
-		received_gather(&self->got, &self->v);
+			EXPECT_EQ(0, view_message_beside(&self->got, &self->v));
+		view_message_gather(&self->got, &self->v);
 		ASSERT_EQ(0, memcmp(self->got.buffer, self->r.p + at, length));
 		if (rand_r(&seed) % 4)
-			ASSERT_EQ(0, received_release(self->rx, &self->got));
+			ASSERT_EQ(0, view_message_release(self->rx, &self->got));
 		if (!(rand_r(&seed) % 8))
 			ASSERT_EQ(0, view_release(self->rx, 0, WINDOW));
 	}
@@ -466,8 +466,8 @@ TEST_F(views, neighbours)
 	EXPECT_EQ(27000, sock_stats(self->tx).tx_ref_bytes);
 	for (i = 0; i < 3; i++) {
 		RECEIVE(9000);
-		EXPECT_EQ(0, received_beside(&self->got, &self->v));
-		received_gather(&self->got, &self->v);
+		EXPECT_EQ(0, view_message_beside(&self->got, &self->v));
+		view_message_gather(&self->got, &self->v);
 		EXPECT_EQ(0, memcmp(self->got.buffer, self->r.p + i * 9000, 9000));
 	}
 }

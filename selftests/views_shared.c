@@ -42,7 +42,7 @@ FIXTURE(shared)
 	int fd[2];	/* fd[0] receives */
 	struct region r;
 	struct view v;
-	struct received got;
+	struct view_message got;
 };
 
 FIXTURE_VARIANT(shared)
@@ -81,7 +81,7 @@ FIXTURE_TEARDOWN(shared)
 #define VIEW() ASSERT_EQ(0, view_make(&self->v, self->fd[0], WINDOW, 0))
 #define SEND() ASSERT_EQ(MESSAGE, send(self->fd[1], self->r.p, MESSAGE, 0))
 #define RECEIVE() do {							\
-	receive(self->fd[0], &self->got, MESSAGE, 0, MAX);		\
+	view_receive(self->fd[0], &self->got, MESSAGE, 0, MAX);		\
 	ASSERT_EQ(MESSAGE, self->got.bytes);				\
 	ASSERT_EQ(1, self->got.n);					\
 } while (0)
@@ -194,16 +194,16 @@ TEST_F(shared, not_while_somebody_receives)
 	EXPECT_EQ(0, view_set(self->fd[0], WINDOW, 0));
 }
 
-#define MESSAGES	3000
+#define MESSAGES	1500
 
 struct receiver {
 	int fd;
 	const struct view *v;
-	int room;		/* as of receive() */
+	int room;		/* as of view_receive() */
 	int flags;
 	unsigned char *seen;	/* MESSAGES */
 	long wrong;
-	struct received got;
+	struct view_message got;
 };
 
 /* Each begins with its number. */
@@ -216,19 +216,19 @@ static void *receiver_run(void *arg)
 	while (true) {
 		if (me->flags)
 			poll(&poller, 1, 1000);
-		receive(me->fd, &me->got, RECEIVE_MAX, me->flags, me->room);
+		view_receive(me->fd, &me->got, RECEIVE_MAX, me->flags, me->room);
 		if (me->got.bytes == -EAGAIN && me->flags)
 			continue;
 		if (me->got.bytes <= 4)
 			return NULL;	/* the end */
-		received_gather(&me->got, me->v);
+		view_message_gather(&me->got, me->v);
 		memcpy(&number, me->got.buffer, 4);
 		if (number >= MESSAGES || me->got.bytes != MESSAGE ||
 		    differs(me->got.buffer + 4, MESSAGE - 4, number) >= 0)
 			me->wrong++;
 		else
 			__atomic_add_fetch(&me->seen[number], 1, __ATOMIC_RELAXED);
-		received_release(me->fd, &me->got);
+		view_message_release(me->fd, &me->got);
 	}
 }
 
@@ -309,10 +309,10 @@ TEST_F(shared, faults_race_with_release)
 	ASSERT_EQ(0, pthread_create(&thread, NULL, touch, &toucher));
 	for (i = 0; i < 500; i++) {
 		SEND();
-		receive(self->fd[0], &self->got, MESSAGE, 0, MAX);
+		view_receive(self->fd[0], &self->got, MESSAGE, 0, MAX);
 		ASSERT_LT(0, self->got.bytes);
-		received_gather(&self->got, &self->v);
-		ASSERT_EQ(0, received_release(self->fd[0], &self->got));
+		view_message_gather(&self->got, &self->v);
+		ASSERT_EQ(0, view_message_release(self->fd[0], &self->got));
 	}
 	toucher.stop = true;
 	pthread_join(thread, NULL);
@@ -344,7 +344,7 @@ TEST_F(shared, fork)
 	}
 	ASSERT_EQ(1, read(up[0], &byte, 1));
 	EXPECT_EQ('y', byte);
-	EXPECT_EQ(0, received_release(self->fd[0], &self->got));
+	EXPECT_EQ(0, view_message_release(self->fd[0], &self->got));
 	ASSERT_EQ(1, write(down[1], "x", 1));
 	waitpid(pid, &status, 0);
 	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
@@ -363,7 +363,7 @@ TEST_F(shared, killed)
 		close(self->fd[1]);
 		if (view_make(&self->v, self->fd[0], WINDOW, 0))
 			_exit(1);
-		receive(self->fd[0], &self->got, MESSAGE, 0, MAX);
+		view_receive(self->fd[0], &self->got, MESSAGE, 0, MAX);
 		byte = self->got.n == 1 && !self->v.p[PAGE] == !self->r.p[PAGE];
 		if (write(up[1], &byte, 1) == 1)
 			pause();
@@ -417,7 +417,7 @@ TEST_F(shared, viewer_pays)
 		/* an unchanged buffer would be the same frames again */
 		fill(self->r.p, MESSAGE, i);
 		SEND();
-		receive(self->fd[0], &self->got, MESSAGE, 0, MAX);
+		view_receive(self->fd[0], &self->got, MESSAGE, 0, MAX);
 		if (self->got.bytes != MESSAGE)
 			break;
 	}
