@@ -31,29 +31,37 @@ struct dst_entry *snap_send_dst(struct sock *sk)
  * backends see the pool.  Without SG the stack would copy.
  */
 static bool snap_send_frames(const struct snap_sysctl *ctl,
-			     const struct net_device *netdev)
+			     const struct dst_entry *dst,
+			     const struct net_device **only)
 {
-	return READ_ONCE(ctl->by_reference) && netdev->features & NETIF_F_SG &&
-	       (READ_ONCE(ctl->lo_by_reference) ||
-		!(netdev->flags & IFF_LOOPBACK));
+	const struct net_device *netdev;
+	bool loopback, sg;
+
+	/* a device that goes is replaced in the route, and then waits for us */
+	rcu_read_lock();
+	netdev = READ_ONCE(dst->dev);
+	loopback = netdev->flags & IFF_LOOPBACK;
+	sg = netdev->features & NETIF_F_SG;
+	rcu_read_unlock();
+	/* compared, not followed */
+	*only = loopback || READ_ONCE(ctl->other_devices) ? NULL : netdev;
+	return sg && READ_ONCE(ctl->by_reference) &&
+	       (!loopback || READ_ONCE(ctl->lo_by_reference));
 }
 
 int snap_send_capture(struct sock *sk, const struct dst_entry *dst,
 		      const void __user *addr, size_t len, struct bio_vec *bvec)
 {
 	const struct snap_sysctl *ctl = snap_sysctl_of(sock_net(sk));
-	const struct net_device *netdev = dst->dev;
+	const struct net_device *only;
 	struct page *page[SNAP_REGION_CAPTURE_PAGES];
 	size_t offset = offset_in_page(addr), left = len;
 	int i, n;
 
-	if (!snap_send_frames(ctl, netdev))
+	if (!snap_send_frames(ctl, dst, &only))
 		n = -1 - SNAP_COPY_ROUTE;
 	else
-		n = snap_region_capture((unsigned long)addr, len,
-					netdev->flags & IFF_LOOPBACK ||
-					READ_ONCE(ctl->other_devices) ? NULL : netdev,
-					page);
+		n = snap_region_capture((unsigned long)addr, len, only, page);
 	trace_snap_capture(sk, len, max(n, 0), min(n, 0));
 	for (i = 0; i < n; i++) {
 		size_t part = min_t(size_t, left, PAGE_SIZE - offset);

@@ -25,7 +25,7 @@ make -s -C "$here" -j "$SNAP_JOBS"
 suite() {
     local name=guest/$1-$2 status=0
     say "capture=$1, $2 processors"
-    machine "$name" --virtio-net --capture "$1" --smp "$2" --timeout 600 -- \
+    machine "$name" --virtio-net --capture "$1" --smp "$2" --timeout 900 -- \
         make -s -C selftests run_tests || status=$?
     add "$name" "$status"
     grep -h 'per message' "$SNAP_LOGS/$name.tap" | sed 's/^.*of_a_datagram:/# /' ||
