@@ -7,6 +7,8 @@
  */
 
 #include <linux/uio.h>
+#include <net/busy_poll.h>
+#include <net/rps.h>
 #include <net/sock.h>
 #include <net/tcp.h>
 #include <net/udp.h>
@@ -19,7 +21,8 @@ static unsigned int snap_view_recv_room(const struct msghdr *msg)
 {
 	size_t room = msg->msg_controllen;
 
-	if (!msg->msg_control_user || room < CMSG_SPACE(sizeof(struct snap_view_part)))
+	/* callers within the kernel know nothing of views */
+	if (!msg->msg_control_is_user || !msg->msg_control_user || room < CMSG_SPACE(sizeof(struct snap_view_part)))
 		return 0;
 	return min_t(size_t, (room - CMSG_SPACE(0)) / sizeof(struct snap_view_part),
 		     SNAP_VIEW_PARTS_MAX);
@@ -190,13 +193,39 @@ static int snap_view_stream_read(struct snap_view_take *take, size_t len)
 	return tcp_read_sock(take->sk, &desc, snap_view_stream_actor);
 }
 
-/* Wait as a receive of so many bytes would; EOF is zero. */
-static int snap_view_stream_wait(struct socket *sock, size_t len, int flags)
+/* Is there no more to wait for?  What it is, the next receive says. */
+static bool snap_view_stream_over(const struct sock *sk, long timeo)
 {
-	struct msghdr msg = {};
+	return READ_ONCE(sk->sk_err) || sock_flag(sk, SOCK_DONE) ||
+	       sk->sk_shutdown & RCV_SHUTDOWN || sk->sk_state == TCP_CLOSE ||
+	       !timeo || signal_pending(current);
+}
 
-	iov_iter_discard(&msg.msg_iter, ITER_DEST, len);
-	return snap_sock_of(sock)->base->recvmsg(sock, &msg, len, flags | MSG_PEEK);
+/*
+ * Bytes that were taken: at least @low, unless there is no more to wait for or
+ * the receive buffer has no room for that many; zero for none; or EFAULT, EPIPE.
+ * @timeo becomes what is left; @plain is cleared if the receive is TCP's to do.
+ */
+static int snap_view_stream_take(struct snap_view_take *take,
+				 const struct snap_sock *ss, size_t len, int low,
+				 long *timeo, bool *plain)
+{
+	struct sock *sk = take->sk;
+	int ret = 0;
+
+	lock_sock(sk);
+	do {
+		*plain = snap_view_stream_plain(ss, sk);
+		/* TCP wakes nobody for less: nothing is taken before that */
+		if (!*plain || tcp_epollin_ready(sk, low) ||
+		    snap_view_stream_over(sk, *timeo)) {
+			ret = *plain ? snap_view_stream_read(take, len) : 0;
+			break;
+		}
+		ret = sk_wait_data(sk, timeo, skb_peek_tail(&sk->sk_receive_queue));
+	} while (ret >= 0);
+	release_sock(sk);
+	return ret;
 }
 
 static int snap_view_recv_stream(struct socket *sock, struct snap_view_take *take,
@@ -204,32 +233,31 @@ static int snap_view_recv_stream(struct socket *sock, struct snap_view_take *tak
 {
 	const struct snap_sock *ss = snap_sock_of(sock);
 	struct sock *sk = sock->sk;
-	bool due = flags & MSG_DONTWAIT;
-	int ret, low;
+	long timeo = sock_rcvtimeo(sk, flags & MSG_DONTWAIT);
 	bool plain;
+	int ret;
 
 	/* what these ask for is TCP's to do, and nothing is put into the view */
-	if (!take->room || flags & (MSG_WAITALL | MSG_OOB | MSG_TRUNC) || !len)
+	if (!take->room || !len ||
+	    flags & (MSG_WAITALL | MSG_OOB | MSG_TRUNC | MSG_SOCK_DEVMEM))
 		return ss->base->recvmsg(sock, take->msg, len, flags);
-	while (true) {
-		lock_sock(sk);
-		ret = 0;
-		low = sock_rcvlowat(sk, 0, len);
-		plain = snap_view_stream_plain(ss, sk);
-		if (plain && (due ? tcp_inq(sk) : tcp_inq(sk) >= low))
-			ret = snap_view_stream_read(take, len);
-		release_sock(sk);
-		if (ret > 0)
-			snap_view_recv_tell(take);
-		if (ret)
-			return ret;
-		if (!plain || flags & MSG_DONTWAIT)
-			return ss->base->recvmsg(sock, take->msg, len, flags);
-		ret = snap_view_stream_wait(sock, low, flags);
-		if (ret <= 0)
-			return ret;
-		due = true;
-	}
+	sock_rps_record_flow(sk);
+	if (sk_can_busy_loop(sk) && skb_queue_empty_lockless(&sk->sk_receive_queue) &&
+	    sk->sk_state == TCP_ESTABLISHED)
+		sk_busy_loop(sk, flags & MSG_DONTWAIT);
+	ret = snap_view_stream_take(take, ss, len, sock_rcvlowat(sk, 0, len),
+				    &timeo, &plain);
+	if (ret > 0)
+		snap_view_recv_tell(take);
+	if (ret)
+		return ret;
+	if (!plain)
+		return ss->base->recvmsg(sock, take->msg, len, flags);
+	/* an error, the end, nothing, or what has come in this moment */
+	ret = ss->base->recvmsg(sock, take->msg, len, flags | MSG_DONTWAIT);
+	if (ret == -EAGAIN && timeo && signal_pending(current))
+		ret = sock_intr_errno(timeo);
+	return ret;
 }
 
 int snap_view_recv(struct socket *sock, struct snap_view *view,

@@ -18,7 +18,7 @@ static bool snap_view_visible(const skb_frag_t *frag)
 	size_t offset = skb_frag_off(frag), end = offset + skb_frag_size(frag);
 	const u8 *p;
 
-	if (!snap_frame_is(page) || end > PAGE_SIZE)
+	if (!page || !snap_frame_is(page) || end > PAGE_SIZE)
 		return false;
 	p = page_address(page);
 	return !memchr_inv(p, 0, offset) && !memchr_inv(p + end, 0, PAGE_SIZE - end);

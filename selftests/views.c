@@ -8,8 +8,10 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <netinet/udp.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
@@ -403,6 +405,37 @@ TEST_F(views, receive_buffer_bounds_it)
 	EXPECT_LT(0, sock_stats(self->rx).rx_copied_bytes);
 }
 
+/* What is waited for is more than there is room for: it comes bit by bit. */
+TEST_F(views, low_water_beyond_the_buffer)
+{
+	int low = MESSAGE, small = PAGE;
+	pid_t child;
+	size_t at;
+	int status;
+
+	if (variant->type != SOCK_STREAM || variant->host)
+		SKIP(return, "streams, and on this machine");
+	ASSERT_EQ(0, setsockopt(self->rx, SOL_SOCKET, SO_RCVLOWAT, &low, sizeof(low)));
+	ASSERT_EQ(0, setsockopt(self->rx, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)));
+	VIEW(WINDOW, 0);
+	child = fork();
+	if (!child) {
+		send(self->tx, self->r.p, LENGTH, 0);
+		_exit(0);
+	}
+	for (at = 0; at < LENGTH; at += self->got.bytes) {
+		view_receive(self->rx, &self->got, LENGTH - at, 0, MAX);
+		if (self->got.bytes <= 0)
+			break;
+		view_message_gather(&self->got, &self->v);
+		EXPECT_EQ(0, memcmp(self->got.buffer, self->r.p + at, self->got.bytes));
+		EXPECT_EQ(0, view_message_release(self->rx, &self->got));
+	}
+	EXPECT_EQ(LENGTH, at);
+	kill(child, SIGKILL);
+	waitpid(child, &status, 0);
+}
+
 /* Closed, but mapped: the view stays, and the frames go home with it. */
 TEST_F(views, outlives_close)
 {
@@ -509,7 +542,7 @@ TEST_F(views, path_mtu)
 	EXPECT_EQ(0, sock_stats(self->rx).rx_viewed_bytes);
 	RECEIVE(MESSAGE);
 	EXPECT_LE(1, self->got.n);
-	received_gather(&self->got, &self->v);
+	view_message_gather(&self->got, &self->v);
 	EXPECT_EQ(-1, differs(self->got.buffer, MESSAGE, 1));
 }
 
