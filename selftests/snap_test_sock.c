@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What the tests of the guest share: sockets.  See snap_test_util.h. */
+
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "snap_test_util.h"
+
+socklen_t address_set(union address *a, int family, const char *host, int port)
+{
+	memset(a, 0, sizeof(*a));
+	a->sa.sa_family = family;
+	if (family == AF_INET6) {
+		inet_pton(AF_INET6, host, &a->in6.sin6_addr);
+		a->in6.sin6_port = htons(port);
+		return sizeof(a->in6);
+	}
+	inet_pton(AF_INET, host, &a->in.sin_addr);
+	a->in.sin_port = htons(port);
+	return sizeof(a->in);
+}
+
+socklen_t address_any(union address *a, int family)
+{
+	return address_set(a, family, family == AF_INET6 ? "::" : "0.0.0.0", 0);
+}
+
+int protocol_of(int family)
+{
+	return family == AF_INET6 ? SNAPPROTO_IPV6 : SNAPPROTO_IPV4;
+}
+
+int udp_socket(int domain, int family)
+{
+	int fd = domain == AF_SNAP ?
+		 socket(AF_SNAP, SOCK_DGRAM | SOCK_CLOEXEC, protocol_of(family)) :
+		 socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int udp_on_loopback(int family, union address *at, socklen_t *length)
+{
+	int fd = udp_socket(family, family);
+	int err;
+
+	if (fd < 0)
+		return fd;
+	*length = address_set(at, family,
+			      family == AF_INET6 ? "::1" : "127.0.0.1", 0);
+	if (!bind(fd, &at->sa, *length) && !getsockname(fd, &at->sa, length))
+		return fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+int tcp_socket(int domain, int family)
+{
+	int fd = domain == AF_SNAP ?
+		 socket(AF_SNAP, SOCK_STREAM | SOCK_CLOEXEC, protocol_of(family)) :
+		 socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int tcp_listen_on_loopback(int domain, int family, union address *at,
+			   socklen_t *length)
+{
+	int err, fd = tcp_socket(domain, family);
+
+	if (fd < 0)
+		return fd;
+	*length = address_set(at, family,
+			      family == AF_INET6 ? "::1" : "127.0.0.1", 0);
+	if (!bind(fd, &at->sa, *length) && !listen(fd, 128) &&
+	    !getsockname(fd, &at->sa, length))
+		return fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+int tcp_pair(int domain, int family, int *fd)
+{
+	socklen_t length;
+	union address at;
+	int listener;
+
+	fd[0] = fd[1] = -1;
+	listener = tcp_listen_on_loopback(domain, family, &at, &length);
+	if (listener < 0)
+		return -1;
+	fd[1] = tcp_socket(domain, family);
+	if (fd[1] >= 0 && !connect(fd[1], &at.sa, length))
+		fd[0] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	close(listener);
+	if (fd[0] >= 0)
+		return 0;
+	close(fd[1]);
+	return -1;
+}
+
+int tcp_connect(int domain, int family, const char *host, int port)
+{
+	union address at;
+	socklen_t length = address_set(&at, family, host, port);
+	int err, fd = tcp_socket(domain, family);
+
+	if (fd < 0 || !connect(fd, &at.sa, length))
+		return fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+void wait_until_still(int fd)
+{
+	const unsigned int still = 500;		/* ms */
+	uint64_t since = now_ms();
+	int before = -1, n;
+
+	while (now_ms() - since < still && !ioctl(fd, FIONREAD, &n)) {
+		if (n != before)
+			since = now_ms();
+		before = n;
+		sleep_ms(10);
+	}
+}
+
+int set_timeout(int fd, unsigned int ms)
+{
+	struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+
+	return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+}
+
+int set_copybreak(int fd, int bytes)
+{
+	return setsockopt(fd, SOL_SNAP, SNAP_COPYBREAK, &bytes, sizeof(bytes));
+}
+
+struct snap_sock_stats sock_stats(int fd)
+{
+	struct snap_sock_stats stats = { 0 };
+	socklen_t length = sizeof(stats);
+
+	if (getsockopt(fd, SOL_SNAP, SNAP_SOCK_STATS, &stats, &length))
+		stats.size = 0;
+	return stats;
+}
+
+static void echo_loop(int fd)
+{
+	static char buffer[65536];
+	union address from;
+
+	for (;;) {
+		socklen_t length = sizeof(from);
+		ssize_t n = recvfrom(fd, buffer, sizeof(buffer), 0, &from.sa,
+				     &length);
+
+		if (n >= 0)
+			sendto(fd, buffer, n, 0, &from.sa, length);
+	}
+}
+
+int echo_start(int family, union address *at)
+{
+	socklen_t length;
+	int pid, fd = udp_on_loopback(family, at, &length);
+
+	if (fd < 0)
+		return fd;
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		echo_loop(fd);
+	}
+	close(fd);
+	return pid;
+}
+
+void echo_stop(int pid)
+{
+	if (pid > 0) {
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+	}
+}
+
+static int port_from(const char *name)
+{
+	const char *text = getenv(name);
+
+	return text ? atoi(text) : 0;
+}
+
+int host_echo_port(void)
+{
+	return port_from("SNAP_HOST_ECHO");
+}
+
+int host_stream_port(void)
+{
+	return port_from("SNAP_HOST_STREAM");
+}
+
+int host_stream_sink_port(void)
+{
+	return port_from("SNAP_HOST_STREAM_SINK");
+}
+
+int host_sink_port(void)
+{
+	return port_from("SNAP_HOST_SINK");
+}
