@@ -22,7 +22,8 @@ static unsigned int snap_view_recv_room(const struct msghdr *msg)
 	size_t room = msg->msg_controllen;
 
 	/* callers within the kernel know nothing of views */
-	if (!msg->msg_control_is_user || !msg->msg_control_user || room < CMSG_SPACE(sizeof(struct snap_view_part)))
+	if (!msg->msg_control_is_user || !msg->msg_control_user ||
+	    room < CMSG_SPACE(sizeof(struct snap_view_part)))
 		return 0;
 	return min_t(size_t, (room - CMSG_SPACE(0)) / sizeof(struct snap_view_part),
 		     SNAP_VIEW_PARTS_MAX);
