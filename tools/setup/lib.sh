@@ -9,6 +9,9 @@ SNAP_BUILD=$SNAP_TOP/build
 SNAP_LOGS=$SNAP_BUILD/logs
 SNAP_JOBS=${SNAP_JOBS:-$(nproc)}
 export SNAP_TOP SNAP_CACHE SNAP_BUILD SNAP_LOGS SNAP_JOBS
+# "make -j" has a jobserver that is not passed on: each make warns of that, and
+# a warning in the log of a compiler is a failure.
+unset MAKEFLAGS MFLAGS
 
 say() {
     printf '[%s] %s\n' "$(date +%H:%M:%S)" "$*"
