@@ -95,8 +95,7 @@ TEST_F(sock, low_ports)
 {
 	int fd[4], i;
 
-	ASSERT_EQ(0, unshare(CLONE_NEWNET));
-	ASSERT_EQ(0, sh("ip link set lo up"));
+	ASSERT_EQ(0, network_of_lo());
 	for (i = 0; i < 4; i++)
 		fd[i] = conf_socket();
 	EXPECT_EQ(0, bind_port(fd[0], variant->domain, variant->family, 80));
