@@ -143,9 +143,10 @@ static int snap_view_recv_dgram(struct socket *sock, struct snap_view_take *take
 	int ret;
 
 	do {
-		ret = mutex_lock_interruptible(&view->receive);
+		/* who was woken for a datagram must not leave without a look */
+		ret = mutex_lock_killable(&view->receive);
 		if (ret)
-			return sock_intr_errno(timeo);
+			return ret;
 		ret = snap_view_dgram_now(sock, take, len, flags);
 		mutex_unlock(&view->receive);
 	} while (ret == -EAGAIN && timeo &&
