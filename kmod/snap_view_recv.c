@@ -6,6 +6,7 @@
  * taken by TCP's own reader, under the socket's lock.
  */
 
+#include <linux/ipv6.h>
 #include <linux/uio.h>
 #include <net/busy_poll.h>
 #include <net/rps.h>
@@ -52,10 +53,20 @@ static void snap_view_recv_tell(struct snap_view_take *take)
 
 /* ---- Datagrams ---------------------------------------------------------- */
 
+/* UDP may have something to say, or to pass on, that is no datagram to look at. */
+static bool snap_view_dgram_other(const struct sock *sk, const struct sk_buff *head)
+{
+#if IS_ENABLED(CONFIG_IPV6)
+	if (sk->sk_family == AF_INET6 && READ_ONCE(inet6_sk(sk)->rxpmtu))
+		return true;
+#endif
+	/* an empty one that has been looked at before: it is passed over */
+	return head;
+}
+
 /*
- * The datagram that a receive would take now, with a reference; NULL: none, or
- * one that had better be left to UDP: @err is an error to return, or EAGAIN.
- * UDP skips empty ones that have been looked at before.
+ * The datagram that a receive would take now, with a reference.  NULL: @err is how
+ * the receive ends; or zero, and what is there is for UDP alone.
  */
 static struct sk_buff *snap_view_dgram_look(struct sock *sk, int *err)
 {
@@ -64,12 +75,15 @@ static struct sk_buff *snap_view_dgram_look(struct sock *sk, int *err)
 	int offset = 0;
 
 	skb = __skb_recv_udp(sk, MSG_PEEK | MSG_DONTWAIT, &offset, err);
-	if (!skb)
-		return NULL;
-	*err = -EAGAIN;
 	spin_lock_bh(&queue->lock);
 	head = skb_peek(queue);
 	spin_unlock_bh(&queue->lock);
+	if (!skb) {
+		if (*err == -EAGAIN && snap_view_dgram_other(sk, head))
+			*err = 0;
+		return NULL;
+	}
+	*err = 0;
 	if (skb == head && !udp_lib_checksum_complete(skb))
 		return skb;
 	kfree_skb(skb);
@@ -120,7 +134,7 @@ static int snap_view_dgram_now(struct socket *sock, struct snap_view_take *take,
 	const struct snap_sock *ss = snap_sock_of(sock);
 	struct sock *sk = sock->sk;
 	struct sk_buff *skb = NULL;
-	int ret = -EAGAIN;
+	int ret = 0;
 
 	flags |= MSG_DONTWAIT;
 	if (take->room && READ_ONCE(sk->sk_peek_off) < 0 &&
@@ -131,7 +145,7 @@ static int snap_view_dgram_now(struct socket *sock, struct snap_view_take *take,
 		consume_skb(skb);
 		return ret;
 	}
-	return ret == -EAGAIN ? ss->base->recvmsg(sock, take->msg, len, flags) : ret;
+	return ret ?: ss->base->recvmsg(sock, take->msg, len, flags);
 }
 
 static int snap_view_recv_dgram(struct socket *sock, struct snap_view_take *take,

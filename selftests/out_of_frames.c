@@ -65,7 +65,7 @@ FIXTURE_TEARDOWN(full)
 	close(self->fd);
 	echo_stop(self->echo);
 	EXPECT_EQ(0, wait_no_guest_frames(5000));
-	EXPECT_EQ(self->free, wait_free_frames(self->free, 5000));
+	EXPECT_LE(self->free, wait_free_frames(self->free, 5000));
 }
 
 static int round_trip(int fd, char *p, size_t length, unsigned int seed)
