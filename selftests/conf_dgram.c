@@ -368,7 +368,7 @@ TEST_F(udp, not_connected)
 		EXPECT_EQ(ENODEV, errno);
 	}
 	EXPECT_EQ(ESPIPE, outcome(lseek(fd, 0, SEEK_SET)));
-	EXPECT_EQ(POLLOUT, events_of(fd, POLLOUT));
+	EXPECT_EQ(POLLOUT, events_until(fd, POLLOUT));
 	/* fails, and yet wakes who waits */
 	EXPECT_EQ(ENOTCONN, outcome(shutdown(fd, SHUT_RDWR)));
 	EXPECT_EQ(0, recv(fd, self->back, 9, 0));
@@ -394,19 +394,19 @@ TEST_F(udp, shutdown)
 	ASSERT_EQ(0, connect(self->rx, &own.sa, length));
 	EXPECT_EQ(EINVAL, outcome(shutdown(self->rx, 3)));
 	ASSERT_EQ(9000, post(self->tx, self->p, 9000, 1, 0));
-	EXPECT_EQ(POLLIN, events_of(self->rx, POLLIN) & both);
+	EXPECT_EQ(POLLIN, events_until(self->rx, POLLIN) & both);
 	ASSERT_EQ(0, shutdown(self->rx, SHUT_RD));
-	EXPECT_EQ(both, events_of(self->rx, both) & both);
+	EXPECT_EQ(both, events_until(self->rx, both) & both);
 	EXPECT_TRUE(arrives(self->rx, self->back, 9000, 1));
 	EXPECT_EQ(0, recv(self->rx, self->back, 1, 0));
-	EXPECT_EQ(both, events_of(self->rx, both) & both);
+	EXPECT_EQ(both, events_until(self->rx, both) & both);
 	ASSERT_EQ(9000, post(self->tx, self->p, 9000, 2, 0));
 
 	/* the other direction goes on */
 	ASSERT_EQ(9000, post(self->rx, self->p, 9000, 3, 0));
 	EXPECT_TRUE(arrives(self->tx, self->back, 9000, 3));
 	ASSERT_EQ(0, shutdown(self->rx, SHUT_WR));
-	EXPECT_EQ(POLLHUP, events_of(self->rx, POLLHUP) & (POLLHUP | POLLERR));
+	EXPECT_EQ(POLLHUP, events_until(self->rx, POLLHUP) & (POLLHUP | POLLERR));
 	EXPECT_EQ(EPIPE, outcome(send(self->rx, self->p, 9000, 0)));
 	EXPECT_EQ(EPIPE, outcome(send(self->rx, self->p, 9000, MSG_NOSIGNAL)));
 	EXPECT_EQ(EPIPE, outcome(send(self->rx, self->p, 0, 0)));
@@ -470,7 +470,7 @@ TEST_F(udp, path_mtu)
 		set_option(self->tx, level, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
 	ASSERT_EQ(0, set_option(self->tx, level, type, 1));
 	EXPECT_EQ(EMSGSIZE, outcome(send(self->tx, self->p, fits + 1, 0)));
-	EXPECT_EQ(POLLERR, events_of(self->tx, POLLERR) & POLLERR);
+	EXPECT_EQ(POLLERR, events_until(self->tx, POLLERR) & POLLERR);
 	ASSERT_EQ(0, receive(&r, self->tx, self->back, MSG_ERRQUEUE));
 	EXPECT_EQ(MSG_ERRQUEUE, r.msg.msg_flags);
 	err = control_of(&r, level, type);

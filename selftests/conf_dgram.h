@@ -21,7 +21,6 @@
 #include "view.h"
 
 #define LENGTH		(18 * PAGE)	/* no datagram is as long */
-#define PATIENCE	20000		/* ms; no test waits that long */
 
 FIXTURE(udp)
 {
@@ -237,21 +236,6 @@ FIXTURE_TEARDOWN(udp)
 	}
 	region_drop(&self->r);
 	EXPECT_EQ(0, wait_no_guest_frames(10000));
-}
-
-/* The events that a socket has, once it has `wanted`. */
-static inline int events_of(int fd, int wanted)
-{
-	struct pollfd poller = {
-		.fd = fd, .events = POLLIN | POLLOUT | POLLPRI | POLLRDHUP,
-	};
-	uint64_t end = now_ms() + PATIENCE;
-
-	do {
-		if (poll(&poller, 1, 100) < 0)
-			return -1;
-	} while ((poller.revents & wanted) != wanted && now_ms() < end);
-	return poller.revents;
 }
 
 static inline int so_error(int fd)

@@ -212,7 +212,7 @@ TEST_F(udp, time_stamps)
 		EXPECT_GE(stamp->tv_sec, before.tv_sec);
 		EXPECT_LE(stamp->tv_sec, after.tv_sec);
 
-		EXPECT_EQ(POLLERR, events_of(self->tx, POLLERR) & POLLERR);
+		EXPECT_EQ(POLLERR, events_until(self->tx, POLLERR) & POLLERR);
 		ASSERT_EQ(0, receive(&r, self->tx, self->back, MSG_ERRQUEUE));
 		stamp = control_of(&r, SOL_SOCKET, SCM_TIMESTAMPING);
 		err = control_of(&r, level, six(variant) ? IPV6_RECVERR :
@@ -319,7 +319,7 @@ TEST_F(udp, recvmmsg)
 	ASSERT_EQ(PAGE, post(self->tx, self->p, PAGE, 1, 0));
 	EXPECT_EQ(1, recvmmsg(self->rx, msgs, MANY, MSG_WAITFORONE, NULL));
 	ASSERT_EQ(PAGE, post(self->tx, self->p, PAGE, 2, 0));
-	EXPECT_EQ(POLLIN, events_of(self->rx, POLLIN) & POLLIN);
+	EXPECT_EQ(POLLIN, events_until(self->rx, POLLIN) & POLLIN);
 	ASSERT_EQ(0, set_timeout(self->rx, 20));
 	EXPECT_EQ(1, recvmmsg(self->rx, msgs, MANY, 0, NULL));
 	ASSERT_EQ(0, set_timeout(self->rx, PATIENCE));

@@ -66,7 +66,7 @@ TEST_F(udp, empty)
 	EXPECT_EQ(0, send(self->tx, NULL, 0, 0));
 	EXPECT_EQ(0, sendmsg(self->tx, &nothing, 0));
 	EXPECT_EQ(100, post(self->tx, self->p, 100, 1, 0));
-	EXPECT_EQ(POLLIN, events_of(self->rx, POLLIN) & POLLIN);
+	EXPECT_EQ(POLLIN, events_until(self->rx, POLLIN) & POLLIN);
 	ASSERT_EQ(0, ioctl(self->rx, SIOCINQ, &bytes));
 	EXPECT_EQ(0, bytes);
 	for (i = 0; i < 3; i++)
@@ -226,16 +226,16 @@ TEST_F(udp, queues)
 	EXPECT_EQ(0, bytes);
 	ASSERT_EQ(9000, post(self->tx, self->p, 9000, 1, 0));
 	ASSERT_EQ(100, post(self->tx, self->p, 100, 2, 0));
-	EXPECT_EQ(POLLIN | POLLOUT, events_of(self->rx, POLLIN));
+	EXPECT_EQ(POLLIN | POLLOUT, events_until(self->rx, POLLIN));
 	/* the length of the next one, not of all */
 	ASSERT_EQ(0, ioctl(self->rx, SIOCINQ, &bytes));
 	EXPECT_EQ(9000, bytes);
 	EXPECT_TRUE(arrives(self->rx, self->back, 9000, 1));
-	EXPECT_EQ(POLLIN | POLLOUT, events_of(self->rx, POLLIN));
+	EXPECT_EQ(POLLIN | POLLOUT, events_until(self->rx, POLLIN));
 	ASSERT_EQ(0, ioctl(self->rx, FIONREAD, &bytes));
 	EXPECT_EQ(100, bytes);
 	EXPECT_TRUE(arrives(self->rx, self->back, 100, 2));
-	EXPECT_EQ(POLLOUT, events_of(self->rx, POLLOUT));
+	EXPECT_EQ(POLLOUT, events_until(self->rx, POLLOUT));
 
 	ASSERT_EQ(1000, post(self->tx, self->p, 1000, 3, MSG_MORE));
 	ASSERT_EQ(0, ioctl(self->tx, SIOCOUTQ, &bytes));

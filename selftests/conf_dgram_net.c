@@ -212,7 +212,7 @@ TEST_F(udp, refused)
 					       MSG_DONTWAIT)));
 		ASSERT_TRUE(is_refused(self->tx, self->p));
 		EXPECT_EQ(ECONNREFUSED, outcome(send(self->tx, self->p, 9, 0)));
-		EXPECT_EQ(POLLOUT, events_of(self->tx, POLLOUT));
+		EXPECT_EQ(POLLOUT, events_until(self->tx, POLLOUT));
 		ASSERT_TRUE(is_refused(self->tx, self->p));
 		EXPECT_EQ(ECONNREFUSED, so_error(self->tx));
 		EXPECT_EQ(0, so_error(self->tx));
@@ -239,7 +239,7 @@ TEST_F(udp, not_told)
 				self->length));
 	EXPECT_TRUE(arrives(lands, self->back, 9000, 2));
 	EXPECT_EQ(0, so_error(fd));
-	EXPECT_EQ(0, events_of(fd, POLLOUT) & POLLERR);
+	EXPECT_EQ(0, events_until(fd, POLLOUT) & POLLERR);
 	close(fd);
 }
 
@@ -260,7 +260,7 @@ TEST_F(udp, error_queue)
 	EXPECT_EQ(EAGAIN, outcome(receive(&r, fd, self->back, MSG_ERRQUEUE)));
 	/* then it is told without a connection, too */
 	ASSERT_EQ(100, post_to(fd, self->p, 100, 5, &at, self->length));
-	EXPECT_EQ(POLLERR, events_of(fd, POLLERR) & POLLERR);
+	EXPECT_EQ(POLLERR, events_until(fd, POLLERR) & POLLERR);
 	EXPECT_EQ(ECONNREFUSED, outcome(recv(fd, self->back, 1, 0)));
 	n = receive(&r, fd, self->back, MSG_ERRQUEUE);
 	ASSERT_EQ(100, n);
@@ -284,7 +284,7 @@ TEST_F(udp, error_queue)
 			  offender->in.sin_addr.s_addr);
 	}
 	EXPECT_EQ(EAGAIN, outcome(receive(&r, fd, self->back, MSG_ERRQUEUE)));
-	EXPECT_EQ(0, events_of(fd, POLLOUT) & POLLERR);
+	EXPECT_EQ(0, events_until(fd, POLLOUT) & POLLERR);
 	close(fd);
 }
 
@@ -314,7 +314,7 @@ TEST_F(udp, zerocopy)
 	fill(plain, 1000, 2);
 	ASSERT_EQ(1000, send(self->tx, plain, 1000, MSG_ZEROCOPY));
 	EXPECT_TRUE(arrives(self->rx, self->back, 1000, 2));
-	EXPECT_EQ(POLLERR, events_of(self->tx, POLLERR) & POLLERR);
+	EXPECT_EQ(POLLERR, events_until(self->tx, POLLERR) & POLLERR);
 	ASSERT_EQ(0, receive(&r, self->tx, self->back, MSG_ERRQUEUE));
 	err = control_of(&r, level, type);
 	ASSERT_NE(NULL, err);

@@ -22,7 +22,6 @@
 
 #define LENGTH		(16 * PAGE)
 #define MESSAGE		((size_t)40000)	/* bytes that one datagram can have */
-#define PATIENCE	20000		/* ms; no test waits that long */
 
 FIXTURE(sock)
 {

@@ -42,21 +42,6 @@ static int so_error(int fd)
 	return err;
 }
 
-/* The events that a socket has, once it has `wanted`. */
-static int events_of(int fd, int wanted)
-{
-	struct pollfd poller = {
-		.fd = fd, .events = POLLIN | POLLOUT | POLLPRI | POLLRDHUP,
-	};
-	uint64_t end = now_ms() + PATIENCE;
-
-	do {
-		if (poll(&poller, 1, 100) < 0)
-			return -1;
-	} while ((poller.revents & wanted) != wanted && now_ms() < end);
-	return poller.revents;
-}
-
 /* ---- Addresses ---------------------------------------------------------- */
 
 /* Nobody listens: never bound, bound only, and gone again. */
@@ -240,7 +225,7 @@ TEST_F(tcp, nonblocking_connect)
 	ASSERT_GE(serve(&s, variant->domain, variant->family), 0);
 	err = outcome(connect(fd, &s.at.sa, s.length));
 	EXPECT_TRUE(!err || err == EINPROGRESS);
-	EXPECT_EQ(POLLOUT, events_of(fd, POLLOUT));
+	EXPECT_EQ(POLLOUT, events_until(fd, POLLOUT));
 	EXPECT_EQ(0, so_error(fd));
 	close(fd);
 	close(s.fd);
@@ -250,7 +235,7 @@ TEST_F(tcp, nonblocking_connect)
 	err = outcome(connect(fd, &s.at.sa, s.length));
 	EXPECT_TRUE(err == ECONNREFUSED || err == EINPROGRESS);
 	EXPECT_EQ(POLLERR | POLLHUP,
-		  events_of(fd, POLLHUP) & (POLLERR | POLLHUP));
+		  events_until(fd, POLLHUP) & (POLLERR | POLLHUP));
 	if (err == EINPROGRESS)
 		EXPECT_EQ(ECONNREFUSED, so_error(fd));
 	EXPECT_EQ(0, so_error(fd));
@@ -297,7 +282,7 @@ TEST_F(tcp, accept)
 	EXPECT_EQ(EINVAL, outcome(accept4(s.fd, NULL, NULL, 1)));
 
 	ASSERT_EQ(0, connect(fd, &s.at.sa, s.length));
-	EXPECT_EQ(POLLIN, events_of(s.fd, POLLIN));
+	EXPECT_EQ(POLLIN, events_until(s.fd, POLLIN));
 	peer = accept4(s.fd, &at.sa, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	ASSERT_GE(peer, 0);
 	EXPECT_EQ(O_NONBLOCK, fcntl(peer, F_GETFL) & O_NONBLOCK);
@@ -309,7 +294,7 @@ TEST_F(tcp, accept)
 
 	fd = tcp_socket(variant->domain, variant->family);
 	ASSERT_EQ(0, connect(fd, &s.at.sa, s.length));
-	EXPECT_EQ(POLLIN, events_of(s.fd, POLLIN));
+	EXPECT_EQ(POLLIN, events_until(s.fd, POLLIN));
 	peer = accept4(s.fd, NULL, NULL, 0);
 	ASSERT_GE(peer, 0);
 	EXPECT_EQ(0, fcntl(peer, F_GETFL) & O_NONBLOCK);
@@ -430,13 +415,13 @@ TEST_F(tcp, half_close)
 	EXPECT_EQ(EPIPE, outcome(send(self->tx, self->p, PAGE, 0)));
 	EXPECT_TRUE(comes_out(self->rx, self->back, 0, 1000));
 	EXPECT_EQ(0, recv(self->rx, self->back, 1, 0));
-	EXPECT_EQ(POLLIN | POLLOUT | POLLRDHUP, events_of(self->rx, POLLRDHUP));
+	EXPECT_EQ(POLLIN | POLLOUT | POLLRDHUP, events_until(self->rx, POLLRDHUP));
 	/* the other direction goes on */
 	ASSERT_EQ(10 * PAGE, send(self->rx, self->p, 10 * PAGE, 0));
 	EXPECT_TRUE(comes_out(self->tx, self->back, 0, 10 * PAGE));
 	ASSERT_EQ(0, shutdown(self->rx, SHUT_WR));
 	EXPECT_EQ(0, recv(self->tx, self->back, 1, 0));
-	EXPECT_EQ(POLLHUP, events_of(self->rx, POLLHUP) & (POLLHUP | POLLERR));
+	EXPECT_EQ(POLLHUP, events_until(self->rx, POLLHUP) & (POLLHUP | POLLERR));
 }
 
 TEST_F(tcp, shutdown)
@@ -499,7 +484,7 @@ TEST_F(tcp, reset)
 	EXPECT_EQ(0, some.l_onoff);
 	ASSERT_EQ(0, setsockopt(self->tx, SOL_SOCKET, SO_LINGER, &none, size));
 	close(self->tx);
-	EXPECT_EQ(POLLERR | POLLHUP, events_of(self->rx, POLLHUP | POLLERR) &
+	EXPECT_EQ(POLLERR | POLLHUP, events_until(self->rx, POLLHUP | POLLERR) &
 		  (POLLERR | POLLHUP));
 	EXPECT_EQ(ECONNRESET, so_error(self->rx));
 	EXPECT_EQ(0, so_error(self->rx));

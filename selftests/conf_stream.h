@@ -18,7 +18,6 @@
 #include "view.h"
 
 #define LENGTH		(64 * PAGE)
-#define PATIENCE	20000		/* ms; no test waits that long */
 
 FIXTURE(tcp)
 {
@@ -109,20 +108,6 @@ static inline bool becomes_readable(int fd, int bytes)
 		sleep_ms(1);
 	}
 	return n == bytes;
-}
-
-/* That many bytes come out, which are those of the stream from `at` on. */
-static inline bool comes_out(int fd, char *back, uint64_t at, size_t length)
-{
-	while (length) {
-		ssize_t n = recv(fd, back, length < LENGTH ? length : LENGTH, 0);
-
-		if (n <= 0 || differs_stream(back, n, at) >= 0)
-			return false;
-		at += n;
-		length -= n;
-	}
-	return true;
 }
 
 #endif /* SNAP_CONF_STREAM_H */

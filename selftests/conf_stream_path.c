@@ -22,7 +22,6 @@
 #include "snap_test_util.h"
 
 #define LENGTH		(64 * PAGE)
-#define PATIENCE	20000		/* ms; no test waits that long */
 #define MANY		20
 #define CLOSED_PORT	9		/* nobody listens there */
 
@@ -206,20 +205,6 @@ static ssize_t post(int fd, char *p, size_t length, uint64_t at, int flags)
 	return n;
 }
 
-/* That many bytes come back, which are those of the stream from `at` on. */
-static bool comes_back(int fd, char *back, uint64_t at, size_t length)
-{
-	while (length) {
-		ssize_t n = recv(fd, back, length < LENGTH ? length : LENGTH, 0);
-
-		if (n <= 0 || differs_stream(back, n, at) >= 0)
-			return false;
-		at += n;
-		length -= n;
-	}
-	return true;
-}
-
 /* All that was sent went by reference, or over virtio-net by copy. */
 static void went(struct __test_metadata *_metadata,
 		 const FIXTURE_VARIANT(path) *variant, int fd, uint64_t bytes)
@@ -267,7 +252,7 @@ TEST_F(path, refused)
 	EXPECT_EQ(ECONNREFUSED, outcome(connect(fd, &none.sa, self->length)));
 	EXPECT_EQ(0, connect(fd, &self->peer.sa, self->length));
 	ASSERT_EQ(100, post(fd, self->p, 100, 0, 0));
-	EXPECT_TRUE(comes_back(fd, self->back, 0, 100));
+	EXPECT_TRUE(comes_out(fd, self->back, 0, 100));
 	close(fd);
 }
 
@@ -298,7 +283,7 @@ TEST_F(path, bound_to_device)
 	ASSERT_EQ(0, setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)));
 	ASSERT_EQ(0, connect(fd, &self->peer.sa, self->length));
 	ASSERT_EQ(10 * PAGE, post(fd, self->p, 10 * PAGE, 0, 0));
-	EXPECT_TRUE(comes_back(fd, self->back, 0, 10 * PAGE));
+	EXPECT_TRUE(comes_out(fd, self->back, 0, 10 * PAGE));
 	went(_metadata, variant, fd, 10 * PAGE);
 	close(fd);
 }
@@ -314,7 +299,7 @@ TEST_F(path, many)
 		ASSERT_EQ(PAGE, post(fd[i], self->p, PAGE, i * PAGE, 0));
 	}
 	for (i = 0; i < MANY; i++) {
-		EXPECT_TRUE(comes_back(fd[i], self->back, i * PAGE, PAGE));
+		EXPECT_TRUE(comes_out(fd[i], self->back, i * PAGE, PAGE));
 		went(_metadata, variant, fd[i], PAGE);
 		close(fd[i]);
 	}
@@ -329,7 +314,7 @@ TEST_F(path, half_close)
 	EXPECT_EQ(0, poll(&poller, 1, 0));
 	ASSERT_EQ(0, shutdown(self->fd, SHUT_WR));
 	EXPECT_EQ(EPIPE, outcome(send(self->fd, self->p, PAGE, 0)));
-	EXPECT_TRUE(comes_back(self->fd, self->back, 0, LENGTH));
+	EXPECT_TRUE(comes_out(self->fd, self->back, 0, LENGTH));
 	EXPECT_EQ(0, recv(self->fd, self->back, 1, 0));
 	EXPECT_EQ(1, poll(&poller, 1, PATIENCE));
 	EXPECT_EQ(POLLHUP | POLLRDHUP, poller.revents);
@@ -350,7 +335,7 @@ TEST_F(path, silence)
 	ASSERT_EQ(0, write_text(first_wait, "200000"));
 	ASSERT_EQ(0, connect(fd, &self->peer.sa, self->length));
 	ASSERT_EQ(100, post(fd, self->p, 100, 0, 0));
-	EXPECT_TRUE(comes_back(fd, self->back, 0, 100));
+	EXPECT_TRUE(comes_out(fd, self->back, 0, 100));
 	ASSERT_EQ(0, setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms,
 				sizeof(ms)));
 	ASSERT_EQ(0, setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &drop,
@@ -376,7 +361,7 @@ TEST_F(path, lengths)
 	for (i = 0; i < n; i++) {
 		ASSERT_EQ((ssize_t)lengths[i], post(self->fd, self->p + 13 * i,
 						    lengths[i], at, 0));
-		EXPECT_TRUE(comes_back(self->fd, self->back, at, lengths[i])) {
+		EXPECT_TRUE(comes_out(self->fd, self->back, at, lengths[i])) {
 			TH_LOG("length %zu", lengths[i]);
 		}
 		at += lengths[i];
@@ -395,7 +380,7 @@ TEST_F(path, overwritten)
 		at += n;
 	EXPECT_EQ(EAGAIN, outcome(n));
 	EXPECT_GE(at, LENGTH);
-	EXPECT_TRUE(comes_back(self->fd, self->back, 0, at));
+	EXPECT_TRUE(comes_out(self->fd, self->back, 0, at));
 	EXPECT_EQ(1, poll(&poller, 1, PATIENCE));
 }
 
@@ -413,11 +398,11 @@ static int other_route(const FIXTURE_VARIANT(path) *variant, const char *what)
 TEST_F(path, routes_change)
 {
 	ASSERT_EQ(LENGTH, post(self->fd, self->p, LENGTH, 0, 0));
-	EXPECT_TRUE(comes_back(self->fd, self->back, 0, LENGTH));
+	EXPECT_TRUE(comes_out(self->fd, self->back, 0, LENGTH));
 	ASSERT_EQ(0, other_route(variant, "add"));
 	EXPECT_EQ(LENGTH, post(self->fd, self->p, LENGTH, LENGTH, 0));
 	ASSERT_EQ(0, other_route(variant, "del"));
-	EXPECT_TRUE(comes_back(self->fd, self->back, LENGTH, LENGTH));
+	EXPECT_TRUE(comes_out(self->fd, self->back, LENGTH, LENGTH));
 	went(_metadata, variant, self->fd, 2 * LENGTH);
 }
 
@@ -432,7 +417,7 @@ static void *read_all(void *arg)
 {
 	struct reader *reader = arg;
 
-	reader->good = comes_back(reader->fd, reader->back, 0, reader->length);
+	reader->good = comes_out(reader->fd, reader->back, 0, reader->length);
 	return NULL;
 }
 
@@ -465,7 +450,7 @@ TEST_F(path, small_segments)
 	ASSERT_EQ(0, setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &mss, sizeof(mss)));
 	ASSERT_EQ(0, connect(fd, &self->peer.sa, self->length));
 	ASSERT_EQ(LENGTH, post(fd, self->p, LENGTH, 0, 0));
-	EXPECT_TRUE(comes_back(fd, self->back, 0, LENGTH));
+	EXPECT_TRUE(comes_out(fd, self->back, 0, LENGTH));
 	EXPECT_LE(tcp_info_of(fd).tcpi_snd_mss, 600);
 	went(_metadata, variant, fd, LENGTH);
 	close(fd);
@@ -479,7 +464,7 @@ TEST_F(path, acknowledged)
 	int queued;
 
 	ASSERT_EQ(LENGTH, post(self->fd, self->p, LENGTH, 0, 0));
-	EXPECT_TRUE(comes_back(self->fd, self->back, 0, LENGTH));
+	EXPECT_TRUE(comes_out(self->fd, self->back, 0, LENGTH));
 	do {
 		ASSERT_EQ(0, ioctl(self->fd, SIOCOUTQ, &queued));
 	} while (queued && now_ms() < end);
@@ -503,7 +488,7 @@ TEST_F(path, receive_flags)
 	EXPECT_EQ(PAGE, recv(self->fd, self->back, LENGTH, MSG_PEEK));
 	EXPECT_EQ(-1, differs_stream(self->back, PAGE, 0));
 	EXPECT_EQ(1000, recv(self->fd, NULL, 1000, MSG_TRUNC));
-	EXPECT_TRUE(comes_back(self->fd, self->back, 1000, PAGE - 1000));
+	EXPECT_TRUE(comes_out(self->fd, self->back, 1000, PAGE - 1000));
 	ASSERT_EQ(10 * PAGE, post(self->fd, self->p, 10 * PAGE, 0, 0));
 	EXPECT_EQ(10 * PAGE, recv(self->fd, self->back, 10 * PAGE, MSG_WAITALL));
 	EXPECT_EQ(-1, differs_stream(self->back, 10 * PAGE, 0));
@@ -514,7 +499,7 @@ TEST_F(path, out_of_band)
 {
 	ASSERT_EQ(101, post(self->fd, self->p, 101, 0, MSG_OOB));
 	ASSERT_EQ(PAGE, post(self->fd, self->p, PAGE, 100, 0));
-	EXPECT_TRUE(comes_back(self->fd, self->back, 0, 100 + PAGE));
+	EXPECT_TRUE(comes_out(self->fd, self->back, 0, 100 + PAGE));
 	EXPECT_EQ(EAGAIN, outcome(recv(self->fd, self->back, 1, MSG_DONTWAIT)));
 }
 

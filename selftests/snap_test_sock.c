@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
 #include "snap_test_util.h"
 
 socklen_t address_set(union address *a, int family, const char *host, int port)
@@ -222,4 +224,31 @@ int host_stream_sink_port(void)
 int host_sink_port(void)
 {
 	return port_from("SNAP_HOST_SINK");
+}
+
+int events_until(int fd, int wanted)
+{
+	struct pollfd poller = {
+		.fd = fd, .events = POLLIN | POLLOUT | POLLPRI | POLLRDHUP,
+	};
+	uint64_t end = now_ms() + PATIENCE;
+
+	do {
+		if (poll(&poller, 1, 100) < 0)
+			return -1;
+	} while ((poller.revents & wanted) != wanted && now_ms() < end);
+	return poller.revents;
+}
+
+bool comes_out(int fd, char *back, uint64_t at, size_t length)
+{
+	while (length) {
+		ssize_t n = recv(fd, back, length < STREAM_ROOM ? length : STREAM_ROOM, 0);
+
+		if (n <= 0 || differs_stream(back, n, at) >= 0)
+			return false;
+		at += n;
+		length -= n;
+	}
+	return true;
 }

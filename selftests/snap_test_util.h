@@ -135,6 +135,17 @@ int set_timeout(int fd, unsigned int ms);
 int set_copybreak(int fd, int bytes);
 struct snap_sock_stats sock_stats(int fd);
 
+#define PATIENCE	20000		/* ms; no test of a socket waits that long */
+#define STREAM_ROOM	(64 * PAGE)	/* bytes received at once */
+
+/* The events of poll(2) that a socket has, once it has `wanted`; or -1. */
+int events_until(int fd, int wanted);
+/*
+ * That many bytes come out, which are those of the stream from `at` on.  `back`
+ * has STREAM_ROOM, or `length` if that is less.
+ */
+bool comes_out(int fd, char *back, uint64_t at, size_t length);
+
 /*
  * A child that sends back whatever comes to loopback, with plain UDP; its
  * address is stored.  Killed by echo_stop(), or when its parent dies.

@@ -84,20 +84,6 @@ FIXTURE_TEARDOWN(stream)
 	EXPECT_EQ(0, wait_no_guest_frames(10000));
 }
 
-/* That many bytes come out, and they are those of the stream from `at` on. */
-static bool comes_out(int rx, char *back, uint64_t at, size_t length)
-{
-	while (length) {
-		ssize_t n = recv(rx, back, length < REGION ? length : REGION, 0);
-
-		if (n <= 0 || differs_stream(back, n, at) >= 0)
-			return false;
-		at += n;
-		length -= n;
-	}
-	return true;
-}
-
 static uint64_t copied_for(int fd, enum snap_copy_reason reason)
 {
 	return sock_stats(fd).copied_bytes[reason];
