@@ -3,14 +3,14 @@
 #
 # check-mutations.sh [PATCH...]
 # Each patch in mutations/ takes the protection behind one promise out, in a
-# copy of the sources.  The test that it names must then fail; it passes in
+# copy of the sources.  Each test that it names must then fail; they pass in
 # check-guest, check-device.  The head of a patch says, in lines like mail:
 #
 #   Promise:  its number, and in words what is tested
 #   Part:     kmod, qemu (a guest is booted), or qtest (none is)
 #   Capture:  mode of the guest's device
-#   Test:     program and arguments; qtest: a path
-#   Fails:    a word of the line that reports the failure
+#   Test:     program and arguments; qtest: a path. One line for each test
+#   Fails:    a word, or several with a |, of the lines that report the failure
 set -euo pipefail
 . "$(dirname "$0")/guest-lib.sh"
 
@@ -38,11 +38,11 @@ build() {
     esac
 }
 
-# Ends with 0 if the test fails as it should.
+# test_fails NAME PATCH TEST: ends with 0 if it fails as it should.
 test_fails() {
     local name=$1 patch=$2 part words options=()
     part=$(field "$patch" Part)
-    read -ra words <<<"$(field "$patch" Test)"
+    read -ra words <<<"$3"
     if [[ $part == qtest ]]; then
         SNAP_JOBS=$SNAP_JOBS "$copy/qemu-device/qtest/check.sh" --plain \
             "${words[@]}" >"$SNAP_LOGS/$name.tap" 2>&1 || true
@@ -59,7 +59,8 @@ test_fails() {
 }
 
 mutate() {
-    local patch=$1 name text status=0
+    local patch=$1 name text test status
+    local -a tests
     name=mutation/$(basename "$patch" .patch)
     text="promise $(field "$patch" Promise)"
     say "$text"
@@ -69,8 +70,12 @@ mutate() {
     elif ! build "$(field "$patch" Part)" >"$SNAP_LOGS/$name.build" 2>&1; then
         report 1 "$text: does not build, see $SNAP_LOGS/$name.build"
     else
-        test_fails "$name" "$patch" || status=1
-        report "$status" "$text"
+        mapfile -t tests < <(field "$patch" Test)
+        for test in "${tests[@]}"; do
+            status=0
+            test_fails "$name" "$patch" "$test" || status=1
+            report "$status" "$text: $test"
+        done
     fi
 }
 
