@@ -75,26 +75,6 @@ static inline socklen_t address_loopback(union address *at, int family, int port
 			   port);
 }
 
-/* Two datagram sockets that are each other's peer; 0 or -1. */
-static inline int udp_pair(int domain, int family, int *fd)
-{
-	union address at[2];
-	socklen_t length = 0;
-	int i;
-
-	for (i = 0; i < 2; i++) {
-		fd[i] = udp_socket(domain, family);
-		length = address_loopback(&at[i], family, 0);
-		if (fd[i] < 0 || bind(fd[i], &at[i].sa, length) ||
-		    getsockname(fd[i], &at[i].sa, &length))
-			return -1;
-	}
-	for (i = 0; i < 2; i++)
-		if (connect(fd[i], &at[!i].sa, length))
-			return -1;
-	return 0;
-}
-
 static inline int any_pair(int type, int domain, int family, int *fd)
 {
 	int err = type == SOCK_STREAM ? tcp_pair(domain, family, fd) :

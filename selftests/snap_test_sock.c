@@ -65,6 +65,26 @@ int udp_on_loopback(int family, union address *at, socklen_t *length)
 	return err;
 }
 
+int udp_pair(int domain, int family, int *fd)
+{
+	union address at[2];
+	socklen_t length = 0;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		fd[i] = udp_socket(domain, family);
+		length = address_set(&at[i], family,
+				     family == AF_INET6 ? "::1" : "127.0.0.1", 0);
+		if (fd[i] < 0 || bind(fd[i], &at[i].sa, length) ||
+		    getsockname(fd[i], &at[i].sa, &length))
+			return -1;
+	}
+	for (i = 0; i < 2; i++)
+		if (connect(fd[i], &at[!i].sa, length))
+			return -1;
+	return 0;
+}
+
 int tcp_socket(int domain, int family)
 {
 	int fd = domain == AF_SNAP ?

@@ -117,7 +117,9 @@ int udp_socket(int domain, int family);
  * a negative errno.
  */
 int udp_on_loopback(int family, union address *at, socklen_t *length);
-/* A stream socket, likewise. */
+/* Two of them on loopback that are each other's peer; 0 or -1. */
+int udp_pair(int domain, int family, int *fd);
+/* A stream socket; domain as of udp_socket(). */
 int tcp_socket(int domain, int family);
 /* A listening one on a free port of loopback; its address is stored. */
 int tcp_listen_on_loopback(int domain, int family, union address *at,

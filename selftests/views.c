@@ -63,22 +63,12 @@ static int make_pair(const FIXTURE_VARIANT(views) *variant, int *tx, int *rx)
 		*rx = *tx;
 		return connect(*tx, &at.sa, length);
 	}
-	if (stream) {
-		if (tcp_pair(AF_SNAP, variant->family, fd))
-			return -1;
-		*rx = fd[0];
-		*tx = fd[1];
-		return 0;
-	}
-	*rx = udp_socket(AF_SNAP, variant->family);
-	*tx = udp_socket(AF_SNAP, variant->family);
-	length = address_any(&at, variant->family);
-	at = (union address){};
-	length = address_set(&at, variant->family,
-			     variant->family == AF_INET6 ? "::1" : "127.0.0.1", 0);
-	if (bind(*rx, &at.sa, length) || getsockname(*rx, &at.sa, &length))
+	if (stream ? tcp_pair(AF_SNAP, variant->family, fd) :
+		     udp_pair(AF_SNAP, variant->family, fd))
 		return -1;
-	return connect(*tx, &at.sa, length);
+	*rx = fd[0];
+	*tx = fd[1];
+	return 0;
 }
 
 FIXTURE_SETUP(views)

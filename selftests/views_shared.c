@@ -23,20 +23,6 @@
 #define MAX		SNAP_VIEW_PARTS_MAX
 #define QUOTA		"/sys/module/snap/parameters/flight_quota_pct"
 
-/* Dgram sockets over lo, the second connected to the first. */
-static int dgram_pair(int *fd)
-{
-	socklen_t length;
-	union address at;
-
-	fd[0] = udp_socket(AF_SNAP, AF_INET);
-	fd[1] = udp_socket(AF_SNAP, AF_INET);
-	length = address_set(&at, AF_INET, "127.0.0.1", 0);
-	return bind(fd[0], &at.sa, length) || getsockname(fd[0], &at.sa, &length) ||
-	       connect(fd[1], &at.sa, length) ||
-	       set_timeout(fd[1], 10000);
-}
-
 FIXTURE(shared)
 {
 	int fd[2];	/* fd[0] receives */
@@ -59,10 +45,12 @@ FIXTURE_SETUP(shared)
 
 	self->v.p = NULL;
 	ASSERT_EQ(0, variant->type == SOCK_STREAM ?
-		     tcp_pair(AF_SNAP, AF_INET, self->fd) : dgram_pair(self->fd));
+		     tcp_pair(AF_SNAP, AF_INET, self->fd) :
+		     udp_pair(AF_SNAP, AF_INET, self->fd));
 	ASSERT_EQ(0, set_copybreak(self->fd[0], 1));
 	ASSERT_EQ(0, set_copybreak(self->fd[1], 1));
 	ASSERT_EQ(0, set_timeout(self->fd[0], 10000));
+	ASSERT_EQ(0, set_timeout(self->fd[1], 10000));
 	ASSERT_EQ(0, setsockopt(self->fd[0], SOL_SOCKET, SO_RCVBUFFORCE, &big,
 				sizeof(big)));
 	ASSERT_EQ(0, region_make(&self->r, 16 * PAGE));
