@@ -333,10 +333,11 @@ bool snap_frame_charge(struct page *page, struct snap_user *user)
 					      pgmap);
 	struct snap_frame *fr = &sf->frame[page_to_pfn(page) - sf->first_pfn];
 	unsigned long flags;
-	bool ok = true;
+	bool ok;
 
 	spin_lock_irqsave(&sf->lock, flags);
-	if (fr->user != user) {
+	ok = sf->sd && !READ_ONCE(sf->sd->gone);
+	if (ok && fr->user != user) {
 		ok = snap_user_charge(&user->flight_frames, 1,
 				      snap_user_flight_quota(sf->count));
 		if (ok) {

@@ -85,7 +85,8 @@ bool snap_frame_is(const struct page *page);
  *	was
  *
  * Context: any.
- * Return: false, and nothing has changed, if @user has its share already.
+ * Return: false, and nothing has changed, if @user has its share already, or the
+ * device is gone.
  */
 bool snap_frame_charge(struct page *page, struct snap_user *user);
 

@@ -10,6 +10,7 @@
 #include "snap_file.h"
 #include "snap_frame.h"
 #include "snap_netdev.h"
+#include "snap_view.h"
 
 static LIST_HEAD(snap_devs);
 static DEFINE_MUTEX(snap_devs_lock);	/* guards snap_devs */
@@ -261,6 +262,16 @@ put_sd:
 	return err;
 }
 
+/* Nothing of the application uses the device or sees its memory after this. */
+static void snap_pci_give_up(struct snap_dev *sd)
+{
+	down_write(&sd->life);
+	WRITE_ONCE(sd->gone, true);
+	up_write(&sd->life);
+	snap_file_zap_all(sd);
+	snap_view_zap_all(sd->frames);
+}
+
 static void snap_pci_remove(struct pci_dev *pdev)
 {
 	struct snap_dev *sd = pci_get_drvdata(pdev);
@@ -271,11 +282,7 @@ static void snap_pci_remove(struct pci_dev *pdev)
 	mutex_unlock(&snap_devs_lock);
 	/* Closes the sockets' way to the device: no skb leaves after this. */
 	snap_netdev_unregister(sd);
-	/* Nothing issues commands for the application after this. */
-	down_write(&sd->life);
-	sd->gone = true;
-	up_write(&sd->life);
-	snap_file_zap_all(sd);
+	snap_pci_give_up(sd);
 	snap_netdev_destroy(sd);
 	pci_free_irq_vectors(pdev);
 	out = snap_pci_unmap(sd);
@@ -304,10 +311,7 @@ static void snap_pci_reset_prepare(struct pci_dev *pdev)
 	struct snap_dev *sd = pci_get_drvdata(pdev);
 
 	netif_device_detach(sd->netdev);
-	down_write(&sd->life);
-	sd->gone = true;
-	up_write(&sd->life);
-	snap_file_zap_all(sd);
+	snap_pci_give_up(sd);
 	dev_warn(&pdev->dev, "reset: bind the driver again to use the device\n");
 }
 

@@ -16,7 +16,8 @@
 
 static_assert(SNAP_VIEW_LENGTH_MAX / PAGE_SIZE <= INT_MAX / sizeof(struct page *));
 
-static DEFINE_MUTEX(snap_view_publish_lock);	/* snap_sock->view: who sets it */
+static LIST_HEAD(snap_views);
+static DEFINE_MUTEX(snap_views_lock);	/* the list; snap_sock->view: who sets it */
 
 struct snap_view *snap_view_of(const struct snap_sock *ss)
 {
@@ -120,10 +121,11 @@ bool snap_view_place(struct snap_view *view, const struct sock *sk,
 	return ok;
 }
 
-void snap_view_put(struct snap_view *view, u64 offset, u64 length)
+/* Release pages, all or those of a pool. */
+static void snap_view_clear(struct snap_view *view, u32 first, u32 end,
+			    const struct snap_frames *sf)
 {
-	u32 first = offset >> PAGE_SHIFT;
-	u32 i, end = DIV_ROUND_UP_ULL(offset + length, PAGE_SIZE);
+	u32 i;
 
 	down_write(&view->lock);
 	i = find_next_bit(view->taken, end, first);
@@ -131,6 +133,8 @@ void snap_view_put(struct snap_view *view, u64 offset, u64 length)
 		unmap_mapping_range(view->mapping, (loff_t)first << PAGE_SHIFT,
 				    (loff_t)(end - first) << PAGE_SHIFT, 1);
 	for (; i < end; i = find_next_bit(view->taken, end, i + 1)) {
+		if (sf && !snap_frames_owns(sf, view->page[i]))
+			continue;
 		put_page(view->page[i]);
 		view->page[i] = NULL;
 		__clear_bit(i, view->taken);
@@ -139,9 +143,25 @@ void snap_view_put(struct snap_view *view, u64 offset, u64 length)
 	up_write(&view->lock);
 }
 
+void snap_view_put(struct snap_view *view, u64 offset, u64 length)
+{
+	snap_view_clear(view, offset >> PAGE_SHIFT,
+			DIV_ROUND_UP_ULL(offset + length, PAGE_SIZE), NULL);
+}
+
 void snap_view_put_all(struct snap_view *view)
 {
-	snap_view_put(view, 0, (u64)view->npages << PAGE_SHIFT);
+	snap_view_clear(view, 0, view->npages, NULL);
+}
+
+void snap_view_zap_all(const struct snap_frames *sf)
+{
+	struct snap_view *view;
+
+	mutex_lock(&snap_views_lock);
+	list_for_each_entry(view, &snap_views, list)
+		snap_view_clear(view, 0, view->npages, sf);
+	mutex_unlock(&snap_views_lock);
 }
 
 /* ---- The window --------------------------------------------------------- */
@@ -155,6 +175,7 @@ static struct snap_view *snap_view_new(struct socket *sock,
 		return NULL;
 	mutex_init(&view->receive);
 	init_rwsem(&view->lock);
+	INIT_LIST_HEAD(&view->list);
 	view->mapping = SOCK_INODE(sock)->i_mapping;
 	view->flags = args->flags;
 	view->npages = args->length >> PAGE_SHIFT;
@@ -173,6 +194,9 @@ void snap_view_destroy(struct snap_view *view)
 {
 	if (!view)
 		return;
+	mutex_lock(&snap_views_lock);
+	list_del(&view->list);
+	mutex_unlock(&snap_views_lock);
 	/* no mapping is left: each would have kept the socket */
 	if (view->page && view->taken)
 		snap_view_put_all(view);
@@ -192,7 +216,7 @@ static int snap_view_publish(struct snap_sock *ss, struct snap_view *view)
 {
 	int err = 0;
 
-	mutex_lock(&snap_view_publish_lock);
+	mutex_lock(&snap_views_lock);
 	if (ss->view) {
 		err = -EEXIST;
 	} else {
@@ -201,9 +225,11 @@ static int snap_view_publish(struct snap_sock *ss, struct snap_view *view)
 		if (atomic_cmpxchg_release(&ss->receivers, 0, SNAP_SOCK_VIEWED)) {
 			ss->view = NULL;
 			err = -EBUSY;
+		} else {
+			list_add(&view->list, &snap_views);
 		}
 	}
-	mutex_unlock(&snap_view_publish_lock);
+	mutex_unlock(&snap_views_lock);
 	return err;
 }
 

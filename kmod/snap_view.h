@@ -12,6 +12,7 @@
 #ifndef SNAP_VIEW_H
 #define SNAP_VIEW_H
 
+#include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/rwsem.h>
 #include <linux/skbuff.h>
@@ -21,6 +22,7 @@
 #include "snap.h"
 
 struct msghdr;
+struct snap_frames;
 struct snap_sock;
 struct snap_user;
 struct sock;
@@ -32,6 +34,7 @@ struct vm_area_struct;
  * @receive: of datagram sockets: held while a message is taken from the queue,
  *	so that what was looked at is what is taken
  * @lock: page faults read it, what changes below writes it
+ * @list: in the list of all views, once a socket has it
  * @mapping: of the socket's inode
  * @user: answers for the frames; holds a reference
  * @flags: SNAP_VIEW_*, as made
@@ -43,7 +46,8 @@ struct vm_area_struct;
  */
 struct snap_view {
 	struct mutex receive;		/* see above */
-	struct rw_semaphore lock;	/* guards all below but constants */
+	struct rw_semaphore lock;	/* guards all below but list, constants */
+	struct list_head list;
 	struct address_space *mapping;
 	struct snap_user *user;
 	u32 flags;
@@ -124,6 +128,12 @@ bool snap_view_place(struct snap_view *view, const struct sock *sk,
 /* Release the pages that a range touches; it lies in the view. */
 void snap_view_put(struct snap_view *view, u64 offset, u64 length);
 void snap_view_put_all(struct snap_view *view);
+
+/**
+ * snap_view_zap_all() - release a pool's frames from all views
+ * @sf: pool of a device that is gone: no view gets another of its frames
+ */
+void snap_view_zap_all(const struct snap_frames *sf);
 
 /**
  * snap_view_take() - take bytes of a packet: frames into the view, the rest by copy

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The host takes the device out while frames are in sockets and a region and a
- * snapshot are mapped.  The guest lives on, says so once, and lets go of the orphans.
+ * The host takes the device out while frames are in sockets and in views, and a
+ * region and a snapshot are mapped.  The guest lives on, says so once, and lets go of
+ * the orphans.
  * The other side is unplug-host.sh, which waits for a file of the share.
  */
 
@@ -10,7 +11,7 @@
 #include <sys/mman.h>
 
 #include "kselftest_harness.h"
-#include "snap_test_util.h"
+#include "view.h"
 
 #define LENGTH	60000
 
@@ -31,8 +32,53 @@ static bool wait_until(const char *command, unsigned int ms)
 	return true;
 }
 
+/* A socket that has received by view, and has the same unread once more. */
+struct viewer {
+	int fd[2];		/* fd[0] receives */
+	struct view v;
+	struct view_message got;
+};
+
+static bool viewer_make(struct viewer *me, int type)
+{
+	int big = 4 << 20, low = LENGTH;
+
+	me->v.p = NULL;
+	return !(type == SOCK_STREAM ? tcp_pair(AF_SNAP, AF_INET, me->fd) :
+				       udp_pair(AF_SNAP, AF_INET, me->fd)) &&
+	       !setsockopt(me->fd[0], SOL_SOCKET, SO_RCVBUFFORCE, &big, sizeof(big)) &&
+	       !setsockopt(me->fd[0], SOL_SOCKET, SO_RCVLOWAT, &low, sizeof(low)) &&
+	       !set_timeout(me->fd[0], 10000) &&
+	       !view_make(&me->v, me->fd[0], 64 * PAGE, 0);
+}
+
+static void viewer_drop(struct viewer *me)
+{
+	view_drop(&me->v);
+	close(me->fd[0]);
+	close(me->fd[1]);
+}
+
+/* The bytes of p, which are those of seed 1, by reference and by view. */
+static bool viewer_begin(struct viewer *me, const char *p)
+{
+	if (send(me->fd[1], p, LENGTH, 0) != LENGTH ||
+	    send(me->fd[1], p, LENGTH, 0) != LENGTH ||
+	    sock_stats(me->fd[1]).tx_copied_bytes)
+		return false;
+	view_receive(me->fd[0], &me->got, LENGTH, 0, SNAP_VIEW_PARTS_MAX);
+	view_message_gather(&me->got, &me->v);
+	return me->got.n && differs(me->got.buffer, LENGTH, 1) == -1;
+}
+
+static const char *viewer_page(const struct viewer *me)
+{
+	return me->v.p + me->got.part[0].offset;
+}
+
 FIXTURE(unplug)
 {
+	struct viewer viewer[2];
 	int sink;		/* unread */
 	int fd;
 	struct region r;
@@ -49,10 +95,14 @@ FIXTURE_SETUP(unplug)
 	ASSERT_GE(self->fd, 0);
 	ASSERT_EQ(0, connect(self->fd, &at.sa, length));
 	ASSERT_EQ(0, region_make(&self->r, 16 * PAGE));
+	ASSERT_TRUE(viewer_make(&self->viewer[0], SOCK_DGRAM));
+	ASSERT_TRUE(viewer_make(&self->viewer[1], SOCK_STREAM));
 }
 
 FIXTURE_TEARDOWN(unplug)
 {
+	viewer_drop(&self->viewer[0]);
+	viewer_drop(&self->viewer[1]);
 	region_drop(&self->r);
 	close(self->fd);
 	close(self->sink);
@@ -63,8 +113,11 @@ TEST_F_TIMEOUT(unplug, with_frames_out, 120)
 	static char back[LENGTH];
 	struct snap_info info;
 	const char *p;
+	struct viewer *v;
 	int snapshot;
 
+	/* TCP leaves it to the next packet to free what was received elsewhere */
+	ASSERT_EQ(0, write_text("/proc/sys/net/core/skb_defer_max", "0"));
 	fill(self->r.p, LENGTH, 1);
 	snapshot = snapshot_fd(self->r.fd, NULL);
 	p = snapshot_map(snapshot, 16 * PAGE);
@@ -72,6 +125,8 @@ TEST_F_TIMEOUT(unplug, with_frames_out, 120)
 	EXPECT_EQ(-1, differs(p, LENGTH, 1));
 	ASSERT_EQ(LENGTH, send(self->fd, self->r.p, LENGTH, 0));
 	ASSERT_EQ(1, sock_stats(self->fd).tx_ref_msgs);
+	for (v = self->viewer; v < self->viewer + 2; v++)
+		ASSERT_TRUE(viewer_begin(v, self->r.p));
 	ASSERT_EQ(0, sh("touch $SNAP_VM_SHARE/unplug"));
 	ASSERT_TRUE(wait_until("! ip link show " NETDEV " >/dev/null 2>&1", 60000));
 	ASSERT_TRUE(wait_until("dmesg | grep -q 'frames in use'", 5000));
@@ -87,12 +142,29 @@ TEST_F_TIMEOUT(unplug, with_frames_out, 120)
 	EXPECT_EQ(-ENODEV, snapshot_fd(self->r.fd, NULL));
 	munmap((void *)p, 16 * PAGE);
 	close(snapshot);
+	for (v = self->viewer; v < self->viewer + 2; v++) {
+		/* the frames of the device are out of the views, and stay so */
+		EXPECT_TRUE(load_is_fatal(viewer_page(v), SIGBUS));
+		EXPECT_EQ(0, view_used(v->fd[0]));
+		EXPECT_EQ(0, view_message_release(v->fd[0], &v->got));
+		view_receive(v->fd[0], &v->got, LENGTH, MSG_DONTWAIT,
+			     SNAP_VIEW_PARTS_MAX);
+		EXPECT_EQ(LENGTH, v->got.bytes);
+		EXPECT_EQ(0, v->got.n);
+		EXPECT_EQ(0, view_used(v->fd[0]));
+	}
 	/* Its content may be lost, its length and its pages are not. */
 	EXPECT_EQ(LENGTH, recv(self->sink, back, LENGTH, MSG_DONTWAIT));
 	EXPECT_TRUE(wait_until("dmesg | grep -q 'last orphaned frame'", 5000));
 	/* what is left of the machine is well */
 	EXPECT_EQ(10, send(self->fd, back, 10, 0));
 	EXPECT_EQ(10, recv(self->sink, back, 10, 0));
+	for (v = self->viewer; v < self->viewer + 2; v++) {
+		fill(back, LENGTH, 2);
+		EXPECT_EQ(LENGTH, send(v->fd[1], back, LENGTH, 0));
+		EXPECT_EQ(LENGTH, recv(v->fd[0], v->got.buffer, LENGTH, 0));
+		EXPECT_EQ(-1, differs(v->got.buffer, LENGTH, 2));
+	}
 	EXPECT_NE(0, log_has("Oops"));
 	EXPECT_EQ(0, sh("test $(dmesg | grep -c 'frames in use') = 1"));
 }
