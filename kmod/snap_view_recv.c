@@ -37,6 +37,7 @@ static void snap_view_recv_begin(struct snap_view_take *take,
 	take->view = view;
 	take->sk = sk;
 	take->msg = msg;
+	take->begin = msg->msg_iter;
 	take->copybreak = max(READ_ONCE(snap_sock_of(sk->sk_socket)->copybreak), 1);
 	take->room = snap_view_recv_room(msg);
 	take->n = 0;
@@ -44,11 +45,18 @@ static void snap_view_recv_begin(struct snap_view_take *take,
 	take->viewed = 0;
 }
 
-static void snap_view_recv_tell(struct snap_view_take *take)
+/*
+ * Nothing stays in the view that the caller does not know of: it is copied.  Other
+ * control messages may have taken the room; or there is no memory behind it.
+ */
+static int snap_view_recv_tell(struct snap_view_take *take)
 {
-	if (take->n)
-		put_cmsg(take->msg, SOL_SNAP, SNAP_VIEW,
-			 take->n * sizeof(take->part[0]), take->part);
+	unsigned int n = min(take->n, snap_view_recv_room(take->msg));
+
+	if (n && put_cmsg(take->msg, SOL_SNAP, SNAP_VIEW,
+			  n * sizeof(take->part[0]), take->part))
+		n = 0;
+	return snap_view_take_copy(take, n);
 }
 
 /* ---- Datagrams ---------------------------------------------------------- */
@@ -102,7 +110,6 @@ static int snap_view_dgram_take(struct socket *sock, const struct sk_buff *skb,
 	const struct proto_ops *base = snap_sock_of(sock)->base;
 	struct msghdr *msg = take->msg;
 	struct iov_iter iter;
-	size_t reserved;
 	int ret;
 
 	/* a buffer that faults is UDP's to report */
@@ -110,18 +117,14 @@ static int snap_view_dgram_take(struct socket *sock, const struct sk_buff *skb,
 		return base->recvmsg(sock, msg, len, flags);
 	iter = msg->msg_iter;
 	iov_iter_discard(&msg->msg_iter, ITER_DEST, len);
-	/* UDP's control messages come first, and leave room for ours */
-	reserved = take->n ? CMSG_SPACE(take->n * sizeof(take->part[0])) : 0;
-	msg->msg_controllen -= reserved;
 	ret = base->recvmsg(sock, msg, len, flags);
-	msg->msg_controllen += reserved;
 	msg->msg_iter = iter;
 	/* who leaves the queue has no neighbours */
-	if (ret < 0 || READ_ONCE(skb->next))
+	if (ret < 0 || READ_ONCE(skb->next)) {
 		snap_view_take_back(take);
-	else
-		snap_view_recv_tell(take);
-	return ret;
+		return ret;
+	}
+	return snap_view_recv_tell(take) ?: ret;
 }
 
 /*
@@ -264,7 +267,7 @@ static int snap_view_recv_stream(struct socket *sock, struct snap_view_take *tak
 	ret = snap_view_stream_take(take, ss, len, sock_rcvlowat(sk, 0, len),
 				    &timeo, &plain);
 	if (ret > 0)
-		snap_view_recv_tell(take);
+		return snap_view_recv_tell(take) ?: ret;
 	if (ret)
 		return ret;
 	if (!plain)

@@ -74,16 +74,25 @@ void view_receive(int fd, struct view_message *r, size_t length, int flags,
 		struct cmsghdr first;
 		char bytes[CMSG_SPACE(sizeof(r->part)) + 256];
 	} control;
+
+	view_receive_control(fd, r, length, flags, room ? &control : NULL,
+			     room ? CMSG_SPACE(room * sizeof(r->part[0])) : 0);
+}
+
+void view_receive_control(int fd, struct view_message *r, size_t length, int flags,
+			  void *control, size_t size)
+{
 	struct iovec iov = { r->buffer, length };
 	struct msghdr msg = {
 		.msg_iov = &iov,
 		.msg_iovlen = 1,
-		.msg_control = room ? &control : NULL,
-		.msg_controllen = room ? CMSG_SPACE(room * sizeof(r->part[0])) : 0,
+		.msg_control = control,
+		.msg_controllen = size,
 	};
 	struct cmsghdr *c;
 
 	memset(r->buffer, POISON, sizeof(r->buffer));
+	r->others = 0;
 	r->n = 0;
 	r->bytes = recvmsg(fd, &msg, flags);
 	r->flags = msg.msg_flags;
@@ -92,8 +101,10 @@ void view_receive(int fd, struct view_message *r, size_t length, int flags,
 		return;
 	}
 	for (c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
-		if (c->cmsg_level != SOL_SNAP || c->cmsg_type != SNAP_VIEW)
+		if (c->cmsg_level != SOL_SNAP || c->cmsg_type != SNAP_VIEW) {
+			r->others++;
 			continue;
+		}
 		r->n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(r->part[0]);
 		memcpy(r->part, CMSG_DATA(c), r->n * sizeof(r->part[0]));
 	}

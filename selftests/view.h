@@ -20,6 +20,7 @@ struct view {
 struct view_message {
 	ssize_t bytes;		/* result, or a negative errno */
 	int flags;		/* MSG_* */
+	unsigned int others;	/* control messages that are not of the view */
 	unsigned int n;		/* parts in the view */
 	struct snap_view_part part[SNAP_VIEW_PARTS_MAX];
 	char buffer[RECEIVE_MAX];
@@ -39,6 +40,9 @@ int view_message_release(int fd, const struct view_message *r);
 /* recvmsg() of at most so many bytes, with room for so many parts. */
 void view_receive(int fd, struct view_message *r, size_t length, int flags,
 	     unsigned int room);
+/* The same with that control buffer. */
+void view_receive_control(int fd, struct view_message *r, size_t length, int flags,
+			  void *control, size_t size);
 /* Bytes of the message that are in the view. */
 size_t view_message_viewed(const struct view_message *r);
 /* Put the message together, into r->buffer. */

@@ -252,6 +252,63 @@ TEST_F(views, little_room_to_tell)
 	EXPECT_EQ(0, memcmp(self->got.buffer + 18000, self->r.p + 9 * PAGE + 5, 9000));
 }
 
+/* UDP tells what it tells; of the view, what there is room for behind that. */
+TEST_F(views, room_behind_others)
+{
+	static const int on = 1;
+	struct iovec iov[] = { { self->r.p, 9000 }, { self->r.p + 2 * PAGE, 9000 } };
+	union {
+		struct cmsghdr first;
+		char bytes[256];
+	} control;
+	size_t room, part = sizeof(struct snap_view_part);
+	unsigned int n;
+
+	if (variant->type != SOCK_DGRAM || variant->host)
+		SKIP(return, "datagrams, and two rows of frames");
+	if (variant->family == AF_INET6) {
+		ASSERT_EQ(0, setsockopt(self->rx, SOL_IPV6, IPV6_RECVTCLASS, &on, sizeof(on)));
+	} else {
+		ASSERT_EQ(0, setsockopt(self->rx, SOL_IP, IP_RECVTTL, &on, sizeof(on)));
+	}
+	VIEW(WINDOW, 0);
+	for (n = 0; n < 3; n++) {
+		ASSERT_EQ(18000, writev(self->tx, iov, 2));
+		/* for none it is too little by a byte */
+		room = n ? CMSG_SPACE(n * part) : CMSG_SPACE(part) - 1;
+		view_receive_control(self->rx, &self->got, RECEIVE_MAX, 0, &control,
+				     CMSG_SPACE(sizeof(int)) + room);
+		ASSERT_EQ(18000, self->got.bytes);
+		EXPECT_EQ(0, self->got.flags & MSG_CTRUNC);
+		EXPECT_EQ(1, self->got.others);
+		EXPECT_EQ(n, self->got.n);
+		EXPECT_EQ(n * 9000, view_message_viewed(&self->got));
+		view_message_gather(&self->got, &self->v);
+		EXPECT_EQ(0, memcmp(self->got.buffer, self->r.p, 9000));
+		EXPECT_EQ(0, memcmp(self->got.buffer + 9000, self->r.p + 2 * PAGE, 9000));
+		/* and of nothing else is anything there */
+		EXPECT_EQ(0, view_message_release(self->rx, &self->got));
+		EXPECT_EQ(0, view_used(self->rx));
+	}
+	EXPECT_EQ(3 * 9000, sock_stats(self->rx).rx_viewed_bytes);
+	EXPECT_EQ(3 * 9000, sock_stats(self->rx).rx_copied_bytes);
+}
+
+/* Room to tell that is not there: as on UDP and TCP, that is no error. */
+TEST_F(views, control_faults)
+{
+	VIEW(WINDOW, 0);
+	SEND(0, MESSAGE);
+	await(self->rx, MESSAGE);
+	view_receive_control(self->rx, &self->got, RECEIVE_MAX, 0, (void *)16, 256);
+	ASSERT_EQ(MESSAGE, self->got.bytes);
+	EXPECT_EQ(0, self->got.n);
+	EXPECT_EQ(-1, differs(self->got.buffer, MESSAGE, 1));
+	EXPECT_EQ(0, view_used(self->rx));
+	EXPECT_EQ(0, sock_stats(self->rx).rx_viewed_msgs);
+	EXPECT_EQ(MESSAGE, sock_stats(self->rx).rx_copied_bytes);
+}
+
 TEST_F(views, shorter_than_the_copybreak)
 {
 	VIEW(WINDOW, 0);
