@@ -168,7 +168,7 @@ int snap_view_take(struct snap_view_take *take, const struct sk_buff *skb,
  * Return: 0; or EFAULT, and what was to be copied is lost.
  */
 int snap_view_take_copy(struct snap_view_take *take, unsigned int n);
-/* Undo what was taken: the view has none of it any more. */
+/* Undo what was taken: the message begins anew, and the view has none of it. */
 void snap_view_take_back(struct snap_view_take *take);
 
 /**

@@ -178,6 +178,8 @@ int snap_view_take_copy(struct snap_view_take *take, unsigned int n)
 void snap_view_take_back(struct snap_view_take *take)
 {
 	snap_view_drop(take, 0);
+	take->msg->msg_iter = take->begin;
+	take->at = 0;
 }
 
 int snap_view_take(struct snap_view_take *take, const struct sk_buff *skb,
