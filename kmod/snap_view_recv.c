@@ -151,6 +151,10 @@ static int snap_view_dgram_now(struct socket *sock, struct snap_view_take *take,
 	return ret ?: ss->base->recvmsg(sock, take->msg, len, flags);
 }
 
+/*
+ * Also with MSG_DONTWAIT others are waited for: EAGAIN would say that there is no
+ * datagram, and nobody would tell an edge-triggered epoll of it again.
+ */
 static int snap_view_recv_dgram(struct socket *sock, struct snap_view_take *take,
 				size_t len, int flags)
 {
