@@ -1,34 +1,20 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // snap-bench: what a datagram costs, AF_SNAP beside AF_INET, in one run.
 #include "counters.h"
+#include "options.h"
 
 #include <arpa/inet.h>
 #include <array>
-#include <charconv>
 #include <cstdio>
 #include <cstring>
-#include <getopt.h>
-#include <memory>
 #include <netinet/in.h>
 #include <string>
-#include <string_view>
 #include <sys/socket.h>
 #include <vector>
 
 namespace snapbench {
 
 namespace {
-
-constexpr std::size_t size_max = 65507; // what UDP over IPv4 carries
-constexpr unsigned rounds = 10;         // alternating, against drift
-
-struct Options {
-    std::string host = "10.77.0.1";
-    std::uint16_t port = 7009;
-    std::size_t size = 60000;
-    unsigned count = 10000;
-    bool rewrite = true;
-};
 
 // One way of sending: a socket and a buffer.
 class Sender {
@@ -119,71 +105,26 @@ void bench(const Options &o) {
         print(s, senders[0], o);
 }
 
-void usage(std::FILE *to) {
-    std::fputs("usage: snap-bench [-s BYTES] [-n MESSAGES] [-k] [HOST [PORT]]\n"
-               "  -s BYTES     of each datagram (60000)\n"
-               "  -n MESSAGES  of each sender, a multiple of 10 (10000)\n"
-               "  -k           keep the buffer as it is between sends\n"
-               "  -h           this text\n"
-               "HOST is an IPv4 address that discards (10.77.0.1), PORT 7009\n",
-               to);
-}
-
-// False: not a number from 1 to max.
-template <typename T>
-bool number(std::string_view text, T max, T &value) {
-    const auto *end = text.data() + text.size();
-    const auto result = std::from_chars(text.data(), end, value);
-    return result.ec == std::errc() && result.ptr == end && value >= 1 &&
-           value <= max;
-}
-
-bool parse(int argc, char **argv, Options &o) {
-    for (int c = 0; (c = getopt(argc, argv, "s:n:kh")) != -1;) {
-        bool good = true;
-        switch (c) {
-        case 's':
-            good = number<std::size_t>(optarg, size_max, o.size);
-            break;
-        case 'n':
-            good = number<unsigned>(optarg, 100000000, o.count) &&
-                   o.count % rounds == 0;
-            break;
-        case 'k':
-            o.rewrite = false;
-            break;
-        case 'h':
-            usage(stdout);
-            std::exit(0);
-        default:
-            good = false;
-        }
-        if (!good)
-            return false;
-    }
-    if (optind < argc)
-        o.host = argv[optind++];
-    if (optind < argc && !number<std::uint16_t>(argv[optind++], 65535, o.port))
-        return false;
-    return optind == argc;
-}
-
 } // namespace
 
 } // namespace snapbench
 
-// Exit status: 0 measured; 1 a call failed, with a message; 2 usage.
 int main(int argc, char **argv) {
-    snapbench::Options options;
-    if (!snapbench::parse(argc, argv, options)) {
-        snapbench::usage(stderr);
-        return 2;
-    }
     try {
-        snapbench::bench(options);
-    } catch (const std::exception &e) {
-        std::fprintf(stderr, "snap-bench: %s\n", e.what());
-        return 1;
+        const auto options = snapbench::parse(argc, argv);
+        if (options.help)
+            std::fputs(snapbench::usage(), stdout);
+        else if (options.version)
+            std::printf("snap-bench %s\n", snap_version());
+        else
+            snapbench::bench(options);
+        return snapbench::exit_ok;
+    } catch (const snapbench::UsageError &error) {
+        std::fprintf(stderr, "snap-bench: %s\nTry 'snap-bench --help'.\n",
+                     error.what());
+        return snapbench::exit_usage;
+    } catch (const std::exception &error) {
+        std::fprintf(stderr, "snap-bench: %s\n", error.what());
+        return snapbench::exit_failed;
     }
-    return 0;
 }

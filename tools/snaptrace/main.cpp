@@ -4,6 +4,8 @@
 #include "options.h"
 #include "table.h"
 
+#include <snap/libsnap.h>
+
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -76,12 +78,14 @@ int main(int argc, char **argv) {
         const auto options = snaptrace::parse(argc, argv);
         if (options.help)
             std::fputs(snaptrace::usage(), stdout);
+        else if (options.version)
+            std::printf("snaptrace %s\n", snap_version());
         else
             snaptrace::run(options);
         return snaptrace::exit_ok;
     } catch (const snaptrace::UsageError &error) {
-        std::fprintf(stderr, "snaptrace: %s\n%s", error.what(),
-                     snaptrace::usage());
+        std::fprintf(stderr, "snaptrace: %s\nTry 'snaptrace --help'.\n",
+                     error.what());
         return snaptrace::exit_usage;
     } catch (const snaptrace::CollectorError &error) {
         std::fprintf(stderr, "snaptrace: %s\n", error.what());

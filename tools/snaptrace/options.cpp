@@ -30,7 +30,7 @@ T number(const char *name, std::string_view text, T max) {
 } // namespace
 
 Options parse(int argc, char **argv) {
-    static const std::array<option, 8> names{{
+    static const std::array<option, 9> names{{
         {"interval", required_argument, nullptr, 'i'},
         {"count", required_argument, nullptr, 'n'},
         {"pid", required_argument, nullptr, 'p'},
@@ -38,12 +38,13 @@ Options parse(int argc, char **argv) {
         {"histogram", no_argument, nullptr, 'H'},
         {"by-socket", no_argument, nullptr, 's'},
         {"help", no_argument, nullptr, 'h'},
+        {"version", no_argument, nullptr, 'V'},
         {},
     }};
     Options o;
     optind = 0; // from the start, also when called again
     opterr = 0;
-    for (int c = 0; (c = getopt_long(argc, argv, "+:i:n:p:jHsh", names.data(),
+    for (int c = 0; (c = getopt_long(argc, argv, "+:i:n:p:jHshV", names.data(),
                                      nullptr)) != -1;) {
         switch (c) {
         case 'i': {
@@ -69,7 +70,10 @@ Options parse(int argc, char **argv) {
             break;
         case 'h':
             o.help = true;
-            break;
+            return o;
+        case 'V':
+            o.version = true;
+            return o;
         case ':':
             throw UsageError(std::string(argv[optind - 1]) +
                              " needs an argument");
@@ -83,14 +87,15 @@ Options parse(int argc, char **argv) {
 }
 
 const char *usage() {
-    return "usage: snaptrace [OPTION]...\n"
+    return "Usage: snaptrace [OPTION...]\n\n"
            "  -i, --interval SECONDS  between reports (1)\n"
            "  -n, --count N           end after so many reports\n"
            "  -p, --pid PID           this process only\n"
            "  -s, --by-socket         a line for each socket\n"
            "  -H, --histogram         time from send to doorbell\n"
            "  -j, --json              an object on a line for each report\n"
-           "  -h, --help              this text\n";
+           "  -h, --help              this text\n"
+           "  -V, --version           the version\n";
 }
 
 } // namespace snaptrace

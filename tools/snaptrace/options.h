@@ -17,6 +17,7 @@ struct Options {
     bool histogram = false;
     bool by_socket = false;
     bool help = false;
+    bool version = false;
 };
 
 struct UsageError : std::runtime_error {

@@ -58,13 +58,29 @@ snapcat=$build/snapcat
 snapctl=$build/snapctl
 kvstore=$build/kvstore
 
+version=$(sed -n 's/^#define LIBSNAP_VERSION "\(.*\)"/\1/p' \
+    "$here/../libsnap/include/snap/libsnap.h")
+for tool in snapcat snapctl snap-run snap-bench snaptrace; do
+    check "$tool --help" "0 Usage: $tool" \
+        "$(code "$build/$tool" --help) $(grep -o "^Usage: $tool" "$work/out")"
+    check "to standard output" "" "$(<"$work/err")"
+    check "$tool --version" "0 $tool $version" \
+        "$(code "$build/$tool" --version) $(<"$work/out")"
+    usage=2
+    [[ $tool != snap-run ]] || usage=125 # below are those of PROGRAM
+    check "$tool without such an option" "$usage" \
+        "$(code "$build/$tool" --frob)"
+    check "says so" "$tool: unknown option --frob
+Try '$tool --help'." "$(cat "$work/out" "$work/err")"
+done
+check "snap-bench usage" 2 "$(code "$build/snap-bench" --count 5)"
+
 check "snapctl without a module" 3 \
     "$(SNAP_DEVICE=/nonexistent/snap code "$snapctl" status)"
 check "says to load it" 1 "$(grep -c 'load the snap module' "$work/err")"
 check "snapctl on another device" 1 \
     "$(SNAP_DEVICE=/dev/null code "$snapctl" --json stats)"
 check "snapctl usage" 2 "$(code "$snapctl" frob)"
-check "snapctl help" 0 "$(code "$snapctl" --help)"
 check "snapctl reasons are JSON" 0 "$(code "$snapctl" --json reasons)"
 cp "$work/out" "$work/json"
 check "and parse" 0 "$(code python3 -m json.tool "$work/json")"
@@ -89,7 +105,6 @@ check "kvstore without a module" 1 \
 check "kvstore with fork(2) only" 0 \
     "$(code "$kvstore" checkpoint -m fork -t 1 -s 2 -f "$work/checkpoint")"
 check "snapcat usage" 2 "$(code "$snapcat" -b 0 localhost 1)"
-check "snapcat help" 0 "$(code "$snapcat" --help)"
 check "snapcat hears nothing" 3 \
     "$(code "$snapcat" --inet -l -w 1 "$(free_port)")"
 check "snapcat is refused" 1 \
