@@ -24,10 +24,10 @@ kmod:
 	@$(setup)/build-kmod stock
 
 tools:
-	@$(MAKE) -s -C tools -j $$(nproc) all
+	@$(setup)/build-programs tools
 
 selftests:
-	@$(MAKE) -s -C selftests -j $$(nproc) all
+	@$(setup)/build-programs selftests
 
 debug-kernel:
 	@$(setup)/build-debug-kernel

@@ -36,9 +36,10 @@ run_step() {
         sleep 0.2
         tick=$((tick + 1))
         if ((tick % 100 == 0)); then
-            last=$(tail -c 300 "$log" | tr '\r' '\n' | grep -v '^ *$' |
-                tail -n 1 | cut -c1-60) || true
-            say "$title: $((SECONDS - start)) s: $last"
+            last=$(tail -c 4000 "$log" | tr '\r' '\n' | grep -v '^ *$' |
+                tail -n 1) || true
+            last=${last//"$SNAP_TOP/"/}
+            say "$title: $((SECONDS - start)) s: ${last:0:60}"
         fi
     done
     if ! wait "$pid"; then
