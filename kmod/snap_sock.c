@@ -79,7 +79,7 @@ static int snap_sock_recvmsg(struct socket *sock, struct msghdr *msg,
 {
 	struct snap_sock *ss = snap_sock_of(sock);
 	bool look = flags & (MSG_PEEK | MSG_ERRQUEUE);
-	size_t viewed = 0;
+	size_t copied, viewed = 0;
 	int ret;
 
 	if (look) {
@@ -91,13 +91,13 @@ static int snap_sock_recvmsg(struct socket *sock, struct msghdr *msg,
 		ret = snap_view_recv(sock, snap_view_of(ss), msg, len, flags,
 				     &viewed);
 	}
-	if (ret >= 0 && !look) {
-		size_t copied = min_t(size_t, ret, len) - viewed;	/* MSG_TRUNC */
-
-		snap_counts_receive(&ss->counts, copied, viewed);
-		snap_counts_receive(snap_counts_of(sock_net(sock->sk)), copied, viewed);
-		trace_snap_recv(sock->sk, copied, viewed);
-	}
+	/* no bytes: a datagram may have none, a stream has none at its end */
+	if (look || ret < 0 || (!ret && sock->type == SOCK_STREAM))
+		return ret;
+	copied = min_t(size_t, ret, len) - viewed;	/* MSG_TRUNC */
+	snap_counts_receive(&ss->counts, copied, viewed);
+	snap_counts_receive(snap_counts_of(sock_net(sock->sk)), copied, viewed);
+	trace_snap_recv(sock->sk, copied, viewed);
 	return ret;
 }
 

@@ -363,6 +363,9 @@ TEST(ends)
 	/* the other direction goes on */
 	EXPECT_EQ(REGION, send(fd[0], r.p, REGION, 0));
 	EXPECT_EQ(REGION, recv(fd[1], r.p, REGION, MSG_WAITALL));
+	/* and what said that this one has ended was no message */
+	EXPECT_EQ(0, sock_stats(fd[0]).rx_msgs);
+	EXPECT_EQ(1, sock_stats(fd[1]).rx_msgs);
 	close(fd[0]);
 	close(fd[1]);
 
