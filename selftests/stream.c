@@ -222,8 +222,12 @@ TEST_F(stream, splice)
 {
 	size_t done = 0, length = 16 * PAGE;
 	int snapshot, pipefd[2];
+	struct snap_info info;
 	off_t offset = 0;
 
+	ASSERT_EQ(0, dev_info(&info));
+	if (!(info.features & SNAP_F_SNAPSHOT))
+		SKIP(return, "the device has no snapshots");
 	ASSERT_EQ(0, pipe(pipefd));
 	fill_stream(self->r.p, length, 0);
 	snapshot = snapshot_fd(self->r.fd, NULL);
