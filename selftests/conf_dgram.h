@@ -28,7 +28,7 @@ FIXTURE(udp)
 	int rx;			/* where arrives what tx sends */
 	union address peer;
 	socklen_t length;	/* of an address */
-	struct region r;	/* if the variant wants one */
+	struct region r;	/* or ordinary memory, as the variant says */
 	char *p;		/* LENGTH bytes to send from: whole pages */
 	char *back;		/* and to receive into */
 };
@@ -163,12 +163,6 @@ static inline int go_apart(FIXTURE_DATA(udp) *self,
 	return open_both(self, variant);
 }
 
-/* How did it end?  0 is success, otherwise an errno. */
-static inline int outcome(ssize_t result)
-{
-	return result < 0 ? errno : 0;
-}
-
 /* The peer must get what the buffer had when the call was made. */
 static inline ssize_t post(int fd, char *p, size_t length, unsigned int seed,
 			   int flags)
@@ -204,24 +198,19 @@ FIXTURE_SETUP(udp)
 	self->r.fd = -1;
 	self->length = six(variant) ? sizeof(self->peer.in6) : sizeof(self->peer.in);
 	if (!is_local(variant)) {
-		bool snap = !strcmp(variant->netdev, NETDEV);
-
 		if (!host_echo_port())
 			SKIP(return, "no echo server on the host");
 		if (!if_nametoindex(variant->netdev))
 			SKIP(return, "no %s", variant->netdev);
 		address_set(&self->peer, variant->family,
-			    snap ? six(variant) ? HOST6 : HOST4 :
-			    six(variant) ? VIRTIO_HOST6 : VIRTIO_HOST4,
+			    host_on(variant->netdev, variant->family),
 			    host_echo_port());
 	}
 	ASSERT_EQ(0, stay_here());
 	ASSERT_TRUE(is_local(variant) || meet(&self->peer, self->length));
-	if (variant->region)
-		ASSERT_EQ(0, region_make(&self->r, LENGTH));
-	self->p = variant->region ? self->r.p : anonymous(LENGTH);
+	ASSERT_EQ(0, memory_make(&self->r, LENGTH, variant->region));
+	self->p = self->r.p;
 	self->back = anonymous(LENGTH);
-	ASSERT_NE(MAP_FAILED, self->p);
 	ASSERT_NE(MAP_FAILED, self->back);
 	ASSERT_EQ(0, open_both(self, variant));
 }
@@ -230,21 +219,9 @@ FIXTURE_TEARDOWN(udp)
 {
 	close_both(self);
 	munmap(self->back, LENGTH);
-	if (!variant->region) {
-		munmap(self->p, LENGTH);
-		return;
-	}
 	region_drop(&self->r);
-	EXPECT_EQ(0, wait_no_guest_frames(10000));
-}
-
-static inline int so_error(int fd)
-{
-	socklen_t size = sizeof(int);
-	int err = -1;
-
-	getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &size);
-	return err;
+	if (variant->region)
+		EXPECT_EQ(0, wait_no_guest_frames(10000));
 }
 
 static inline int set_option(int fd, int level, int name, int value)

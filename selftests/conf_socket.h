@@ -27,7 +27,7 @@ FIXTURE(sock)
 {
 	int rx;			/* of a stream: has accepted tx */
 	int tx;
-	struct region r;	/* if the variant wants one */
+	struct region r;	/* or ordinary memory, as the variant says */
 	char *p;		/* LENGTH bytes to send from */
 	char *back;		/* and to receive into */
 };
@@ -98,15 +98,12 @@ FIXTURE_SETUP(sock)
 	self->rx = fd[0];
 	self->tx = fd[1];
 	if (variant->region) {
-		ASSERT_EQ(0, region_make(&self->r, LENGTH));
 		ASSERT_EQ(0, set_copybreak(self->tx, 0));
 		ASSERT_EQ(0, set_copybreak(self->rx, 0));
-		self->p = self->r.p;
-	} else {
-		self->p = malloc(LENGTH);
 	}
+	ASSERT_EQ(0, memory_make(&self->r, LENGTH, variant->region));
+	self->p = self->r.p;
 	self->back = malloc(LENGTH);
-	ASSERT_NE(NULL, self->p);
 	ASSERT_NE(NULL, self->back);
 	fill(self->p, LENGTH, 0);
 }
@@ -116,18 +113,9 @@ FIXTURE_TEARDOWN(sock)
 	close(self->tx);
 	close(self->rx);
 	free(self->back);
-	if (!variant->region) {
-		free(self->p);
-		return;
-	}
 	region_drop(&self->r);
-	EXPECT_EQ(0, wait_no_guest_frames(10000));
-}
-
-/* How does it end?  0 is success, otherwise an errno. */
-static inline int outcome(long result)
-{
-	return result < 0 ? errno : 0;
+	if (variant->region)
+		EXPECT_EQ(0, wait_no_guest_frames(10000));
 }
 
 /* The events that a descriptor has, once it has one of those `wanted`. */

@@ -27,21 +27,6 @@ static int serve(struct server *s, int domain, int family)
 	return s->fd;
 }
 
-/* Does it end so?  0 is success, otherwise an errno. */
-static int outcome(int result)
-{
-	return result < 0 ? errno : 0;
-}
-
-static int so_error(int fd)
-{
-	socklen_t size = sizeof(int);
-	int err = -1;
-
-	getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &size);
-	return err;
-}
-
 /* ---- Addresses ---------------------------------------------------------- */
 
 /* Nobody listens: never bound, bound only, and gone again. */

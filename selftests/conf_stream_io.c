@@ -9,7 +9,6 @@
 #include <limits.h>
 #include <linux/tcp.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -19,40 +18,11 @@
 
 #include "conf_stream.h"
 
-static int outcome(ssize_t result)
-{
-	return result < 0 ? errno : 0;
-}
-
 static bool readable(int fd, int ms)
 {
 	struct pollfd poller = { .fd = fd, .events = POLLIN };
 
 	return poll(&poller, 1, ms) == 1;
-}
-
-/* A reader beside the test, for a sender that has to wait. */
-struct reader {
-	pthread_t thread;
-	int fd;
-	char *back;
-	size_t length;
-	bool good;
-};
-
-static void *read_all(void *arg)
-{
-	struct reader *reader = arg;
-
-	reader->good = comes_out(reader->fd, reader->back, 0, reader->length);
-	return NULL;
-}
-
-/* Was it all received as it was sent? */
-static bool joined(struct reader *reader)
-{
-	pthread_join(reader->thread, NULL);
-	return reader->good;
 }
 
 /* ---- Receiving ---------------------------------------------------------- */
@@ -146,10 +116,10 @@ TEST_F(tcp, waiting)
 	EXPECT_EQ(-1, differs_stream(self->back, 1000, 0));
 	ASSERT_EQ(0, set_timeout(self->rx, PATIENCE));
 
-	ASSERT_EQ(0, pthread_create(&reader.thread, NULL, read_all, &reader));
+	ASSERT_EQ(0, reader_start(&reader));
 	for (i = 0; i < 3; i++)
 		EXPECT_EQ(PAGE, send(self->tx, self->p + i * PAGE, PAGE, 0));
-	EXPECT_TRUE(joined(&reader));
+	EXPECT_TRUE(reader_done(&reader));
 	ASSERT_EQ(PAGE + 10, send(self->tx, self->p, PAGE + 10, 0));
 	ASSERT_TRUE(becomes_readable(self->rx, PAGE + 10));
 	EXPECT_EQ(PAGE + 10, readv(self->rx, iov, 2));
@@ -196,27 +166,20 @@ TEST_F(tcp, big)
 	char *big;
 
 	setsockopt(self->tx, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
-	if (variant->region) {
-		region_drop(&self->r);
-		ASSERT_EQ(0, region_make(&self->r, 4 * LENGTH));
-		self->p = self->r.p;
-		big = self->p;
-	} else {
-		big = malloc(4 * LENGTH);
-	}
-	ASSERT_NE(NULL, big);
+	region_drop(&self->r);
+	ASSERT_EQ(0, memory_make(&self->r, 4 * LENGTH, variant->region));
+	self->p = self->r.p;
+	big = self->p;
 	fill_stream(big, 4 * LENGTH, 0);
-	ASSERT_EQ(0, pthread_create(&reader.thread, NULL, read_all, &reader));
+	ASSERT_EQ(0, reader_start(&reader));
 	EXPECT_EQ(4 * LENGTH, send(self->tx, big, 4 * LENGTH, 0));
-	EXPECT_TRUE(joined(&reader));
+	EXPECT_TRUE(reader_done(&reader));
 
 	for (i = 0; i < 4; i++)
 		iov[i] = (struct iovec){ big + i * LENGTH, LENGTH };
-	ASSERT_EQ(0, pthread_create(&reader.thread, NULL, read_all, &reader));
+	ASSERT_EQ(0, reader_start(&reader));
 	EXPECT_EQ(4 * LENGTH, writev(self->tx, iov, 4));
-	EXPECT_TRUE(joined(&reader));
-	if (!variant->region)
-		free(big);
+	EXPECT_TRUE(reader_done(&reader));
 }
 
 /* Until nothing goes in; then it is all there, and there is room again. */
@@ -587,18 +550,18 @@ TEST_F(tcp, by_device)
 				strlen(NETDEV)));
 	ASSERT_EQ(0, setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)));
 	ASSERT_EQ(0, set_timeout(fd, PATIENCE));
-	length = address_set(&at, variant->family, variant->family == AF_INET6 ?
-			     HOST6 : HOST4, host_stream_port());
+	length = address_set(&at, variant->family,
+			     host_on(NETDEV, variant->family), host_stream_port());
 	ASSERT_EQ(0, connect(fd, &at.sa, length));
 	reader.fd = fd;
-	ASSERT_EQ(0, pthread_create(&reader.thread, NULL, read_all, &reader));
+	ASSERT_EQ(0, reader_start(&reader));
 	for (i = 0; i < 4; i++) {
 		fill_stream(self->p, LENGTH, i * LENGTH);
 		EXPECT_EQ(LENGTH, send(fd, self->p, LENGTH, 0));
 	}
 	memset(self->p, POISON, LENGTH);
 	ASSERT_EQ(0, shutdown(fd, SHUT_WR));
-	EXPECT_TRUE(joined(&reader));
+	EXPECT_TRUE(reader_done(&reader));
 	EXPECT_EQ(0, recv(fd, self->back, 1, 0));
 	close(fd);
 }

@@ -12,7 +12,6 @@
 #include <linux/tcp.h>
 #include <net/if.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -31,7 +30,7 @@ FIXTURE(path)
 	union address peer;
 	socklen_t length;	/* of an address */
 	pid_t echo;		/* on lo */
-	struct region r;	/* of AF_SNAP sockets */
+	struct region r;	/* ordinary memory if not of AF_SNAP */
 	char *p;		/* LENGTH bytes to send from */
 	char *back;		/* and to receive into */
 };
@@ -83,19 +82,6 @@ FIXTURE_VARIANT_ADD(path, snap6_virtio) {
 static bool is_virtio(const FIXTURE_VARIANT(path) *variant)
 {
 	return !strcmp(variant->netdev, VIRTIO_NETDEV);
-}
-
-/* Address of the host on the variant's interface. */
-static const char *host_of(const FIXTURE_VARIANT(path) *variant)
-{
-	if (variant->family == AF_INET6)
-		return is_virtio(variant) ? VIRTIO_HOST6 : HOST6;
-	return is_virtio(variant) ? VIRTIO_HOST4 : HOST4;
-}
-
-static int outcome(ssize_t result)
-{
-	return result < 0 ? errno : 0;
 }
 
 /* ---- The peer on lo: a process for each connection ---------------------- */
@@ -165,16 +151,12 @@ FIXTURE_SETUP(path)
 		if (!if_nametoindex(variant->netdev))
 			SKIP(return, "no %s", variant->netdev);
 		self->length = address_set(&self->peer, variant->family,
-					   host_of(variant), host_stream_port());
+					   host_on(variant->netdev, variant->family),
+					   host_stream_port());
 	}
-	if (variant->domain == AF_SNAP) {
-		ASSERT_EQ(0, region_make(&self->r, LENGTH));
-		self->p = self->r.p;
-	} else {
-		self->p = malloc(LENGTH);
-	}
+	ASSERT_EQ(0, memory_make(&self->r, LENGTH, variant->domain == AF_SNAP));
+	self->p = self->r.p;
 	self->back = malloc(LENGTH);
-	ASSERT_NE(NULL, self->p);
 	ASSERT_NE(NULL, self->back);
 	self->fd = socket_like(variant);
 	ASSERT_GE(self->fd, 0);
@@ -186,12 +168,9 @@ FIXTURE_TEARDOWN(path)
 	close(self->fd);
 	echo_stop(self->echo);
 	free(self->back);
-	if (variant->domain != AF_SNAP) {
-		free(self->p);
-		return;
-	}
 	region_drop(&self->r);
-	EXPECT_EQ(0, wait_no_guest_frames(10000));
+	if (variant->domain == AF_SNAP)
+		EXPECT_EQ(0, wait_no_guest_frames(10000));
 }
 
 /* The peer must get what the buffer had when the call was made. */
@@ -388,10 +367,12 @@ TEST_F(path, overwritten)
 static int other_route(const FIXTURE_VARIANT(path) *variant, const char *what)
 {
 	bool lo = !strcmp(variant->netdev, "lo"), six = variant->family == AF_INET6;
+	const char *to = six ? "::1" : "local 127.0.0.1";
 
+	if (!lo)
+		to = host_on(variant->netdev, variant->family);
 	return sh("ip %s route %s %s dev %s metric 5000 %s", six ? "-6" : "-4",
-		  what, !lo ? host_of(variant) : six ? "::1" : "local 127.0.0.1",
-		  variant->netdev, lo ? "table local" : "");
+		  what, to, variant->netdev, lo ? "table local" : "");
 }
 
 /* When routes come and go, TCP looks up its own again. */
@@ -406,21 +387,6 @@ TEST_F(path, routes_change)
 	went(_metadata, variant, self->fd, 2 * LENGTH);
 }
 
-struct reader {
-	int fd;
-	char *back;
-	size_t length;
-	bool good;
-};
-
-static void *read_all(void *arg)
-{
-	struct reader *reader = arg;
-
-	reader->good = comes_out(reader->fd, reader->back, 0, reader->length);
-	return NULL;
-}
-
 /* Calls that wait for room, while another thread makes it. */
 TEST_F(path, both_directions)
 {
@@ -428,16 +394,14 @@ TEST_F(path, both_directions)
 		.fd = self->fd, .back = self->back, .length = 8 * LENGTH,
 	};
 	int small = 20000, i;
-	pthread_t thread;
 
 	ASSERT_EQ(0, setsockopt(self->fd, SOL_SOCKET, SO_SNDBUF, &small,
 				sizeof(small)));
-	ASSERT_EQ(0, pthread_create(&thread, NULL, read_all, &reader));
+	ASSERT_EQ(0, reader_start(&reader));
 	for (i = 0; i < 8; i++)
 		EXPECT_EQ(LENGTH, post(self->fd, self->p, LENGTH, i * LENGTH, 0));
 	ASSERT_EQ(0, shutdown(self->fd, SHUT_WR));
-	pthread_join(thread, NULL);
-	EXPECT_TRUE(reader.good);
+	EXPECT_TRUE(reader_done(&reader));
 	EXPECT_EQ(0, recv(self->fd, self->back, 1, 0));
 	went(_metadata, variant, self->fd, 8 * LENGTH);
 }

@@ -268,16 +268,6 @@ TEST_F(memory, read_and_write_of_a_region)
 	close(fd);
 }
 
-static int mmap_errno(int fd, size_t length, int prot, int flags, off_t offset)
-{
-	void *p = mmap(NULL, length, prot, flags, fd, offset);
-
-	if (p == MAP_FAILED)
-		return errno;
-	munmap(p, length);
-	return 0;
-}
-
 TEST_F(memory, mmap_rules)
 {
 	const int rw = PROT_READ | PROT_WRITE;

@@ -35,6 +35,13 @@ socklen_t address_any(union address *a, int family)
 	return address_set(a, family, family == AF_INET6 ? "::" : "0.0.0.0", 0);
 }
 
+const char *host_on(const char *netdev, int family)
+{
+	if (!strcmp(netdev, VIRTIO_NETDEV))
+		return family == AF_INET6 ? VIRTIO_HOST6 : VIRTIO_HOST4;
+	return family == AF_INET6 ? HOST6 : HOST4;
+}
+
 int protocol_of(int family)
 {
 	return family == AF_INET6 ? SNAPPROTO_IPV6 : SNAPPROTO_IPV4;
@@ -271,4 +278,38 @@ bool comes_out(int fd, char *back, uint64_t at, size_t length)
 		length -= n;
 	}
 	return true;
+}
+
+static void *reader_run(void *arg)
+{
+	struct reader *reader = arg;
+
+	sleep_ms(reader->delay);
+	reader->good = comes_out(reader->fd, reader->back, 0, reader->length);
+	return NULL;
+}
+
+int reader_start(struct reader *reader)
+{
+	return -pthread_create(&reader->thread, NULL, reader_run, reader);
+}
+
+bool reader_done(struct reader *reader)
+{
+	pthread_join(reader->thread, NULL);
+	return reader->good;
+}
+
+int outcome(long result)
+{
+	return result < 0 ? errno : 0;
+}
+
+int so_error(int fd)
+{
+	socklen_t size = sizeof(int);
+	int err = -1;
+
+	getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &size);
+	return err;
 }

@@ -188,6 +188,17 @@ int region_make_sparse(struct region *r, size_t length)
 					     SNAP_REGION_ARGS_SPARSE), length);
 }
 
+int memory_make(struct region *r, size_t length, bool region)
+{
+	if (region)
+		return region_make(r, length);
+	r->fd = -1;
+	r->length = length;
+	r->p = mmap(NULL, length, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return r->p == MAP_FAILED ? -errno : 0;
+}
+
 void region_drop(struct region *r)
 {
 	munmap(r->p, r->length);
@@ -440,6 +451,27 @@ bool store_is_fatal(char *p, int signal)
 bool load_is_fatal(const char *p, int signal)
 {
 	return access_is_fatal((char *)p, false, signal);
+}
+
+int ioctl_errno(int fd, unsigned long request, void *arg)
+{
+	int ret = ioctl(fd, request, arg);
+
+	if (ret < 0)
+		return errno;
+	if (ret > 0)
+		close(ret);
+	return 0;
+}
+
+int mmap_errno(int fd, size_t length, int prot, int flags, off_t offset)
+{
+	void *p = mmap(NULL, length, prot, flags, fd, offset);
+
+	if (p == MAP_FAILED)
+		return errno;
+	munmap(p, length);
+	return 0;
 }
 
 /* Without a program: emulated, ip(8) takes a fifth of a second. */

@@ -9,6 +9,7 @@
 #define SNAP_TEST_UTIL_H
 
 #include <netinet/in.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -61,6 +62,8 @@ int region_make(struct region *r, size_t length);
 void region_drop(struct region *r);
 /* The same around a descriptor, which is taken over. */
 int region_map(struct region *r, int fd, size_t length);
+/* A region or, for controls, ordinary memory: region_drop() takes both. */
+int memory_make(struct region *r, size_t length, bool region);
 /* A region whose pages have no frames yet. */
 int region_make_sparse(struct region *r, size_t length);
 /* Take all frames; returns how many descriptors stand in fds. */
@@ -107,6 +110,8 @@ union address {
 /* family is AF_INET or AF_INET6; host in text. */
 socklen_t address_set(union address *a, int family, const char *host, int port);
 socklen_t address_any(union address *a, int family);
+/* The host, in text, on NETDEV or VIRTIO_NETDEV. */
+const char *host_on(const char *netdev, int family);
 /* SNAPPROTO_* of a family. */
 int protocol_of(int family);
 
@@ -148,6 +153,25 @@ int events_until(int fd, int wanted);
  */
 bool comes_out(int fd, char *back, uint64_t at, size_t length);
 
+/* A thread that reads a stream from its start: for senders that have to wait. */
+struct reader {
+	int fd;
+	size_t length;
+	char *back;		/* as comes_out() has it */
+	unsigned int delay;	/* ms until it begins */
+	pthread_t thread;
+	bool good;
+};
+
+int reader_start(struct reader *reader);
+/* Waits for its end: has all come out as it went in? */
+bool reader_done(struct reader *reader);
+
+/* How did a call end?  0 is success, otherwise the errno. */
+int outcome(long result);
+/* The error that a socket kept for SO_ERROR; -1 if it cannot be asked. */
+int so_error(int fd);
+
 /*
  * A child that sends back whatever comes to loopback, with plain UDP; its
  * address is stored.  Killed by echo_stop(), or when its parent dies.
@@ -172,6 +196,10 @@ int receive_fd(int sock);
 /* Does a store to that byte, or a load, end a process by that signal? */
 bool store_is_fatal(char *p, int signal);
 bool load_is_fatal(const char *p, int signal);
+/* The errno of an ioctl, or 0; a descriptor that it returns is closed. */
+int ioctl_errno(int fd, unsigned long request, void *arg);
+/* The same of a mapping, which is gone again. */
+int mmap_errno(int fd, size_t length, int prot, int flags, off_t offset);
 
 /* Go on in a network namespace of its own, of lo alone; 0 or a negative errno. */
 int network_of_lo(void);

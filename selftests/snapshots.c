@@ -66,18 +66,6 @@ FIXTURE_TEARDOWN(snapshot)
 
 /* ---- Arguments ---------------------------------------------------------- */
 
-/* The errno of an ioctl, or 0; a descriptor that it returns is closed. */
-static int ioctl_errno(int fd, unsigned long request, void *arg)
-{
-	int ret = ioctl(fd, request, arg);
-
-	if (ret < 0)
-		return errno;
-	if (ret > 0)
-		close(ret);
-	return 0;
-}
-
 static int take_errno(int fd, void *arg)
 {
 	return ioctl_errno(fd, SNAP_IOC_SNAPSHOT, arg);
@@ -360,16 +348,6 @@ TEST_F(snapshot, holes_are_zero_and_take_no_frames)
 }
 
 /* ---- Mapping ------------------------------------------------------------ */
-
-static int mmap_errno(int fd, size_t length, int prot, int flags, off_t offset)
-{
-	void *p = mmap(NULL, length, prot, flags, fd, offset);
-
-	if (p == MAP_FAILED)
-		return errno;
-	munmap(p, length);
-	return 0;
-}
 
 TEST_F(snapshot, mmap_rules)
 {

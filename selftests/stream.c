@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <linux/tcp.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
@@ -256,28 +255,11 @@ static void on_signal(int signal)
 {
 }
 
-struct late_reader {
-	int rx;
-	char *back;
-	size_t length;
-	bool good;
-};
-
-static void *read_late(void *arg)
-{
-	struct late_reader *late = arg;
-
-	sleep_ms(200);
-	late->good = comes_out(late->rx, late->back, 0, late->length);
-	return NULL;
-}
-
 /* A blocking call that has to wait ends when the reader has come. */
 TEST(blocking_send_waits)
 {
-	struct late_reader late = { .length = 0 };
+	struct reader reader = { .delay = 200 };
 	int sndbuf = 16384, fd[2];
-	pthread_t thread;
 	struct region r;
 
 	ASSERT_EQ(0, tcp_pair(AF_SNAP, AF_INET, fd));
@@ -285,19 +267,18 @@ TEST(blocking_send_waits)
 	ASSERT_EQ(0, region_make(&r, 1024 * PAGE));
 	setsockopt(fd[1], SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof(sndbuf));
 	fill_stream(r.p, r.length, 0);
-	late.rx = fd[0];
-	late.length = r.length;
-	late.back = malloc(REGION);
-	ASSERT_NE(NULL, late.back);
-	ASSERT_EQ(0, pthread_create(&thread, NULL, read_late, &late));
+	reader.fd = fd[0];
+	reader.length = r.length;
+	reader.back = malloc(REGION);
+	ASSERT_NE(NULL, reader.back);
+	ASSERT_EQ(0, reader_start(&reader));
 	EXPECT_EQ((ssize_t)r.length, send(fd[1], r.p, r.length, 0));
 	memset(r.p, POISON, r.length);
-	pthread_join(thread, NULL);
-	EXPECT_TRUE(late.good);
+	EXPECT_TRUE(reader_done(&reader));
 	close(fd[0]);
 	close(fd[1]);
 	region_drop(&r);
-	free(late.back);
+	free(reader.back);
 	EXPECT_EQ(0, wait_no_guest_frames(10000));
 }
 

@@ -55,7 +55,7 @@ static bool reads_stream(int rx, uint64_t length, bool repeats)
 }
 
 /* A child that reads all; its exit status is the verdict. */
-static pid_t reader_start(const int *fd, uint64_t length, bool repeats)
+static pid_t child_reads(const int *fd, uint64_t length, bool repeats)
 {
 	pid_t pid = fork();
 
@@ -148,7 +148,7 @@ TEST_F_TIMEOUT(stream_long, overwritten_and_lost, 300)
 	pid_t pid;
 
 	ASSERT_EQ(0, bad_network("lo"));
-	pid = reader_start(self->fd, GIB, false);
+	pid = child_reads(self->fd, GIB, false);
 	ASSERT_GT(pid, 0);
 	close(self->fd[0]);
 	EXPECT_TRUE(send_gigabyte(self->fd[1], &self->r, REGION));
@@ -238,7 +238,7 @@ TEST_F_TIMEOUT(stream_long, call_is_bounded, 300)
 	EXPECT_TRUE(ends_well(other));
 	EXPECT_EQ(0, waitpid(sender, NULL, WNOHANG));
 
-	reader = reader_start((int[]){ self->fd[0], -1 }, GIB, true);
+	reader = child_reads((int[]){ self->fd[0], -1 }, GIB, true);
 	ASSERT_GT(reader, 0);
 	close(self->fd[0]);
 	EXPECT_TRUE(ends_well(sender));

@@ -53,17 +53,6 @@ FIXTURE_TEARDOWN(versions)
 	EXPECT_EQ(0, dev_counter(SNAP_CTR_RESERVED_FRAMES));
 }
 
-static int ioctl_errno(int fd, unsigned long request, void *arg)
-{
-	int ret = ioctl(fd, request, arg);
-
-	if (ret < 0)
-		return errno;
-	if (ret > 0)
-		close(ret);
-	return 0;
-}
-
 static uint64_t version_of(int fd)
 {
 	struct snap_object_info info;
