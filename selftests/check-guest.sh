@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # check-guest.sh [--kernel debug] [--capture MODE] [--smp N]
-# The tests of the guest in all capture modes with one and two processors,
+# The tests of the guest in all capture modes with two processors and with one,
 # each in a machine of its own, and the cases that need a special machine.  The
 # conformance tests, of calls rather than of races, run with two.
 set -euo pipefail
 . "$(dirname "$0")/guest-lib.sh"
 
 captures=(auto share copy)
-smps=(1 2)
+smps=(2 1)
 while (($#)); do
     case $1 in
     --kernel)
@@ -24,29 +24,34 @@ done
 make -s -C "$here" -j "$SNAP_JOBS"
 
 suite() {
-    local name=guest/$1-$2 status=0 leave_out=
+    local name=guest/$1-$2 leave_out=
     [[ $2 != 1 ]] || leave_out=conf_%
-    say "capture=$1, $2 processors"
-    machine "$name" --virtio-net --capture "$1" --smp "$2" --timeout 900 -- \
-        make -s -C selftests run_tests LEAVE_OUT="$leave_out" || status=$?
-    add "$name" "$status"
+    begin "$name" "$2" suite_ends machine "$name" --virtio-net --capture "$1" \
+        --smp "$2" --timeout 1500 -- \
+        make -s -C selftests run_tests LEAVE_OUT="$leave_out"
+}
+
+suite_ends() {
+    local name=$1 status=0
+    add "$name" "$2"
     grep -h 'per message' "$SNAP_LOGS/$name.tap" | sed 's/^.*of_a_datagram:/# /' ||
         true
-    status=0
     wire_is_clean "$name" || status=1
-    report "$status" "no poison on the wire, capture=$1, $2 processors"
+    report "$status" "no poison on the wire of $name"
     rm -f "$SNAP_LOGS/$name/tap.pcap"
 }
 
 # Programs that want a machine of their own.
 alone() {
-    local program=$1 capture=$2 name=guest/$1-$2 status=0
+    local program=$1 capture=$2 name=guest/$1-$2
     shift 2
-    say "$program, capture=$capture"
-    machine "$name" --capture "$capture" --smp 2 "$@" -- \
-        make -s -C selftests run_tests TESTS="$program" || status=$?
-    add "$name" "$status"
-    rm -f "$SNAP_LOGS/$name/tap.pcap"
+    begin "$name" 2 alone_ends machine "$name" --capture "$capture" --smp 2 "$@" -- \
+        make -s -C selftests run_tests TESTS="$program"
+}
+
+alone_ends() {
+    add "$1" "$2"
+    rm -f "$SNAP_LOGS/$1/tap.pcap"
 }
 
 for capture in "${captures[@]}"; do
@@ -57,9 +62,10 @@ done
 for capture in "${captures[@]}"; do
     alone unread "$capture" --pool-size 8M
     alone unplug "$capture" --monitor --host 'selftests/unplug-host.sh'
-    alone stream_long "$capture" --timeout 600
+    alone stream_long "$capture" --timeout 900
 done
 alone no_trap auto --qemu selftests/vm/qemu-without-trap
 # The kernel tells of those that it kills.
 alone memcg "${captures[0]}" --expect 'invoked oom-killer|Call Trace'
+await_all
 finish

@@ -54,6 +54,40 @@ machine() {
     return "$status"
 }
 
+# Machines side by side.  Their processors idle for much of the time, in tests
+# that wait, hence as many may be up as come to twice the host's processors.
+declare -A up_name up_smp up_ends
+up=0
+
+# begin NAME PROCESSORS ENDS COMMAND...: in the background, as soon as there is
+# room. Once it has ended, ENDS NAME STATUS is called.
+begin() {
+    local name=$1 smp=$2 ends=$3
+    shift 3
+    while ((up > 0 && up + smp > 2 * SNAP_JOBS)); do
+        await_one
+    done
+    say "$name"
+    mkdir -p "$SNAP_LOGS/${name%/*}"
+    "$@" &
+    up_name[$!]=$name up_smp[$!]=$smp up_ends[$!]=$ends
+    up=$((up + smp))
+}
+
+await_one() {
+    local pid status=0
+    wait -n -p pid "${!up_name[@]}" || status=$?
+    up=$((up - up_smp[$pid]))
+    "${up_ends[$pid]}" "${up_name[$pid]}" "$status"
+    unset "up_name[$pid]" "up_smp[$pid]" "up_ends[$pid]"
+}
+
+await_all() {
+    while ((up > 0)); do
+        await_one
+    done
+}
+
 # The part of a machine's output that says what went wrong, or was measured.
 show() {
     local log=$SNAP_LOGS/$1.tap
