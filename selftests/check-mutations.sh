@@ -9,6 +9,7 @@
 #   Promise:  its number, and in words what is tested
 #   Part:     kmod, qemu (a guest is booted), or qtest (none is)
 #   Capture:  mode of the guest's device
+#   Machine:  more options of snap-vm, if there are any
 #   Test:     program and arguments; qtest: a path. One line for each test
 #   Fails:    a word, or several with a |, of the lines that report the failure
 set -euo pipefail
@@ -40,7 +41,7 @@ build() {
 
 # test_fails NAME PATCH TEST: ends with 0 if it fails as it should.
 test_fails() {
-    local name=$1 patch=$2 part words options=()
+    local name=$1 patch=$2 part words more options=()
     part=$(field "$patch" Part)
     read -ra words <<<"$3"
     if [[ $part == qtest ]]; then
@@ -50,9 +51,10 @@ test_fails() {
         [[ $part != kmod ]] ||
             options=(--module "$(echo "$copy"/build/kmod/*-amd64/snap.ko)")
         [[ $part != qemu ]] || options=(--qemu "$copy/build/qemu")
+        read -ra more <<<"$(field "$patch" Machine)"
         machine "$name" --capture "$(field "$patch" Capture)" "${options[@]}" \
-            --no-leaks --timeout 400 -- "build/selftests/${words[0]}" \
-            "${words[@]:1}" || true
+            "${more[@]}" --no-leaks --timeout 400 -- \
+            "build/selftests/${words[0]}" "${words[@]:1}" || true
         rm -f "$SNAP_LOGS/$name/tap.pcap"
     fi
     grep -Eq "^not ok .*($(field "$patch" Fails))" "$SNAP_LOGS/$name.tap"
