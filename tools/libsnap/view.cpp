@@ -30,7 +30,8 @@ struct View : snap_view {
 
 constexpr std::size_t page_size = 4096;
 
-// Room for the parts, and for what else the socket was asked to tell.
+// Room for the parts. What else the socket was asked to tell takes its own from
+// it, and parts that there is no room for are copied.
 union Control {
     cmsghdr first;
     std::array<char, CMSG_SPACE(SNAP_VIEW_PARTS_MAX * sizeof(snap_view_part))>

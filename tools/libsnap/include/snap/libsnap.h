@@ -314,8 +314,10 @@ void snap_view_free(struct snap_view *view);
  * with MSG_TRUNC in flags, a datagram's whole length.  from may be NULL.
  * parts[] says which of them are in the view; the others are in the buffer, at
  * their places. *nparts: room in parts[], at most SNAP_VIEW_PARTS_MAX is used;
- * then how many there are. -EINVAL: NULL, or no room; and the errors of
- * recvmsg(2), -EAGAIN for one.
+ * then how many there are.  Other control messages that the socket was asked
+ * for, such as IP_PKTINFO, take from the room: up to 8 more are enough, or
+ * parts are copied into the buffer. -EINVAL: NULL, or no room; and the errors
+ * of recvmsg(2), -EAGAIN for one.
  */
 ssize_t snap_view_receive(struct snap_view *view, void *buffer, size_t length,
                           int flags, struct sockaddr *from,
