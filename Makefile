@@ -24,10 +24,10 @@ kmod:
 	@$(setup)/build-kmod stock
 
 tools:
-	@$(setup)/build-programs tools
+	@$(setup)/build-programs tools $(MAKEOVERRIDES)
 
 selftests:
-	@$(setup)/build-programs selftests
+	@$(setup)/build-programs selftests $(MAKEOVERRIDES)
 
 debug-kernel:
 	@$(setup)/build-debug-kernel
