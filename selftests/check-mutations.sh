@@ -73,6 +73,8 @@ mutate() {
         report 1 "$text: does not build, see $SNAP_LOGS/$name.build"
     else
         mapfile -t tests < <(field "$patch" Test)
+        [[ -n ${tests[*]} && -n $(field "$patch" Fails) ]] ||
+            report 1 "$text: names no test that fails"
         for test in "${tests[@]}"; do
             status=0
             test_fails "$name" "$patch" "$test" || status=1
