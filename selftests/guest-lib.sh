@@ -55,9 +55,21 @@ machine() {
 }
 
 # Machines side by side.  Their processors idle for much of the time, in tests
-# that wait, hence as many may be up as come to twice the host's processors.
+# that wait, hence as many may be up as come to twice the host's processors; for
+# each of theirs there are up to 2 GB of memory.
 declare -A up_name up_smp up_ends
 up=0
+
+# Each is a process group of its own, which a signal to ours does not reach.
+end_all() {
+    local pid
+    for pid in "${!up_name[@]}"; do
+        kill -TERM -- "-$pid" 2>/dev/null || true
+    done
+    wait
+}
+trap end_all EXIT
+trap 'exit 130' INT TERM
 
 # begin NAME PROCESSORS ENDS COMMAND...: in the background, as soon as there is
 # room. Once it has ended, ENDS NAME STATUS is called.
@@ -69,14 +81,17 @@ begin() {
     done
     say "$name"
     mkdir -p "$SNAP_LOGS/${name%/*}"
+    set -m
     "$@" &
+    set +m
     up_name[$!]=$name up_smp[$!]=$smp up_ends[$!]=$ends
     up=$((up + smp))
 }
 
 await_one() {
-    local pid status=0
+    local pid='' status=0
     wait -n -p pid "${!up_name[@]}" || status=$?
+    [[ -n $pid ]] || die "lost ${up_name[*]}"
     up=$((up - up_smp[$pid]))
     "${up_ends[$pid]}" "${up_name[$pid]}" "$status"
     unset "up_name[$pid]" "up_smp[$pid]" "up_ends[$pid]"
@@ -112,9 +127,13 @@ add() {
 # would be found, and in nothing else that the tap carried.
 wire_is_clean() {
     local pcap=$SNAP_LOGS/$1/tap.pcap
-    [[ -s $pcap ]] || return 1
-    tcpdump -r "$pcap" -w - 'udp dst port 7010' 2>/dev/null |
-        LC_ALL=C grep -aqP '\xa5{8}' || return 1
-    ! tcpdump -r "$pcap" -w - 'not udp dst port 7010' 2>/dev/null |
-        LC_ALL=C grep -aqP '\xa5{8}'
+    [[ -s $pcap && $(poison "$pcap" 'udp dst port 7010') -gt 0 &&
+        $(poison "$pcap" 'not udp dst port 7010') == 0 ]]
+}
+
+# Lines, of what the filter leaves of the recording, that have poison. Read to
+# the end: a pipe that breaks would be an answer.
+poison() {
+    { tcpdump -r "$1" -w - "$2" 2>/dev/null || echo tcpdump failed >&2; } |
+        LC_ALL=C grep -acP '\xa5{8}' || true
 }
