@@ -6,10 +6,11 @@
  *
  *   sk_lock > mmap_lock > region->rebind > life > control_lock
  *   sk_lock > mmap_lock > region->rebind > life > capture_lock
- *   view->receive > mmap_lock > view->lock > i_mmap_rwsem
+ *   view->receive > sk_lock > mmap_lock > view->lock > i_mmap_rwsem
  *   sk_lock > mmap_lock > view->lock > frames->lock
  *   region->rebind > life > i_mmap_rwsem
  *   files_lock > i_mmap_rwsem
+ *   snap_views_lock > view->lock > i_mmap_rwsem
  *   frames->release_lock > frames->lock > snap_users_lock
  *
  * life is a read-write semaphore: readers use the device, remove() sets `gone`
