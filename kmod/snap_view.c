@@ -3,7 +3,6 @@
 
 #include <linux/bitmap.h>
 #include <linux/mm.h>
-#include <linux/uio.h>
 #include <net/sock.h>
 
 #include "snap_args.h"
@@ -122,31 +121,7 @@ bool snap_view_place(struct snap_view *view, const struct sock *sk,
 	return ok;
 }
 
-int snap_view_read(struct snap_view *view, u64 offset, size_t length,
-		   struct iov_iter *to)
-{
-	while (length) {
-		size_t copied, n = min(length, PAGE_SIZE - offset_in_page(offset));
-		struct page *page;
-
-		down_read(&view->lock);
-		page = view->page[offset >> PAGE_SHIFT];
-		if (page)
-			get_page(page);
-		up_read(&view->lock);
-		if (!page)
-			return -EFAULT;
-		copied = copy_page_to_iter(page, offset_in_page(offset), n, to);
-		put_page(page);
-		if (copied != n)
-			return -EFAULT;
-		offset += n;
-		length -= n;
-	}
-	return 0;
-}
-
-/* Release pages, all or those of a pool. */
+/* Release pages, all or those of a pool; what else is mapped faults in again. */
 static void snap_view_clear(struct snap_view *view, u32 first, u32 end,
 			    const struct snap_frames *sf)
 {

@@ -18,7 +18,6 @@
 #include <linux/skbuff.h>
 #include <linux/sockptr.h>
 #include <linux/types.h>
-#include <linux/uio.h>
 
 #include "snap.h"
 
@@ -72,7 +71,6 @@ struct snap_view_run {
  * @view: where its frames go
  * @sk: socket
  * @msg: its iterator is where the message has come to
- * @begin: iterator at the begin of the message
  * @copybreak: bytes; shorter rows of frames are copied
  * @room: how many parts may be told
  * @n: how many there are
@@ -84,7 +82,6 @@ struct snap_view_take {
 	struct snap_view *view;
 	struct sock *sk;
 	struct msghdr *msg;
-	struct iov_iter begin;
 	size_t copybreak;
 	unsigned int room;
 	unsigned int n;
@@ -128,17 +125,6 @@ int snap_view_mmap(struct snap_view *view, struct vm_area_struct *vma);
  */
 bool snap_view_place(struct snap_view *view, const struct sock *sk,
 		     const struct snap_view_run *run, u64 *offset);
-/**
- * snap_view_read() - copy bytes out of the view
- * @view: view
- * @offset: bytes into it
- * @length: bytes
- * @to: where to
- *
- * Return: 0; or EFAULT, also if somebody has released the pages.
- */
-int snap_view_read(struct snap_view *view, u64 offset, size_t length,
-		   struct iov_iter *to);
 /* Release the pages that a range touches; it lies in the view. */
 void snap_view_put(struct snap_view *view, u64 offset, u64 length);
 void snap_view_put_all(struct snap_view *view);
@@ -160,15 +146,7 @@ void snap_view_zap_all(const struct snap_frames *sf);
  */
 int snap_view_take(struct snap_view_take *take, const struct sk_buff *skb,
 		   int offset, size_t length);
-/**
- * snap_view_take_copy() - copy parts of the message after all
- * @take: the message, which has left its socket
- * @n: how many parts are to stay in the view
- *
- * Return: 0; or EFAULT, and what was to be copied is lost.
- */
-int snap_view_take_copy(struct snap_view_take *take, unsigned int n);
-/* Undo what was taken: the message begins anew, and the view has none of it. */
+/* The message is lost: release what the view has of it. */
 void snap_view_take_back(struct snap_view_take *take);
 
 /**

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * recvmsg() of sockets that have a view; see snap_view.h.  A datagram is looked
- * at and taken apart while it is in the queue, and then received by UDP, whose
- * control messages and addresses are the real ones; the bytes of a stream are
- * taken by TCP's own reader, under the socket's lock.
+ * at while it is in the queue, received by UDP, whose control messages and
+ * addresses are the real ones, and taken apart; the bytes of a stream are taken
+ * by TCP's own reader, under the socket's lock.
  */
 
 #include <linux/ipv6.h>
+#include <linux/pagemap.h>
 #include <linux/uio.h>
 #include <net/busy_poll.h>
 #include <net/rps.h>
@@ -17,17 +18,22 @@
 #include "snap_sock.h"
 #include "snap_view.h"
 
-/* How many parts there is room to tell of, in the caller's control buffer? */
+/*
+ * How many parts there is room to tell of, in the caller's control buffer?  In
+ * memory that is there: who takes parts has to be able to tell of them.
+ */
 static unsigned int snap_view_recv_room(const struct msghdr *msg)
 {
-	size_t room = msg->msg_controllen;
+	size_t n, room = msg->msg_controllen;
 
 	/* callers within the kernel know nothing of views */
 	if (!msg->msg_control_is_user || !msg->msg_control_user ||
 	    room < CMSG_SPACE(sizeof(struct snap_view_part)))
 		return 0;
-	return min_t(size_t, (room - CMSG_SPACE(0)) / sizeof(struct snap_view_part),
-		     SNAP_VIEW_PARTS_MAX);
+	n = min_t(size_t, (room - CMSG_SPACE(0)) / sizeof(struct snap_view_part),
+		  SNAP_VIEW_PARTS_MAX);
+	return fault_in_writeable(msg->msg_control_user,
+				  CMSG_SPACE(n * sizeof(struct snap_view_part))) ? 0 : n;
 }
 
 static void snap_view_recv_begin(struct snap_view_take *take,
@@ -37,7 +43,6 @@ static void snap_view_recv_begin(struct snap_view_take *take,
 	take->view = view;
 	take->sk = sk;
 	take->msg = msg;
-	take->begin = msg->msg_iter;
 	take->copybreak = max(READ_ONCE(snap_sock_of(sk->sk_socket)->copybreak), 1);
 	take->room = snap_view_recv_room(msg);
 	take->n = 0;
@@ -46,17 +51,20 @@ static void snap_view_recv_begin(struct snap_view_take *take,
 }
 
 /*
- * Nothing stays in the view that the caller does not know of: it is copied.  Other
- * control messages may have taken the room; or there is no memory behind it.
+ * Nothing stays in the view that the caller does not know of: it has had the room
+ * unmapped meanwhile.  No other receiver puts anything into the view here.
  */
 static int snap_view_recv_tell(struct snap_view_take *take)
 {
-	unsigned int n = min(take->n, snap_view_recv_room(take->msg));
+	int err;
 
-	if (n && put_cmsg(take->msg, SOL_SNAP, SNAP_VIEW,
-			  n * sizeof(take->part[0]), take->part))
-		n = 0;
-	return snap_view_take_copy(take, n);
+	if (!take->n)
+		return 0;
+	err = put_cmsg(take->msg, SOL_SNAP, SNAP_VIEW,
+		       take->n * sizeof(take->part[0]), take->part);
+	if (err)
+		snap_view_take_back(take);
+	return err;
 }
 
 /* ---- Datagrams ---------------------------------------------------------- */
@@ -99,32 +107,27 @@ static struct sk_buff *snap_view_dgram_look(struct sock *sk, int *err)
 }
 
 /*
- * Take it apart, and have UDP receive it then, with nothing left to copy.  UDP may
- * have something else to say first, such as the path's MTU: the datagram is in the
- * queue still, and none of it in the view.
+ * Have UDP receive it, with nothing to copy, and take it apart then: UDP may have
+ * something else to say first, such as the path's MTU, which leaves the datagram
+ * in the queue; and there is room for what UDP did not tell.
  */
 static int snap_view_dgram_take(struct socket *sock, const struct sk_buff *skb,
 				struct snap_view_take *take, size_t len,
 				int flags)
 {
-	const struct proto_ops *base = snap_sock_of(sock)->base;
 	struct msghdr *msg = take->msg;
-	struct iov_iter iter;
-	int ret;
+	struct iov_iter iter = msg->msg_iter;
+	int ret, err;
 
-	/* a buffer that faults is UDP's to report */
-	if (snap_view_take(take, skb, 0, min_t(size_t, len, skb->len)))
-		return base->recvmsg(sock, msg, len, flags);
-	iter = msg->msg_iter;
 	iov_iter_discard(&msg->msg_iter, ITER_DEST, len);
-	ret = base->recvmsg(sock, msg, len, flags);
+	ret = snap_sock_of(sock)->base->recvmsg(sock, msg, len, flags);
 	msg->msg_iter = iter;
 	/* who leaves the queue has no neighbours */
-	if (ret < 0 || READ_ONCE(skb->next)) {
-		snap_view_take_back(take);
+	if (ret < 0 || READ_ONCE(skb->next))
 		return ret;
-	}
-	return snap_view_recv_tell(take) ?: ret;
+	take->room = snap_view_recv_room(msg);
+	err = snap_view_take(take, skb, 0, min_t(size_t, len, skb->len));
+	return err ?: snap_view_recv_tell(take) ?: ret;
 }
 
 /*
@@ -247,6 +250,8 @@ static int snap_view_stream_take(struct snap_view_take *take,
 		}
 		ret = sk_wait_data(sk, timeo, skb_peek_tail(&sk->sk_receive_queue));
 	} while (ret >= 0);
+	if (ret > 0)
+		ret = snap_view_recv_tell(take) ?: ret;
 	release_sock(sk);
 	return ret;
 }
@@ -270,8 +275,6 @@ static int snap_view_recv_stream(struct socket *sock, struct snap_view_take *tak
 		sk_busy_loop(sk, flags & MSG_DONTWAIT);
 	ret = snap_view_stream_take(take, ss, len, sock_rcvlowat(sk, 0, len),
 				    &timeo, &plain);
-	if (ret > 0)
-		return snap_view_recv_tell(take) ?: ret;
 	if (ret)
 		return ret;
 	if (!plain)

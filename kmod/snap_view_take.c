@@ -159,27 +159,9 @@ static void snap_view_drop(struct snap_view_take *take, unsigned int n)
 	}
 }
 
-int snap_view_take_copy(struct snap_view_take *take, unsigned int n)
-{
-	unsigned int i;
-	int err = 0;
-
-	for (i = n; !err && i < take->n; i++) {
-		const struct snap_view_part *part = &take->part[i];
-		struct iov_iter iter = take->begin;
-
-		iov_iter_advance(&iter, part->at);
-		err = snap_view_read(take->view, part->offset, part->length, &iter);
-	}
-	snap_view_drop(take, n);
-	return err;
-}
-
 void snap_view_take_back(struct snap_view_take *take)
 {
 	snap_view_drop(take, 0);
-	take->msg->msg_iter = take->begin;
-	take->at = 0;
 }
 
 int snap_view_take(struct snap_view_take *take, const struct sk_buff *skb,

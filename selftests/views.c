@@ -294,6 +294,34 @@ TEST_F(views, room_behind_others)
 	EXPECT_EQ(3 * 9000, sock_stats(self->rx).rx_copied_bytes);
 }
 
+/* What cannot be told of is copied; where it cannot, nothing stays in the view. */
+TEST_F(views, room_behind_others_faults)
+{
+	static const int on = 1;
+	struct iovec rows[] = { { self->r.p, 9000 }, { self->r.p + 2 * PAGE, 9000 } };
+	struct iovec iov[] = { { self->got.buffer, 9000 }, { (void *)16, 9000 } };
+	union {
+		struct cmsghdr first;
+		char bytes[256];
+	} control;
+	struct msghdr msg = {
+		.msg_iov = iov, .msg_iovlen = 2,
+		.msg_control = &control,
+		.msg_controllen = CMSG_SPACE(sizeof(int)) +
+				  CMSG_SPACE(sizeof(struct snap_view_part)),
+	};
+
+	if (variant->type != SOCK_DGRAM || variant->family != AF_INET || variant->host)
+		SKIP(return, "datagrams over IPv4, and two rows of frames");
+	ASSERT_EQ(0, setsockopt(self->rx, SOL_IP, IP_RECVTTL, &on, sizeof(on)));
+	VIEW(WINDOW, 0);
+	ASSERT_EQ(18000, writev(self->tx, rows, 2));
+	EXPECT_EQ(-1, recvmsg(self->rx, &msg, 0));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(0, view_used(self->rx));
+	EXPECT_EQ(0, sock_stats(self->rx).rx_msgs);
+}
+
 /* Room to tell that is not there: as on UDP and TCP, that is no error. */
 TEST_F(views, control_faults)
 {
