@@ -194,12 +194,13 @@ void snap_view_destroy(struct snap_view *view)
 {
 	if (!view)
 		return;
-	mutex_lock(&snap_views_lock);
-	list_del(&view->list);
-	mutex_unlock(&snap_views_lock);
 	/* no mapping is left: each would have kept the socket */
 	if (view->page && view->taken)
 		snap_view_put_all(view);
+	/* not before: a device that goes now waits for its frames */
+	mutex_lock(&snap_views_lock);
+	list_del(&view->list);
+	mutex_unlock(&snap_views_lock);
 	if (view->user)
 		snap_user_put(view->user);
 	kvfree(view->taken);
