@@ -211,6 +211,8 @@ long qdisc_bytes(const char *netdev);
 long read_number(const char *path);
 int write_text(const char *path, const char *text);
 uint64_t now_ms(void);
+/* By the clock that times waiting sockets: on a busy host it lags, and jumps. */
+uint64_t tick_ms(void);
 void sleep_ms(unsigned int ms);
 /* The one with KASAN and the like: slow, and it allocates for its own books. */
 bool debug_kernel(void);
