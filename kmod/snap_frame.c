@@ -411,9 +411,10 @@ u32 snap_frames_destroy(struct snap_frames *sf)
 	if (!sf)
 		return 0;
 	/*
-	 * snap_frames_flush() here returns what it can; a frame that is FREE
-	 * with a count of zero is a few instructions from resting, and the
-	 * reset that follows without orphans gives it back as well.
+	 * The device has been given up and hears of nothing: what is let go of
+	 * here, the reset that follows without orphans gives back.  So it does
+	 * with a frame that is FREE with a count of zero, which is a few
+	 * instructions from resting.
 	 */
 	snap_frames_flush(sf);
 	spin_lock_irqsave(&sf->release_lock, flags);
