@@ -68,7 +68,7 @@ static bool link_goes(const char *name)
 	return !if_nametoindex(name);
 }
 
-TEST_F_TIMEOUT(sock, namespace_goes, 90)
+TEST_F(sock, namespace_goes)
 {
 	int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), fd[2], pipefd[2];
 	bool stream = variant->type == SOCK_STREAM;
@@ -237,7 +237,7 @@ static bool all_of_pattern(int fd, char *back, const char *want, size_t *at)
 	return true;
 }
 
-TEST_F_TIMEOUT(sock, killed, 90)
+TEST_F(sock, killed)
 {
 	char *want = malloc(MESSAGE);
 	unsigned int seed = 1;
@@ -370,7 +370,7 @@ static int file_of(const FIXTURE_VARIANT(sock) *variant)
 	return fd < 0 || (!variant->region && ftruncate(fd, LENGTH)) ? -1 : fd;
 }
 
-TEST_F_TIMEOUT(sock, mappings_change, 90)
+TEST_F(sock, mappings_change)
 {
 	struct sender s = { .tx = self->tx, .rx = self->rx, .back = self->back };
 	unsigned int seed = 3;

@@ -216,7 +216,7 @@ TEST_F(frames, hold_the_module)
 	EXPECT_TRUE(reload_works());
 }
 
-TEST_F_TIMEOUT(frames, after_rmmod_and_insmod, 120)
+TEST_F(frames, after_rmmod_and_insmod)
 {
 	struct unread u;
 	int round;
@@ -256,7 +256,7 @@ static int messages_in_log(const char *text)
 	return n;
 }
 
-TEST_F_TIMEOUT(frames, after_unbind, 60)
+TEST_F(frames, after_unbind)
 {
 	int round, before = messages_in_log("frames in use");
 
@@ -298,7 +298,7 @@ static int use_without_device(struct region *r)
 	return 0;
 }
 
-TEST_F_TIMEOUT(frames, unbind_with_frames_out, 60)
+TEST_F(frames, unbind_with_frames_out)
 {
 	int before = messages_in_log("frames in use");
 	int last = messages_in_log("last orphaned frame");
@@ -328,7 +328,7 @@ TEST_F_TIMEOUT(frames, unbind_with_frames_out, 60)
 }
 
 /* A region of the old binding is closed after the device came back. */
-TEST_F_TIMEOUT(frames, old_region_new_binding, 60)
+TEST_F(frames, old_region_new_binding)
 {
 	struct region old, new;
 
@@ -403,7 +403,7 @@ static int use_view_without_device(struct view *v)
 }
 
 /* Mapped frames come home with the device: nothing is left behind. */
-TEST_F_TIMEOUT(frames, unbind_with_snapshots, 60)
+TEST_F(frames, unbind_with_snapshots)
 {
 	int before = messages_in_log("frames in use");
 	struct view v;
@@ -422,7 +422,7 @@ TEST_F_TIMEOUT(frames, unbind_with_snapshots, 60)
 }
 
 /* A pinned page keeps what it had, and the device waits for it. */
-TEST_F_TIMEOUT(frames, unbind_with_pinned_snapshots, 60)
+TEST_F(frames, unbind_with_pinned_snapshots)
 {
 	int before = messages_in_log("frames in use");
 	int last = messages_in_log("last orphaned frame");
@@ -453,7 +453,7 @@ TEST_F_TIMEOUT(frames, unbind_with_pinned_snapshots, 60)
 }
 
 /* What is of the old binding does not fit into what is of the new one. */
-TEST_F_TIMEOUT(frames, old_snapshot_new_binding, 60)
+TEST_F(frames, old_snapshot_new_binding)
 {
 	struct view old, new;
 	uint64_t version;

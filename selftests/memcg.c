@@ -304,7 +304,7 @@ static void send_unread(struct progress *at, how how, int domain)
 }
 
 /* A group of 8 MiB, and sockets that would take many times as much. */
-TEST_F_TIMEOUT(memcg, unread_is_bounded, 120)
+TEST_F(memcg, unread_is_bounded)
 {
 	/* beyond the limit, and seen then, is what one socket can receive */
 	const long most = 8 * MIB + 2 * RECEIVE + SLACK;
@@ -346,7 +346,7 @@ static void send_and_read(struct progress *at, how how, int domain)
 	at->done = true;
 }
 
-TEST_F_TIMEOUT(memcg, works_in_little, 120)
+TEST_F(memcg, works_in_little)
 {
 	struct progress snap;
 

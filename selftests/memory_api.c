@@ -479,7 +479,7 @@ TEST_F(memory, passes_through_a_socket)
 	close(pair[1]);
 }
 
-TEST_F_TIMEOUT(memory, all_frames_and_recovery, 120)
+TEST_F(memory, all_frames_and_recovery)
 {
 	uint64_t before = dev_counter(SNAP_CTR_REGION_FRAMES);
 	struct snap_info info;
@@ -501,7 +501,7 @@ TEST_F_TIMEOUT(memory, all_frames_and_recovery, 120)
 	close(n);
 }
 
-TEST_F_TIMEOUT(memory, many_regions, 120)
+TEST_F(memory, many_regions)
 {
 	static int fds[SNAP_REGIONS_MAX + 1];
 	int n = 0, fd = 0;

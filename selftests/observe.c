@@ -427,7 +427,7 @@ TEST_F(observe, diag_bad_requests)
 #define SNAPCTL	". /run/snap-vm/settings; $VM_TOP/build/tools/snapctl "
 
 /* By diagnosis and, without its module, by /proc. */
-TEST_F_TIMEOUT(observe, snapctl_sockets, 120)
+TEST_F(observe, snapctl_sockets)
 {
 	union address at;
 	socklen_t len;

@@ -81,7 +81,7 @@ static int round_trip(int fd, char *p, size_t length, unsigned int seed)
 	return differs(back, length, seed) < 0 ? 0 : -3;
 }
 
-TEST_F_TIMEOUT(full, works_by_copying, 60)
+TEST_F(full, works_by_copying)
 {
 	static const size_t lengths[] = { 1, 100, 4096, 8192, 30000, 65000 };
 	struct snap_sock_stats s;
@@ -114,7 +114,7 @@ TEST_F_TIMEOUT(full, works_by_copying, 60)
  * What captures and later stores need is kept: with few frames left, captures
  * of every kind go on until the last, and no store ever waits.
  */
-TEST_F_TIMEOUT(full, the_last_frames, 60)
+TEST_F(full, the_last_frames)
 {
 	struct snap_sock_stats s;
 	int i;

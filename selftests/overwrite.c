@@ -138,7 +138,7 @@ static int comes_back(int fd, char *back, size_t length, unsigned int seed)
 	return differs(back, length, seed) < 0 ? 0 : -2;
 }
 
-TEST_F_TIMEOUT(overwrite, after_send, 120)
+TEST_F(overwrite, after_send)
 {
 	size_t i;
 
@@ -164,7 +164,7 @@ TEST_F_TIMEOUT(overwrite, after_send, 120)
 }
 
 /* The same pages over and over, all in flight together. */
-TEST_F_TIMEOUT(overwrite, many_versions, 60)
+TEST_F(overwrite, many_versions)
 {
 	const int versions = 8;
 	unsigned int seen = 0, seed;
@@ -233,7 +233,7 @@ static bool written_between(const char *p, uint64_t before, uint64_t after)
 	return true;
 }
 
-TEST_F_TIMEOUT(overwrite, racing_stores, 60)
+TEST_F(overwrite, racing_stores)
 {
 	const size_t half = WORDS * 8, length = 2 * WORDS * 8;
 	uint64_t before[3][2], after[3][2], index, start;

@@ -18,6 +18,13 @@
 #include "snap.h"
 #include "snap_device.h"
 
+/*
+ * Seconds that a case may take, of the harness: a slow host is no fault of the
+ * test, and one that hangs is found as well after this time.
+ */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	120
+
 #define PAGE		((size_t)SNAP_FRAME_SIZE)
 #define DATAGRAM_MAX	65507u		/* bytes of UDP payload over IPv4 */
 

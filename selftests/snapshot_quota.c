@@ -50,7 +50,7 @@ FIXTURE_TEARDOWN(quota)
 	EXPECT_EQ(0, dev_counter(SNAP_CTR_RESERVED_FRAMES));
 }
 
-TEST_F_TIMEOUT(quota, at_most_so_many, 120)
+TEST_F(quota, at_most_so_many)
 {
 	static int fds[SNAP_SNAPSHOTS_MAX];
 	struct rlimit old;
@@ -107,7 +107,7 @@ static int snapshot_over_quota(void)
 	return 0;
 }
 
-TEST_F_TIMEOUT(quota, of_a_user, 120)
+TEST_F(quota, of_a_user)
 {
 	int status;
 	pid_t pid = fork();
@@ -210,7 +210,7 @@ TEST_F(quota, of_frames_in_flight)
 }
 
 /* All that is promised is there: no store fails or waits when nothing is free. */
-TEST_F_TIMEOUT(quota, stores_with_a_full_pool, 120)
+TEST_F(quota, stores_with_a_full_pool)
 {
 	struct snap_info info;
 	struct region big;
@@ -242,7 +242,7 @@ TEST_F_TIMEOUT(quota, stores_with_a_full_pool, 120)
  * Frames that are promised to a region serve a commit to it; beyond them commit
  * and merge fail whole, and work again when there are frames.
  */
-TEST_F_TIMEOUT(quota, commit_and_merge_with_a_full_pool, 120)
+TEST_F(quota, commit_and_merge_with_a_full_pool)
 {
 	struct snap_object_info info;
 	uint64_t version, before;

@@ -108,7 +108,7 @@ FIXTURE_TEARDOWN(unplug)
 	close(self->sink);
 }
 
-TEST_F_TIMEOUT(unplug, with_frames_out, 120)
+TEST_F(unplug, with_frames_out)
 {
 	static char back[LENGTH];
 	struct snap_info info;

@@ -271,7 +271,7 @@ static int watch(const volatile uint64_t *word, uint64_t last)
 	return 0;
 }
 
-TEST_F_TIMEOUT(versions, commit_is_atomic, 120)
+TEST_F(versions, commit_is_atomic)
 {
 	const size_t length = 2 * WATCHED * PAGE;
 	const int commits = 30;
@@ -303,7 +303,7 @@ TEST_F_TIMEOUT(versions, commit_is_atomic, 120)
 }
 
 /* Somebody who stores all the time: nothing is lost, nothing hangs. */
-TEST_F_TIMEOUT(versions, commit_beside_stores, 120)
+TEST_F(versions, commit_beside_stores)
 {
 	uint64_t version = self->version;
 	int k, conflicts = 0, fd = changed(self->base, 2);
@@ -479,7 +479,7 @@ TEST_F(versions, diff_arguments)
 	EXPECT_EQ(EINVAL, ioctl_errno(self->base, SNAP_IOC_DIFF, &args));
 }
 
-TEST_F_TIMEOUT(versions, diff_of_many_pages, 60)
+TEST_F(versions, diff_of_many_pages)
 {
 	static const uint32_t rooms[] = { 13, 1024, 5000 };
 	static uint64_t pages[20000];

@@ -221,7 +221,7 @@ static void *receiver_run(void *arg)
 }
 
 /* Some of them by view, some not: each datagram comes out once. */
-TEST_F_TIMEOUT(shared, many_receivers, 120)
+TEST_F(shared, many_receivers)
 {
 	static const struct { int room, flags; } how[] = {
 		{ MAX, 0 }, { 0, 0 }, { 1, MSG_DONTWAIT },
