@@ -10,11 +10,6 @@ make -s -C "$here" -j "$SNAP_JOBS"
 [[ -e $SNAP_BUILD/debug-kernel/complete ]] || "$SNAP_TOP/tools/setup/build-debug-kernel"
 "$SNAP_TOP/tools/setup/build-kmod" debug
 
-ends() {
-    add "$1" "$2"
-    rm -f "$SNAP_LOGS/$1/tap.pcap"
-}
-
 # What reads and writes options only is slow here, and has little to find.
 suite() {
     local name=debug/$1-$2

@@ -45,13 +45,8 @@ suite_ends() {
 alone() {
     local program=$1 capture=$2 name=guest/$1-$2
     shift 2
-    begin "$name" 2 alone_ends machine "$name" --capture "$capture" --smp 2 "$@" -- \
+    begin "$name" 2 ends machine "$name" --capture "$capture" --smp 2 "$@" -- \
         make -s -C selftests run_tests TESTS="$program"
-}
-
-alone_ends() {
-    add "$1" "$2"
-    rm -f "$SNAP_LOGS/$1/tap.pcap"
 }
 
 for capture in "${captures[@]}"; do

@@ -123,6 +123,12 @@ add() {
     (($2 == 0 && f == 0 && s == 0)) || show "$1"
 }
 
+# For begin: adds it up, and keeps no recording.
+ends() {
+    add "$1" "$2"
+    rm -f "$SNAP_LOGS/$1/tap.pcap"
+}
+
 # Poison of the tests is in the datagram to port 7010, which shows that it
 # would be found, and in nothing else that the tap carried.
 wire_is_clean() {
