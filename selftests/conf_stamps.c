@@ -155,19 +155,9 @@ TEST_F(sock, last_received)
 /* All the stamps of some messages: when each was scheduled, sent, acknowledged. */
 struct stamps {
 	uint64_t at[3][MESSAGES];
-	int again;	/* those of what TCP has sent twice: the first counts */
+	int again;	/* of what TCP sends twice, to a slow peer: the first counts */
 	int others;
 };
-
-/* Has TCP sent anything twice?  It does where the peer is slow to answer. */
-static bool sent_again(int fd)
-{
-	struct tcp_info info = { 0 };
-	socklen_t length = sizeof(info);
-
-	return !getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) &&
-	       info.tcpi_total_retrans;
-}
 
 static struct stamps collect(int fd, int want, uint32_t bytes_per_id)
 {
@@ -224,7 +214,7 @@ static void sent_with(struct __test_metadata *_metadata,
 	}
 	s = collect(tx, kinds * MESSAGES, stream ? MESSAGE : 1);
 	EXPECT_EQ(0, s.others);
-	EXPECT_TRUE(!s.again || (stream && sent_again(tx)));
+	EXPECT_TRUE(!s.again || (stream && tcp_info_of(tx).tcpi_total_retrans));
 	for (i = 0; i < MESSAGES; i++)
 		for (last = before, j = 0; j < kinds; j++) {
 			EXPECT_LE(last, s.at[j][i])

@@ -360,11 +360,7 @@ TEST_F(tcp, ignored)
 
 static unsigned int segments_out(int fd)
 {
-	struct tcp_info info = { 0 };
-	socklen_t size = sizeof(info);
-
-	getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size);
-	return info.tcpi_data_segs_out;
+	return tcp_info_of(fd).tcpi_data_segs_out;
 }
 
 /*

@@ -198,15 +198,6 @@ static void went(struct __test_metadata *_metadata,
 		  stats.copied_bytes[SNAP_COPY_ROUTE]);
 }
 
-static struct tcp_info tcp_info_of(int fd)
-{
-	struct tcp_info info = { 0 };
-	socklen_t size = sizeof(info);
-
-	getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size);
-	return info;
-}
-
 /* ---- How connections begin and end -------------------------------------- */
 
 TEST_F(path, names)

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <linux/tcp.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -303,6 +304,15 @@ bool reader_done(struct reader *reader)
 int outcome(long result)
 {
 	return result < 0 ? errno : 0;
+}
+
+struct tcp_info tcp_info_of(int fd)
+{
+	struct tcp_info info = { 0 };
+	socklen_t size = sizeof(info);
+
+	getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size);
+	return info;
 }
 
 int so_error(int fd)

@@ -25,6 +25,8 @@
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT	120
 
+struct tcp_info;	/* of <linux/tcp.h> */
+
 #define PAGE		((size_t)SNAP_FRAME_SIZE)
 #define DATAGRAM_MAX	65507u		/* bytes of UDP payload over IPv4 */
 
@@ -176,6 +178,8 @@ bool reader_done(struct reader *reader);
 
 /* How did a call end?  0 is success, otherwise the errno. */
 int outcome(long result);
+/* TCP_INFO; zeroes if there is none. */
+struct tcp_info tcp_info_of(int fd);
 /* The error that a socket kept for SO_ERROR; -1 if it cannot be asked. */
 int so_error(int fd);
 

@@ -96,15 +96,6 @@ FIXTURE_TEARDOWN(stream_long)
 	EXPECT_EQ(0, wait_no_guest_frames(20000));
 }
 
-static struct tcp_info tcp_info_of(int fd)
-{
-	struct tcp_info info = { 0 };
-	socklen_t length = sizeof(info);
-
-	getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length);
-	return info;
-}
-
 /* Losses, packets that come too early: the peers on this interface see both. */
 static int bad_network(const char *netdev)
 {
