@@ -126,12 +126,12 @@ check_checkpatch() {
     local -a rules=(perl "$SNAP_BUILD/kernel-source/scripts/checkpatch.pl"
         --no-tree --strict --terse --no-summary --quiet -f)
     sources -path './kmod/*.[ch]' -o -path './uapi/*.h' \
-        -o -path './selftests/kmod-test/*.[ch]' | grep -v '/snap_trace\.h$' |
+        -o -path './selftests/kmod-test/*.[ch]' | grep -v '^kmod/observe/trace\.h$' |
         xargs -n 1 "${rules[@]}" || return
     # TRACE_EVENT is written in its own way, in the kernel as well.
     "${rules[@]}" --ignore COMPLEX_MACRO,MACRO_ARG_REUSE \
         --ignore MACRO_ARG_PRECEDENCE,PARENTHESIS_ALIGNMENT,OPEN_ENDED_LINE \
-        kmod/snap_trace.h
+        kmod/observe/trace.h
 }
 
 # QEMU's rules depend on where a file is in its tree.

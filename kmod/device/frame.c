@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Frames as pages and their way home; see snap_frame.h. */
+
+#include <linux/delay.h>
+#include <linux/memremap.h>
+#include <linux/module.h>
+#include <linux/vmalloc.h>
+#include <linux/workqueue.h>
+
+#include "device/cmd.h"
+#include "device/dev.h"
+#include "device/frame.h"
+#include "memory/user.h"
+#include "observe/trace.h"
+
+/* One doorbell for that many frames; an exit each would cost more than all else. */
+#define SNAP_RELEASE_BATCH	128
+/* Doorbells in one go; each takes the device some microseconds. */
+#define SNAP_RELEASE_RINGS	8
+/* Frames never wait longer than this for their batch to fill. */
+#define SNAP_RELEASE_DELAY	msecs_to_jiffies(10)
+
+#define SNAP_FRAME_NONE		U32_MAX
+
+enum snap_frame_state {
+	SNAP_FRAME_IDLE,
+	SNAP_FRAME_OUT,
+	SNAP_FRAME_FREE,
+};
+
+/**
+ * struct snap_frame - what is known of one frame
+ * @user: who is charged while OUT, or NULL; holds a reference
+ * @next: in the list of frames to return, or SNAP_FRAME_NONE
+ * @holds: how often the guest holds it
+ * @state: enum snap_frame_state
+ * @listed: in the list: FREE, or OUT with more than the one hold it needs
+ */
+struct snap_frame {
+	struct snap_user *user;
+	u32 next;
+	u32 holds;
+	u8 state;
+	u8 listed;
+};
+
+/**
+ * struct snap_frames - a pool
+ * @pgmap: its pages
+ * @first_pfn: page frame number of frame 0
+ * @count: number of frames
+ * @sd: the device; NULL once the pool is orphaned
+ * @release_lock: owns the RELEASE slot
+ * @lock: guards all below and the frames
+ * @frame: one for each
+ * @to_return: head of the list of frames to return
+ * @nreturn: its length
+ * @out: number of frames OUT; from 0 to 1 it takes the module, back it puts it
+ * @orphan: freed when @out reaches 0
+ * @flush: returns what no batch took
+ * @reap: frees an orphan
+ */
+struct snap_frames {
+	struct dev_pagemap pgmap;
+	unsigned long first_pfn;
+	u32 count;
+	struct snap_dev *sd;
+	spinlock_t release_lock;	/* owns the RELEASE slot */
+	spinlock_t lock;		/* guards the frames and lists */
+	struct snap_frame *frame;
+	u32 to_return;
+	u32 nreturn;
+	u32 out;
+	bool orphan;
+	struct delayed_work flush;
+	struct work_struct reap;
+};
+
+static_assert(SNAP_FRAME_SIZE == PAGE_SIZE);
+
+static struct workqueue_struct *snap_frames_wq;
+
+u32 snap_frames_count(const struct snap_frames *sf)
+{
+	return sf->count;
+}
+
+u32 snap_frames_out(struct snap_frames *sf)
+{
+	return READ_ONCE(sf->out);
+}
+
+bool snap_frames_owns(const struct snap_frames *sf, const struct page *page)
+{
+	return is_zone_device_page(page) && page->pgmap == &sf->pgmap;
+}
+
+u64 snap_frames_offset(const struct snap_frames *sf, const struct page *page)
+{
+	return (u64)(page_to_pfn(page) - sf->first_pfn) << PAGE_SHIFT;
+}
+
+static struct page *snap_frames_page(const struct snap_frames *sf, u32 f)
+{
+	return pfn_to_page(sf->first_pfn + f);
+}
+
+static void snap_frames_list(struct snap_frames *sf, u32 f)
+{
+	struct snap_frame *fr = &sf->frame[f];
+
+	lockdep_assert_held(&sf->lock);
+	if (fr->listed)
+		return;
+	fr->listed = 1;
+	fr->next = sf->to_return;
+	sf->to_return = f;
+	if (!sf->nreturn++)
+		queue_delayed_work(snap_frames_wq, &sf->flush, SNAP_RELEASE_DELAY);
+}
+
+static void snap_frames_uncharge(struct snap_frame *fr)
+{
+	if (fr->user) {
+		atomic_dec(&fr->user->flight_frames);
+		snap_user_put(fr->user);
+		fr->user = NULL;
+	}
+}
+
+/*
+ * Move up to SNAP_RELEASE_MAX holds of listed frames into the entry: all of a
+ * FREE frame, all but one of a frame that is OUT.  A frame with more holds
+ * than there is room keeps the rest and stays listed.
+ */
+static u32 snap_frames_collect(struct snap_frames *sf, __le32 *entry)
+{
+	u32 f, next, n = 0;
+
+	lockdep_assert_held(&sf->lock);
+	f = sf->to_return;
+	sf->to_return = SNAP_FRAME_NONE;
+	sf->nreturn = 0;
+	for (; f != SNAP_FRAME_NONE; f = next) {
+		struct snap_frame *fr = &sf->frame[f];
+		u32 keep = fr->state == SNAP_FRAME_OUT;
+
+		next = fr->next;
+		fr->listed = 0;
+		if (!keep && page_ref_count(snap_frames_page(sf, f)) != 1) {
+			snap_frames_list(sf, f);	/* see snap_frame.h */
+			continue;
+		}
+		for (; fr->holds > keep && n < SNAP_RELEASE_MAX; fr->holds--)
+			entry[n++] = cpu_to_le32(f);
+		if (fr->holds > keep)
+			snap_frames_list(sf, f);
+		else if (!keep)
+			fr->state = SNAP_FRAME_IDLE;
+	}
+	return n;
+}
+
+/*
+ * The caller holds release_lock, with interrupts off: what is left after some
+ * doorbells stays listed, and the flush work comes for it.
+ */
+static void snap_frames_release(struct snap_frames *sf)
+{
+	unsigned int rings = SNAP_RELEASE_RINGS;
+	struct snap_release *r;
+	u32 n;
+
+	lockdep_assert_held(&sf->release_lock);
+	if (!sf->sd)
+		return;
+	r = snap_cmd_entry(sf->sd, SNAP_QUEUE_DATA, SNAP_SLOT_RELEASE);
+	do {
+		spin_lock(&sf->lock);
+		n = snap_frames_collect(sf, r->frame);
+		spin_unlock(&sf->lock);
+		if (!n)
+			break;
+		r->e.op = cpu_to_le16(SNAP_OP_RELEASE);
+		r->e.flags = 0;
+		r->count = cpu_to_le32(n);
+		r->done = 0;
+		snap_cmd_errno(sf->sd, SNAP_OP_RELEASE,
+			       snap_cmd_ring(sf->sd, SNAP_QUEUE_DATA,
+					     SNAP_SLOT_RELEASE));
+		trace_snap_release(n);
+	} while (n == SNAP_RELEASE_MAX && --rings);
+}
+
+void snap_frames_flush(struct snap_frames *sf)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&sf->release_lock, flags);
+	snap_frames_release(sf);
+	spin_unlock_irqrestore(&sf->release_lock, flags);
+}
+
+static void snap_frames_flush_work(struct work_struct *work)
+{
+	snap_frames_flush(container_of(to_delayed_work(work),
+				       struct snap_frames, flush));
+}
+
+static void snap_frames_free_memory(struct snap_frames *sf)
+{
+	u32 f;
+
+	/* The core writes the count of a freed page after page_free(). */
+	for (f = 0; f < sf->count; f++)
+		while (page_ref_count(snap_frames_page(sf, f)) != 1)
+			usleep_range(10, 100);
+	memunmap_pages(&sf->pgmap);
+	vfree(sf->frame);
+	kfree(sf);
+}
+
+static void snap_frames_reap(struct work_struct *work)
+{
+	struct snap_frames *sf = container_of(work, struct snap_frames, reap);
+
+	pr_info("snap: the last orphaned frame was dropped\n");
+	snap_frames_free_memory(sf);
+}
+
+/* The last reference to a frame was dropped.  Any context. */
+static void snap_frames_page_free(struct page *page)
+{
+	struct snap_frames *sf = container_of(page->pgmap, struct snap_frames,
+					      pgmap);
+	u32 f = page_to_pfn(page) - sf->first_pfn;
+	struct snap_frame *fr = &sf->frame[f];
+	unsigned long flags;
+	bool flush, last;
+
+	spin_lock_irqsave(&sf->lock, flags);
+	if (WARN_ON_ONCE(fr->state != SNAP_FRAME_OUT)) {
+		spin_unlock_irqrestore(&sf->lock, flags);
+		return;
+	}
+	fr->state = SNAP_FRAME_FREE;
+	snap_frames_uncharge(fr);
+	if (!sf->orphan)
+		snap_frames_list(sf, f);
+	flush = !sf->orphan && sf->nreturn >= SNAP_RELEASE_BATCH;
+	last = !--sf->out;
+	if (last && sf->orphan)
+		queue_work(snap_frames_wq, &sf->reap);
+	spin_unlock_irqrestore(&sf->lock, flags);
+
+	/* Whoever holds the slot now takes this frame along, or the next one. */
+	if (flush && spin_trylock_irqsave(&sf->release_lock, flags)) {
+		snap_frames_release(sf);
+		spin_unlock_irqrestore(&sf->release_lock, flags);
+	}
+	if (last)
+		module_put(THIS_MODULE);
+}
+
+static const struct dev_pagemap_ops snap_frames_pgmap_ops = {
+	.page_free = snap_frames_page_free,
+};
+
+/*
+ * Take one frame with the hold it came with; NULL if it is on its way back,
+ * or the module on its way out.  The hold then goes back as well.
+ */
+static struct page *snap_frames_take(struct snap_frames *sf, u32 f,
+				     struct snap_user *user)
+{
+	struct page *page = snap_frames_page(sf, f);
+	struct snap_frame *fr = &sf->frame[f];
+
+	lockdep_assert_held(&sf->lock);
+	fr->holds++;
+	if (fr->state == SNAP_FRAME_OUT) {
+		/* one hold is enough: the others must not pile up */
+		snap_frames_list(sf, f);
+		return get_page_unless_zero(page) ? page : NULL;
+	}
+	if (page_ref_count(page) != 1)
+		return NULL;	/* FREE and listed: the hold goes back with it */
+	/* Fails when rmmod has begun: a frame must not outlive the module. */
+	if (!sf->out && !try_module_get(THIS_MODULE)) {
+		fr->state = SNAP_FRAME_FREE;
+		snap_frames_list(sf, f);
+		return NULL;
+	}
+	sf->out++;
+	fr->state = SNAP_FRAME_OUT;
+	fr->user = user;
+	if (user) {
+		snap_user_hold(user);
+		atomic_inc(&user->flight_frames);
+	}
+	return page;
+}
+
+int snap_frames_adopt(struct snap_frames *sf, const u32 *frame, u32 n,
+		      struct snap_user *user, struct page **page)
+{
+	unsigned long flags;
+	int err = 0;
+	u32 i;
+
+	for (i = 0; i < n; i++)
+		if (frame[i] >= sf->count)
+			return -EIO;
+	spin_lock_irqsave(&sf->lock, flags);
+	for (i = 0; i < n; i++) {
+		page[i] = snap_frames_take(sf, frame[i], user);
+		if (!page[i])
+			err = -EAGAIN;
+	}
+	spin_unlock_irqrestore(&sf->lock, flags);
+	return err;
+}
+
+bool snap_frame_is(const struct page *page)
+{
+	return is_zone_device_page(page) &&
+	       page->pgmap->ops == &snap_frames_pgmap_ops;
+}
+
+bool snap_frame_charge(struct page *page, struct snap_user *user)
+{
+	struct snap_frames *sf = container_of(page->pgmap, struct snap_frames,
+					      pgmap);
+	struct snap_frame *fr = &sf->frame[page_to_pfn(page) - sf->first_pfn];
+	unsigned long flags;
+	bool ok;
+
+	spin_lock_irqsave(&sf->lock, flags);
+	ok = sf->sd && !READ_ONCE(sf->sd->gone);
+	if (ok && fr->user != user) {
+		ok = snap_user_charge(&user->flight_frames, 1,
+				      snap_user_flight_quota(sf->count));
+		if (ok) {
+			snap_frames_uncharge(fr);
+			snap_user_hold(user);
+			fr->user = user;
+		}
+	}
+	spin_unlock_irqrestore(&sf->lock, flags);
+	return ok;
+}
+
+bool snap_frames_orphaned_at(phys_addr_t start)
+{
+	struct dev_pagemap *pgmap = get_dev_pagemap(PHYS_PFN(start), NULL);
+
+	put_dev_pagemap(pgmap);
+	return pgmap;
+}
+
+struct snap_frames *snap_frames_create(struct snap_dev *sd, phys_addr_t start,
+				       u32 count)
+{
+	struct snap_frames *sf;
+	void *va;
+	int err;
+	u32 i;
+
+	sf = kzalloc(sizeof(*sf), GFP_KERNEL);
+	if (!sf)
+		return ERR_PTR(-ENOMEM);
+	sf->sd = sd;
+	sf->count = count;
+	sf->first_pfn = PHYS_PFN(start);
+	sf->to_return = SNAP_FRAME_NONE;
+	spin_lock_init(&sf->release_lock);
+	spin_lock_init(&sf->lock);
+	INIT_DELAYED_WORK(&sf->flush, snap_frames_flush_work);
+	INIT_WORK(&sf->reap, snap_frames_reap);
+	sf->frame = vcalloc(count, sizeof(*sf->frame));
+	if (!sf->frame) {
+		err = -ENOMEM;
+		goto free_sf;
+	}
+	for (i = 0; i < count; i++)
+		sf->frame[i].next = SNAP_FRAME_NONE;
+	sf->pgmap.type = MEMORY_DEVICE_GENERIC;
+	sf->pgmap.ops = &snap_frames_pgmap_ops;
+	sf->pgmap.nr_range = 1;
+	sf->pgmap.range.start = start;
+	sf->pgmap.range.end = start + ((u64)count << PAGE_SHIFT) - 1;
+	va = memremap_pages(&sf->pgmap, dev_to_node(&sd->pdev->dev));
+	if (IS_ERR(va)) {
+		err = PTR_ERR(va);
+		goto free_frame;
+	}
+	return sf;
+
+free_frame:
+	vfree(sf->frame);
+free_sf:
+	kfree(sf);
+	return ERR_PTR(err);
+}
+
+u32 snap_frames_destroy(struct snap_frames *sf)
+{
+	unsigned long flags;
+	u32 out;
+
+	if (!sf)
+		return 0;
+	/*
+	 * The device has been given up and hears of nothing: what is let go of
+	 * here, the reset that follows without orphans gives back.  So it does
+	 * with a frame that is FREE with a count of zero, which is a few
+	 * instructions from resting.
+	 */
+	snap_frames_flush(sf);
+	spin_lock_irqsave(&sf->release_lock, flags);
+	spin_lock(&sf->lock);
+	sf->sd = NULL;
+	out = sf->out;
+	sf->orphan = out > 0;
+	spin_unlock(&sf->lock);
+	spin_unlock_irqrestore(&sf->release_lock, flags);
+	cancel_delayed_work_sync(&sf->flush);
+	if (!out)
+		snap_frames_free_memory(sf);
+	return out;
+}
+
+int snap_frames_init(void)
+{
+	snap_frames_wq = alloc_workqueue("snap_frames", WQ_MEM_RECLAIM, 0);
+	return snap_frames_wq ? 0 : -ENOMEM;
+}
+
+void snap_frames_exit(void)
+{
+	destroy_workqueue(snap_frames_wq);
+}

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Finding the device, agreeing with it, and letting it go. */
+
+#include <linux/io.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "device/cmd.h"
+#include "device/dev.h"
+#include "device/frame.h"
+#include "memory/file.h"
+#include "net/netdev.h"
+#include "socket/view.h"
+
+static LIST_HEAD(snap_devs);
+static DEFINE_MUTEX(snap_devs_lock);	/* guards snap_devs */
+
+struct snap_dev *snap_dev_get(void)
+{
+	struct snap_dev *sd, *found = NULL;
+
+	mutex_lock(&snap_devs_lock);
+	list_for_each_entry(sd, &snap_devs, list) {
+		if (READ_ONCE(sd->gone))
+			continue;
+		kref_get(&sd->ref);
+		found = sd;
+		break;
+	}
+	mutex_unlock(&snap_devs_lock);
+	return found;
+}
+
+static void snap_dev_free(struct kref *ref)
+{
+	kfree(container_of(ref, struct snap_dev, ref));
+}
+
+void snap_dev_put(struct snap_dev *sd)
+{
+	kref_put(&sd->ref, snap_dev_free);
+}
+
+static struct snap_dev *snap_dev_alloc(struct pci_dev *pdev)
+{
+	struct snap_dev *sd = kzalloc(sizeof(*sd), GFP_KERNEL);
+
+	if (!sd)
+		return NULL;
+	kref_init(&sd->ref);
+	INIT_LIST_HEAD(&sd->list);
+	INIT_LIST_HEAD(&sd->files);
+	sd->pdev = pdev;
+	init_rwsem(&sd->life);
+	mutex_init(&sd->control_lock);
+	mutex_init(&sd->files_lock);
+	spin_lock_init(&sd->capture_lock);
+	return sd;
+}
+
+/* An area that the device says lies in its memory BAR must do so. */
+static int snap_pci_area(struct snap_dev *sd, u64 offset, u64 size, u64 align,
+			 const char *what)
+{
+	u64 bar = pci_resource_len(sd->pdev, SNAP_BAR_MEMORY);
+
+	if (size && offset <= bar && size <= bar - offset &&
+	    IS_ALIGNED(offset, align) && IS_ALIGNED(size, align))
+		return 0;
+	dev_err(&sd->pdev->dev, "%s at %#llx, size %#llx: not in the memory BAR\n",
+		what, offset, size);
+	return -ENODEV;
+}
+
+static int snap_pci_negotiate(struct snap_dev *sd)
+{
+	struct device *dev = &sd->pdev->dev;
+	u64 magic, version;
+
+	magic = snap_read(sd, SNAP_REG_MAGIC);
+	if (magic != SNAP_MAGIC) {
+		dev_err(dev, "magic %#llx is not that of a snapshot memory device\n",
+			magic);
+		return -ENODEV;
+	}
+	version = snap_read(sd, SNAP_REG_VERSION);
+	if (version != SNAP_VERSION) {
+		dev_err(dev, "device speaks version %llu, this driver %d\n",
+			version, SNAP_VERSION);
+		return -ENODEV;
+	}
+	/* Orphans keep the holds of the driver before: no reset under them. */
+	if (snap_frames_orphaned_at(pci_resource_start(sd->pdev, SNAP_BAR_MEMORY) +
+				    snap_read(sd, SNAP_REG_POOL_OFFSET))) {
+		dev_err(dev, "frames of the device removed before are still in use\n");
+		return -EBUSY;
+	}
+	/* Whoever had the device before: regions, holds, batches are gone. */
+	snap_write(sd, SNAP_REG_CONTROL, SNAP_CTL_RESET);
+	sd->features = snap_read(sd, SNAP_REG_FEATURES) & SNAP_F_ALL;
+	snap_write(sd, SNAP_REG_DRIVER_FEATURES, sd->features);
+	return 0;
+}
+
+static int snap_pci_map(struct snap_dev *sd)
+{
+	phys_addr_t memory = pci_resource_start(sd->pdev, SNAP_BAR_MEMORY);
+	u64 slab, pool, window, frames, pages, status;
+	u32 queues;
+	int err;
+
+	status = snap_read(sd, SNAP_REG_STATUS_OFFSET);
+	slab = snap_read(sd, SNAP_REG_SLAB_OFFSET);
+	sd->slab_bytes = snap_read(sd, SNAP_REG_SLAB_BYTES);
+	queues = snap_read(sd, SNAP_REG_QUEUES);
+	pool = snap_read(sd, SNAP_REG_POOL_OFFSET);
+	frames = snap_read(sd, SNAP_REG_POOL_FRAMES);
+	window = snap_read(sd, SNAP_REG_WINDOW_OFFSET);
+	pages = snap_read(sd, SNAP_REG_WINDOW_PAGES);
+	sd->rx_low = snap_read(sd, SNAP_REG_RX_LOW);
+
+	if (!queues || queues > SNAP_QUEUES_MAX ||
+	    sd->slab_bytes < SNAP_SLOTS_END || frames > U32_MAX ||
+	    pages > U32_MAX) {
+		dev_err(&sd->pdev->dev,
+			"limits make no sense: %u queues, slab %u, %llu frames, %llu pages\n",
+			queues, sd->slab_bytes, frames, pages);
+		return -ENODEV;
+	}
+	err = snap_pci_area(sd, status, PAGE_SIZE, PAGE_SIZE, "status page") ?:
+	      snap_pci_area(sd, slab, (u64)sd->slab_bytes * (queues + 1),
+			    PAGE_SIZE, "slabs") ?:
+	      snap_pci_area(sd, pool, frames << PAGE_SHIFT, SNAP_POOL_ALIGN,
+			    "pool") ?:
+	      snap_pci_area(sd, window, pages << PAGE_SHIFT, PAGE_SIZE, "windows");
+	if (err)
+		return err;
+
+	sd->window_start = memory + window;
+	sd->window_pages = pages;
+	sd->status = memremap(memory + status, PAGE_SIZE, MEMREMAP_WB);
+	if (!sd->status)
+		return -ENOMEM;
+	sd->slab = memremap(memory + slab, (size_t)sd->slab_bytes * (queues + 1),
+			    MEMREMAP_WB);
+	if (!sd->slab) {
+		err = -ENOMEM;
+		goto unmap_status;
+	}
+	sd->window = memremap(sd->window_start, pages << PAGE_SHIFT, MEMREMAP_WB);
+	if (!sd->window) {
+		err = -ENOMEM;
+		goto unmap_slab;
+	}
+	sd->frames = snap_frames_create(sd, memory + pool, frames);
+	if (IS_ERR(sd->frames)) {
+		err = PTR_ERR(sd->frames);
+		goto unmap_window;
+	}
+	return 0;
+
+unmap_window:
+	memunmap(sd->window);
+unmap_slab:
+	memunmap(sd->slab);
+unmap_status:
+	memunmap((void *)sd->status);
+	return err;
+}
+
+/* Returns the number of frames that are orphans now. */
+static u32 snap_pci_unmap(struct snap_dev *sd)
+{
+	u32 out = snap_frames_destroy(sd->frames);
+
+	sd->frames = NULL;
+	memunmap(sd->window);
+	memunmap(sd->slab);
+	memunmap((void *)sd->status);
+	return out;
+}
+
+static int snap_pci_start(struct snap_dev *sd)
+{
+	u64 state;
+
+	snap_write(sd, SNAP_REG_CONTROL, SNAP_CTL_START);
+	state = snap_read(sd, SNAP_REG_CONTROL);
+	if (state == SNAP_STATE_RUNNING)
+		return 0;
+	dev_err(&sd->pdev->dev, "device does not start, state %llu, features %#llx\n",
+		state, sd->features);
+	return -ENODEV;
+}
+
+static int snap_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	struct snap_dev *sd;
+	int err;
+
+	sd = snap_dev_alloc(pdev);
+	if (!sd)
+		return -ENOMEM;
+	err = pci_enable_device(pdev);
+	if (err)
+		goto put_sd;
+	err = dma_set_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(64));
+	if (err)
+		goto disable_device;
+	err = pci_request_regions(pdev, "snap");
+	if (err)
+		goto disable_device;
+	pci_set_master(pdev);
+	sd->regs = pci_ioremap_bar(pdev, SNAP_BAR_REGS);
+	if (!sd->regs) {
+		err = -ENOMEM;
+		goto release_regions;
+	}
+	err = snap_pci_negotiate(sd);
+	if (err)
+		goto unmap_regs;
+	err = snap_pci_map(sd);
+	if (err)
+		goto unmap_regs;
+	err = pci_alloc_irq_vectors(pdev, SNAP_VECTORS, SNAP_VECTORS,
+				    PCI_IRQ_MSIX);
+	if (err < 0) {
+		dev_err(&pdev->dev, "no MSI-X vectors\n");
+		goto unmap_memory;
+	}
+	err = snap_netdev_create(sd);
+	if (err)
+		goto free_vectors;
+	err = snap_pci_start(sd);
+	if (err)
+		goto destroy_netdev;
+	pci_set_drvdata(pdev, sd);
+	err = snap_netdev_register(sd);
+	if (err)
+		goto reset;
+	mutex_lock(&snap_devs_lock);
+	list_add_tail(&sd->list, &snap_devs);
+	mutex_unlock(&snap_devs_lock);
+	return 0;
+
+reset:
+	snap_write(sd, SNAP_REG_CONTROL, SNAP_CTL_RESET);
+destroy_netdev:
+	snap_netdev_destroy(sd);
+free_vectors:
+	pci_free_irq_vectors(pdev);
+unmap_memory:
+	snap_pci_unmap(sd);
+unmap_regs:
+	iounmap(sd->regs);
+release_regions:
+	pci_release_regions(pdev);
+disable_device:
+	pci_disable_device(pdev);
+put_sd:
+	snap_dev_put(sd);
+	return err;
+}
+
+/* Nothing of the application uses the device or sees its memory after this. */
+static void snap_pci_give_up(struct snap_dev *sd)
+{
+	down_write(&sd->life);
+	WRITE_ONCE(sd->gone, true);
+	up_write(&sd->life);
+	snap_file_zap_all(sd);
+	snap_view_zap_all(sd->frames);
+}
+
+static void snap_pci_remove(struct pci_dev *pdev)
+{
+	struct snap_dev *sd = pci_get_drvdata(pdev);
+	u32 out;
+
+	mutex_lock(&snap_devs_lock);
+	list_del(&sd->list);
+	mutex_unlock(&snap_devs_lock);
+	/* Closes the sockets' way to the device: no skb leaves after this. */
+	snap_netdev_unregister(sd);
+	snap_pci_give_up(sd);
+	snap_netdev_destroy(sd);
+	pci_free_irq_vectors(pdev);
+	out = snap_pci_unmap(sd);
+	/*
+	 * A reset would let the device reuse frames that somebody still
+	 * reads.  Without one it keeps them until the next driver resets it.
+	 */
+	if (out)
+		dev_warn(&pdev->dev,
+			 "removed with %u frames in use; their pages stay until the last is dropped\n",
+			 out);
+	else
+		snap_write(sd, SNAP_REG_CONTROL, SNAP_CTL_RESET);
+	iounmap(sd->regs);
+	pci_release_regions(pdev);
+	pci_disable_device(pdev);
+	snap_dev_put(sd);
+}
+
+/*
+ * A reset behind our back would take regions and holds away, so the device is
+ * given up before; bind the driver again to use it.
+ */
+static void snap_pci_reset_prepare(struct pci_dev *pdev)
+{
+	struct snap_dev *sd = pci_get_drvdata(pdev);
+
+	netif_device_detach(sd->netdev);
+	snap_pci_give_up(sd);
+	dev_warn(&pdev->dev, "reset: bind the driver again to use the device\n");
+}
+
+static const struct pci_error_handlers snap_pci_error_handlers = {
+	.reset_prepare = snap_pci_reset_prepare,
+};
+
+/* Frames cannot be saved: somebody else may hold them. */
+static int snap_pci_suspend(struct device *dev)
+{
+	dev_warn(dev, "suspend is not supported\n");
+	return -EBUSY;
+}
+
+static DEFINE_SIMPLE_DEV_PM_OPS(snap_pci_pm, snap_pci_suspend, NULL);
+
+static const struct pci_device_id snap_pci_ids[] = {
+	{ PCI_DEVICE(SNAP_PCI_VENDOR, SNAP_PCI_DEVICE) },
+	{ }
+};
+MODULE_DEVICE_TABLE(pci, snap_pci_ids);
+
+static struct pci_driver snap_pci_driver = {
+	.name = "snap",
+	.id_table = snap_pci_ids,
+	.probe = snap_pci_probe,
+	.remove = snap_pci_remove,
+	.err_handler = &snap_pci_error_handlers,
+	.driver.pm = pm_sleep_ptr(&snap_pci_pm),
+};
+
+int snap_pci_register(void)
+{
+	return pci_register_driver(&snap_pci_driver);
+}
+
+void snap_pci_unregister(void)
+{
+	pci_unregister_driver(&snap_pci_driver);
+}

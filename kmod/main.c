@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The module: its parts in the order in which they need each other. */
+
+#include <linux/module.h>
+#include <linux/net.h>
+
+#include "device/dev.h"
+#include "device/frame.h"
+#include "memory/misc.h"
+#include "observe/list.h"
+#include "observe/proc.h"
+#include "observe/stats.h"
+#include "observe/sysctl.h"
+#include "snap.h"
+#include "socket/sock.h"
+
+static int __init snap_init(void)
+{
+	int err;
+
+	err = snap_stats_init();
+	if (err)
+		return err;
+	err = snap_list_init();
+	if (err)
+		goto exit_stats;
+	err = snap_proc_init();
+	if (err)
+		goto exit_list;
+	err = snap_sysctl_init();
+	if (err)
+		goto exit_proc;
+	err = snap_frames_init();
+	if (err)
+		goto exit_sysctl;
+	err = snap_pci_register();
+	if (err)
+		goto exit_frames;
+	err = snap_misc_init();
+	if (err)
+		goto unregister_pci;
+	err = snap_sock_init();
+	if (err)
+		goto exit_misc;
+	return 0;
+
+exit_misc:
+	snap_misc_exit();
+unregister_pci:
+	snap_pci_unregister();
+exit_frames:
+	snap_frames_exit();
+exit_sysctl:
+	snap_sysctl_exit();
+exit_proc:
+	snap_proc_exit();
+exit_list:
+	snap_list_exit();
+exit_stats:
+	snap_stats_exit();
+	return err;
+}
+
+static void __exit snap_exit(void)
+{
+	snap_sock_exit();
+	snap_misc_exit();
+	snap_pci_unregister();
+	snap_frames_exit();
+	snap_sysctl_exit();
+	snap_proc_exit();
+	snap_list_exit();
+	snap_stats_exit();
+}
+
+module_init(snap_init);
+module_exit(snap_exit);
+
+MODULE_DESCRIPTION("Snapshot memory network device and AF_SNAP sockets");
+MODULE_LICENSE("GPL");
+MODULE_ALIAS_NETPROTO(18);	/* AF_SNAP: the macro wants the digits */

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Captures as pages; see snap_capture.h. */
+
+#include <linux/mm.h>
+
+#include "device/cmd.h"
+#include "device/dev.h"
+#include "device/frame.h"
+#include "memory/capture.h"
+#include "memory/user.h"
+
+static int snap_capture_adopt(struct snap_dev *sd, u32 handle, u64 offset,
+			      u32 length, struct snap_user *user,
+			      struct page **page, u32 npages)
+{
+	u32 frame[SNAP_CAPTURE_PAGES];
+	int err;
+	u32 i;
+
+	err = snap_cmd_capture(sd, handle, offset, length, frame, npages);
+	if (err == -ENOSPC) {
+		/* what waits for its batch may be enough */
+		snap_frames_flush(sd->frames);
+		err = snap_cmd_capture(sd, handle, offset, length, frame, npages);
+	}
+	if (err)
+		return err;
+	err = snap_frames_adopt(sd->frames, frame, npages, user, page);
+	if (err == -EAGAIN)
+		for (i = 0; i < npages; i++)
+			if (page[i])
+				put_page(page[i]);
+	return err;
+}
+
+int snap_capture(struct snap_dev *sd, u32 handle, u64 offset, u32 length,
+		 struct snap_user *user, struct page **page, u32 npages)
+{
+	u32 quota;
+	int err;
+
+	if (!user)
+		return snap_capture_adopt(sd, handle, offset, length, NULL, page,
+					  npages);
+	/* the quota covers the pages before there are frames to charge */
+	quota = snap_user_flight_quota(snap_frames_count(sd->frames));
+	if (!snap_user_charge(&user->flight_frames, npages, quota))
+		return -EDQUOT;
+	err = snap_capture_adopt(sd, handle, offset, length, user, page, npages);
+	atomic_sub(npages, &user->flight_frames);
+	return err;
+}

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The network interface; see snap_netdev.h. */
+
+#include <linux/etherdevice.h>
+#include <linux/ethtool.h>
+#include <linux/interrupt.h>
+#include <linux/module.h>
+
+#include "device/dev.h"
+#include "device/frame.h"
+#include "net/netdev.h"
+
+static irqreturn_t snap_netdev_data_irq(int irq, void *arg)
+{
+	struct snap_netdev *sn = arg;
+
+	/* The device has disarmed itself. */
+	napi_schedule(&sn->napi);
+	return IRQ_HANDLED;
+}
+
+static irqreturn_t snap_netdev_control_irq(int irq, void *arg)
+{
+	struct snap_netdev *sn = arg;
+
+	schedule_work(&sn->link_work);
+	return IRQ_HANDLED;
+}
+
+static void snap_netdev_read_link(struct snap_netdev *sn)
+{
+	if (le32_to_cpu(READ_ONCE(sn->sd->status->link_up)))
+		netif_carrier_on(sn->sd->netdev);
+	else
+		netif_carrier_off(sn->sd->netdev);
+}
+
+static void snap_netdev_link_work(struct work_struct *work)
+{
+	snap_netdev_read_link(container_of(work, struct snap_netdev, link_work));
+}
+
+static int snap_netdev_open(struct net_device *netdev)
+{
+	struct snap_netdev *sn = netdev_priv(netdev);
+
+	napi_enable(&sn->napi);
+	snap_netdev_read_link(sn);
+	netif_start_queue(netdev);
+	/* What came while the interface was down is delivered, or dropped by
+	 * the stack, at the first poll.
+	 */
+	snap_write(sn->sd, SNAP_QUEUE_PAGE(SNAP_QUEUE_DATA) + SNAP_QREG_ARM, 1);
+	return 0;
+}
+
+static int snap_netdev_stop(struct net_device *netdev)
+{
+	struct snap_netdev *sn = netdev_priv(netdev);
+
+	snap_write(sn->sd, SNAP_QUEUE_PAGE(SNAP_QUEUE_DATA) + SNAP_QREG_ARM, 0);
+	netif_stop_queue(netdev);
+	napi_disable(&sn->napi);
+	snap_rx_drop(sn);
+	snap_frames_flush(sn->sd->frames);
+	return 0;
+}
+
+static void snap_netdev_stats64(struct net_device *netdev,
+				struct rtnl_link_stats64 *stats)
+{
+	struct snap_netdev *sn = netdev_priv(netdev);
+
+	netdev_stats_to_stats64(stats, &netdev->stats);
+	dev_fetch_sw_netstats(stats, netdev->tstats);
+	stats->rx_missed_errors = snap_counter(sn->sd, SNAP_CTR_RX_DROPPED);
+}
+
+static const struct net_device_ops snap_netdev_ops = {
+	.ndo_open = snap_netdev_open,
+	.ndo_stop = snap_netdev_stop,
+	.ndo_start_xmit = snap_tx_xmit,
+	.ndo_get_stats64 = snap_netdev_stats64,
+	.ndo_set_mac_address = eth_mac_addr,
+	.ndo_validate_addr = eth_validate_addr,
+};
+
+static const char snap_netdev_counter_names[SNAP_CTR_MAX][ETH_GSTRING_LEN] = {
+	[SNAP_CTR_DOORBELLS] = "doorbells",
+	[SNAP_CTR_TAKES] = "takes",
+	[SNAP_CTR_INTERRUPTS] = "interrupts",
+	[SNAP_CTR_BAD_REGISTER] = "bad_register",
+	[SNAP_CTR_BAD_DOORBELL] = "bad_doorbell",
+	[SNAP_CTR_BAD_ENTRY] = "bad_entry",
+	[SNAP_CTR_CAPTURES] = "captures",
+	[SNAP_CTR_SHARED_BYTES] = "shared_bytes",
+	[SNAP_CTR_COPIED_BYTES] = "copied_bytes",
+	[SNAP_CTR_WRITE_FAULTS] = "write_faults",
+	[SNAP_CTR_COW_COPIES] = "cow_copies",
+	[SNAP_CTR_RELEASED] = "released",
+	[SNAP_CTR_TX_PACKETS] = "tx_packets",
+	[SNAP_CTR_TX_BYTES] = "tx_bytes",
+	[SNAP_CTR_TX_FRAME_BYTES] = "tx_frame_bytes",
+	[SNAP_CTR_TX_DMA_BYTES] = "tx_dma_bytes",
+	[SNAP_CTR_TX_INLINE_BYTES] = "tx_inline_bytes",
+	[SNAP_CTR_TX_DROPPED] = "tx_dropped",
+	[SNAP_CTR_TX_PAUSES] = "tx_pauses",
+	[SNAP_CTR_RX_PACKETS] = "rx_packets",
+	[SNAP_CTR_RX_BYTES] = "rx_bytes",
+	[SNAP_CTR_RX_FRAMES] = "rx_frames",
+	[SNAP_CTR_RX_DROPPED] = "rx_dropped",
+	[SNAP_CTR_RX_STALLS] = "rx_stalls",
+	[SNAP_CTR_FREE_FRAMES] = "free_frames",
+	[SNAP_CTR_GUEST_FRAMES] = "guest_frames",
+	[SNAP_CTR_REGION_FRAMES] = "region_frames",
+	[SNAP_CTR_RESERVED_FRAMES] = "reserved_frames",
+	[SNAP_CTR_ARMS] = "arms",
+	[SNAP_CTR_SNAPSHOTS] = "snapshots",
+	[SNAP_CTR_CLONES] = "clones",
+	[SNAP_CTR_COMMITS] = "commits",
+	[SNAP_CTR_MERGES] = "merges",
+	[SNAP_CTR_CONFLICTS] = "conflicts",
+	[SNAP_CTR_TRAP_ARMS] = "trap_arms",
+	[SNAP_CTR_TRAP_PAGES] = "trap_pages",
+	[SNAP_CTR_AHEAD_PAGES] = "ahead_pages",
+	[SNAP_CTR_DEDUP_PAGES] = "dedup_pages",
+	[SNAP_CTR_REGIONS] = "regions",
+	[SNAP_CTR_SNAPSHOTS_HELD] = "snapshots_held",
+};
+
+/* The driver's own counters follow those of the device. */
+static const char snap_netdev_own_names[][ETH_GSTRING_LEN] = {
+	"driver_rx_copied_bytes",
+	"driver_tx_dma_packets",
+	"driver_out_frames",
+};
+
+static int snap_netdev_get_sset_count(struct net_device *netdev, int set)
+{
+	return set == ETH_SS_STATS ?
+	       SNAP_CTR_MAX + ARRAY_SIZE(snap_netdev_own_names) : -EOPNOTSUPP;
+}
+
+static void snap_netdev_get_strings(struct net_device *netdev, u32 set, u8 *data)
+{
+	if (set != ETH_SS_STATS)
+		return;
+	memcpy(data, snap_netdev_counter_names, sizeof(snap_netdev_counter_names));
+	memcpy(data + sizeof(snap_netdev_counter_names), snap_netdev_own_names,
+	       sizeof(snap_netdev_own_names));
+}
+
+static void snap_netdev_get_ethtool_stats(struct net_device *netdev,
+					  struct ethtool_stats *stats, u64 *data)
+{
+	struct snap_netdev *sn = netdev_priv(netdev);
+	unsigned int i;
+
+	for (i = 0; i < SNAP_CTR_MAX; i++)
+		*data++ = snap_counter(sn->sd, i);
+	*data++ = sn->rx_copied;
+	*data++ = sn->tx_dma;
+	*data++ = snap_frames_out(sn->sd->frames);
+}
+
+static void snap_netdev_get_drvinfo(struct net_device *netdev,
+				    struct ethtool_drvinfo *info)
+{
+	struct snap_netdev *sn = netdev_priv(netdev);
+
+	strscpy(info->driver, "snap", sizeof(info->driver));
+	strscpy(info->bus_info, pci_name(sn->sd->pdev), sizeof(info->bus_info));
+}
+
+static void snap_netdev_get_channels(struct net_device *netdev,
+				     struct ethtool_channels *channels)
+{
+	channels->max_combined = 1;
+	channels->combined_count = 1;
+}
+
+/* What is behind the device has no speed that it tells us. */
+static int snap_netdev_get_link_ksettings(struct net_device *netdev,
+					  struct ethtool_link_ksettings *settings)
+{
+	settings->base.speed = SPEED_UNKNOWN;
+	settings->base.duplex = DUPLEX_FULL;
+	settings->base.port = PORT_OTHER;
+	return 0;
+}
+
+/* Nothing of rings: there are none, and EOPNOTSUPP says so. */
+static const struct ethtool_ops snap_netdev_ethtool_ops = {
+	.get_drvinfo = snap_netdev_get_drvinfo,
+	.get_channels = snap_netdev_get_channels,
+	.get_link_ksettings = snap_netdev_get_link_ksettings,
+	.get_link = ethtool_op_get_link,
+	.get_sset_count = snap_netdev_get_sset_count,
+	.get_strings = snap_netdev_get_strings,
+	.get_ethtool_stats = snap_netdev_get_ethtool_stats,
+	.get_ts_info = ethtool_op_get_ts_info,
+};
+
+static netdev_features_t snap_netdev_features(u64 negotiated)
+{
+	netdev_features_t f = NETIF_F_SG | NETIF_F_HIGHDMA;
+
+	if (negotiated & SNAP_F_CSUM)
+		f |= NETIF_F_HW_CSUM;
+	if (negotiated & SNAP_F_TSO4)
+		f |= NETIF_F_TSO | NETIF_F_TSO_ECN;
+	if (negotiated & SNAP_F_TSO6)
+		f |= NETIF_F_TSO6;
+	return f;
+}
+
+static void snap_netdev_set_mac(struct snap_dev *sd)
+{
+	u64 mac = snap_read(sd, SNAP_REG_MAC);
+	u8 addr[ETH_ALEN];
+	int i;
+
+	for (i = 0; i < ETH_ALEN; i++)
+		addr[i] = mac >> (8 * i);
+	if (is_valid_ether_addr(addr))
+		eth_hw_addr_set(sd->netdev, addr);
+	else
+		eth_hw_addr_random(sd->netdev);
+}
+
+int snap_netdev_create(struct snap_dev *sd)
+{
+	struct net_device *netdev;
+	struct snap_netdev *sn;
+	int err;
+
+	netdev = alloc_etherdev(sizeof(*sn));
+	if (!netdev)
+		return -ENOMEM;
+	SET_NETDEV_DEV(netdev, &sd->pdev->dev);
+	strscpy(netdev->name, "snap%d", IFNAMSIZ);
+	sd->netdev = netdev;
+	sn = netdev_priv(netdev);
+	sn->sd = sd;
+	INIT_WORK(&sn->link_work, snap_netdev_link_work);
+	netif_napi_add(netdev, &sn->napi, snap_rx_poll);
+
+	netdev->netdev_ops = &snap_netdev_ops;
+	netdev->ethtool_ops = &snap_netdev_ethtool_ops;
+	netdev->pcpu_stat_type = NETDEV_PCPU_STAT_TSTATS;
+	netdev->hw_features = snap_netdev_features(sd->features);
+	netdev->features = netdev->hw_features;
+	netdev->vlan_features = netdev->hw_features;
+	if (sd->features & SNAP_F_RX_CSUM)
+		netdev->features |= NETIF_F_RXCSUM;
+	netdev->min_mtu = ETH_MIN_MTU;
+	netdev->max_mtu = min_t(u64, snap_read(sd, SNAP_REG_MTU_MAX), ETH_MAX_MTU);
+	netdev->mtu = min_t(u32, ETH_DATA_LEN, netdev->max_mtu);
+	snap_netdev_set_mac(sd);
+	netif_carrier_off(netdev);
+
+	err = request_irq(pci_irq_vector(sd->pdev, SNAP_VECTOR_CONTROL),
+			  snap_netdev_control_irq, 0, "snap-control", sn);
+	if (err)
+		goto free_netdev;
+	err = request_irq(pci_irq_vector(sd->pdev, SNAP_VECTOR_DATA),
+			  snap_netdev_data_irq, 0, "snap-data", sn);
+	if (err)
+		goto free_control_irq;
+	return 0;
+
+free_control_irq:
+	free_irq(pci_irq_vector(sd->pdev, SNAP_VECTOR_CONTROL), sn);
+	cancel_work_sync(&sn->link_work);
+free_netdev:
+	netif_napi_del(&sn->napi);
+	free_netdev(netdev);
+	return err;
+}
+
+int snap_netdev_register(struct snap_dev *sd)
+{
+	return register_netdev(sd->netdev);
+}
+
+void snap_netdev_unregister(struct snap_dev *sd)
+{
+	unregister_netdev(sd->netdev);
+}
+
+void snap_netdev_destroy(struct snap_dev *sd)
+{
+	struct snap_netdev *sn = netdev_priv(sd->netdev);
+
+	free_irq(pci_irq_vector(sd->pdev, SNAP_VECTOR_DATA), sn);
+	free_irq(pci_irq_vector(sd->pdev, SNAP_VECTOR_CONTROL), sn);
+	cancel_work_sync(&sn->link_work);
+	netif_napi_del(&sn->napi);
+	free_netdev(sd->netdev);
+}

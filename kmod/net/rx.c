@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Receive: one read of TAKE seals a batch and returns it, an immutable frame
+ * of headers and frame numbers.  Payload frames become skb fragments.
+ */
+
+#include <linux/etherdevice.h>
+#include <linux/skbuff.h>
+
+#include "device/dev.h"
+#include "device/frame.h"
+#include "net/netdev.h"
+
+/* Frames are short: return payload frames at once, so that reception goes on
+ * however many sockets are left unread.
+ */
+static bool snap_rx_short(const struct snap_dev *sd)
+{
+	return le32_to_cpu(READ_ONCE(sd->status->free_frames)) <= sd->rx_low;
+}
+
+static void snap_rx_put_pages(struct page **page, u32 n)
+{
+	u32 i;
+
+	for (i = 0; i < n; i++)
+		if (page[i])
+			put_page(page[i]);
+}
+
+/* Replace a frame by an ordinary page with the same bytes; NULL: no memory. */
+static struct page *snap_rx_copy(struct snap_netdev *sn, struct page *frame,
+				 u32 len)
+{
+	struct page *page = dev_alloc_page();
+
+	if (page) {
+		memcpy(page_address(page), page_address(frame), len);
+		sn->rx_copied += len;
+	}
+	put_page(frame);
+	return page;
+}
+
+/* Consumes the references to all frames, also on failure. */
+static bool snap_rx_payload(struct snap_netdev *sn, struct sk_buff *skb,
+			    struct page **page, u32 nframes, u32 payload)
+{
+	bool copy = snap_rx_short(sn->sd);
+	u32 i, len;
+
+	for (i = 0; i < nframes; i++) {
+		len = min_t(u32, payload, PAGE_SIZE);
+		if (copy)
+			page[i] = snap_rx_copy(sn, page[i], len);
+		if (!page[i])
+			goto drop;
+		/* truesize is the whole frame: that is what it keeps busy */
+		skb_add_rx_frag(skb, i, page[i], 0, len, PAGE_SIZE);
+		payload -= len;
+	}
+	/* In-place writers such as ESP must copy: stores into frames vanish. */
+	skb_shinfo(skb)->flags |= SKBFL_SHARED_FRAG;
+	return true;
+
+drop:
+	snap_rx_put_pages(page + i + 1, nframes - i - 1);
+	return false;
+}
+
+static void snap_rx_deliver(struct snap_netdev *sn, const struct snap_rx *rx,
+			    struct page **page, u32 nframes)
+{
+	const struct virtio_net_hdr *hdr = (const void *)&rx->offload;
+	const void *head = (const __le32 *)(rx + 1) + nframes;
+	u32 hdr_len = le16_to_cpu(rx->hdr_len);
+	u32 payload = le32_to_cpu(rx->payload);
+	struct net_device *netdev = sn->sd->netdev;
+	struct sk_buff *skb;
+
+	skb = napi_alloc_skb(&sn->napi, hdr_len);
+	if (unlikely(!skb)) {
+		snap_rx_put_pages(page, nframes);
+		goto dropped;
+	}
+	skb_put_data(skb, head, hdr_len);
+	if (nframes && !snap_rx_payload(sn, skb, page, nframes, payload))
+		goto drop;
+	if (hdr->flags & VIRTIO_NET_HDR_F_DATA_VALID)
+		skb->ip_summed = CHECKSUM_UNNECESSARY;
+	if (virtio_net_hdr_to_skb(skb, hdr, true)) {
+		netdev->stats.rx_frame_errors++;
+		goto drop;
+	}
+	dev_sw_netstats_rx_add(netdev, skb->len);
+	skb->protocol = eth_type_trans(skb, netdev);
+	skb_record_rx_queue(skb, 0);
+	napi_gro_receive(&sn->napi, skb);
+	return;
+
+drop:
+	kfree_skb(skb);
+dropped:
+	dev_core_stats_rx_dropped_inc(netdev);
+}
+
+/* Is an entry what a device may write?  The batch page is immutable. */
+static bool snap_rx_valid(const struct snap_rx *rx, u32 room)
+{
+	u32 nframes = le16_to_cpu(rx->nframes);
+	u32 hdr_len = le16_to_cpu(rx->hdr_len);
+	u32 payload = le32_to_cpu(rx->payload);
+	u32 size = le16_to_cpu(rx->size);
+
+	return nframes <= SNAP_RX_FRAMES_MAX && hdr_len >= ETH_HLEN &&
+	       size <= room && size % 8 == 0 &&
+	       sizeof(*rx) + nframes * sizeof(__le32) + hdr_len <= size &&
+	       DIV_ROUND_UP(payload, (u32)PAGE_SIZE) == nframes;
+}
+
+/**
+ * snap_rx_next() - the next entry of the batch
+ * @sn: interface with a batch that has entries left
+ * @page: filled with the payload's pages; the caller owns a reference on each
+ * @ok: set if they are all there
+ *
+ * Return: the entry; NULL, and no entries left, if the batch makes no sense.
+ */
+static const struct snap_rx *snap_rx_next(struct snap_netdev *sn,
+					  struct page **page, bool *ok)
+{
+	const struct snap_rx *rx = page_address(sn->batch) + sn->batch_pos;
+	u32 room = PAGE_SIZE - sn->batch_pos;
+	u32 frame[SNAP_RX_FRAMES_MAX];
+	u32 i, nframes;
+	int err;
+
+	if (room < sizeof(*rx) || !snap_rx_valid(rx, room))
+		goto unusable;
+	nframes = le16_to_cpu(rx->nframes);
+	for (i = 0; i < nframes; i++)
+		frame[i] = le32_to_cpu(((const __le32 *)(rx + 1))[i]);
+	err = snap_frames_adopt(sn->sd->frames, frame, nframes, NULL, page);
+	if (err && err != -EAGAIN)
+		goto unusable;
+	sn->batch_pos += le16_to_cpu(rx->size);
+	sn->batch_left--;
+	*ok = !err;
+	return rx;
+
+unusable:
+	dev_err_ratelimited(&sn->sd->pdev->dev, "bad entry in a batch\n");
+	sn->sd->netdev->stats.rx_errors++;
+	sn->batch_left = 0;
+	return NULL;
+}
+
+/* Deliver the next entry of the batch. */
+static void snap_rx_entry(struct snap_netdev *sn)
+{
+	struct page *page[SNAP_RX_FRAMES_MAX];
+	const struct snap_rx *rx;
+	bool ok;
+
+	rx = snap_rx_next(sn, page, &ok);
+	if (!rx)
+		return;
+	if (ok) {
+		snap_rx_deliver(sn, rx, page, le16_to_cpu(rx->nframes));
+	} else {
+		/* rmmod has begun, or the device gave a frame twice */
+		snap_rx_put_pages(page, le16_to_cpu(rx->nframes));
+		dev_core_stats_rx_dropped_inc(sn->sd->netdev);
+	}
+}
+
+void snap_rx_drop(struct snap_netdev *sn)
+{
+	struct page *page[SNAP_RX_FRAMES_MAX];
+	const struct snap_rx *rx;
+	bool ok;
+
+	if (!sn->batch)
+		return;
+	/* the guest holds the frames of entries that nobody has read, too */
+	while (sn->batch_left) {
+		rx = snap_rx_next(sn, page, &ok);
+		if (rx)
+			snap_rx_put_pages(page, le16_to_cpu(rx->nframes));
+	}
+	put_page(sn->batch);
+	sn->batch = NULL;
+}
+
+/* Get the next batch; false if there is none. */
+static bool snap_rx_take(struct snap_netdev *sn)
+{
+	struct snap_dev *sd = sn->sd;
+	u64 v = snap_read(sd, SNAP_QUEUE_PAGE(SNAP_QUEUE_DATA) + SNAP_QREG_TAKE);
+	u32 frame = SNAP_TAKE_FRAME(v);
+
+	if (v == SNAP_TAKE_NONE)
+		return false;
+	if (snap_frames_adopt(sd->frames, &frame, 1, NULL, &sn->batch)) {
+		dev_err_ratelimited(&sd->pdev->dev, "bad batch frame %u\n", frame);
+		sn->batch = NULL;
+		return false;
+	}
+	sn->batch_pos = 0;
+	sn->batch_left = SNAP_TAKE_COUNT(v);
+	return true;
+}
+
+int snap_rx_poll(struct napi_struct *napi, int budget)
+{
+	struct snap_netdev *sn = container_of(napi, struct snap_netdev, napi);
+	struct snap_dev *sd = sn->sd;
+	int done = 0;
+
+	snap_tx_resume(sn);
+	while (done < budget) {
+		if (!sn->batch && !snap_rx_take(sn))
+			break;
+		/* also an empty batch is work: a device may send only such */
+		do {
+			if (sn->batch_left)
+				snap_rx_entry(sn);
+			done++;
+		} while (done < budget && sn->batch_left);
+		if (!sn->batch_left)
+			snap_rx_drop(sn);
+	}
+	if (snap_rx_short(sd))
+		snap_frames_flush(sd->frames);
+	if (done < budget && napi_complete_done(napi, done))
+		/* interrupts at once if something came since the last TAKE */
+		snap_write(sd, SNAP_QUEUE_PAGE(SNAP_QUEUE_DATA) + SNAP_QREG_ARM, 1);
+	return done;
+}

@@ -1,5 +1,0 @@
-// SPDX-License-Identifier: GPL-2.0-only
-/* The tracepoints themselves; see snap_trace.h. */
-
-#define CREATE_TRACE_POINTS
-#include "snap_trace.h"

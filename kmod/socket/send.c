@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What both types of sockets share when they send; see snap_send.h. */
+
+#include <linux/bvec.h>
+#include <linux/mm.h>
+#include <linux/netdevice.h>
+#include <net/dst.h>
+#include <net/ipv6.h>
+#include <net/sock.h>
+
+#include "memory/region.h"
+#include "observe/sysctl.h"
+#include "observe/trace.h"
+#include "socket/send.h"
+#include "socket/sock.h"
+
+struct dst_entry *snap_send_dst(struct sock *sk)
+{
+	u32 cookie = 0;
+
+#if IS_ENABLED(CONFIG_IPV6)
+	if (sk->sk_family == AF_INET6)
+		cookie = READ_ONCE(inet6_sk(sk)->dst_cookie);
+#endif
+	return sk_dst_check(sk, cookie);
+}
+
+/*
+ * Frames may leave by the region's own interface or stay on this machine:
+ * other drivers get ordinary pages unless the administrator says that their
+ * backends see the pool.  Without SG the stack would copy.
+ */
+static bool snap_send_frames(const struct snap_sysctl *ctl,
+			     const struct dst_entry *dst,
+			     const struct net_device **only)
+{
+	const struct net_device *netdev;
+	bool loopback, sg;
+
+	/* a device that goes is replaced in the route, and then waits for us */
+	rcu_read_lock();
+	netdev = READ_ONCE(dst->dev);
+	loopback = netdev->flags & IFF_LOOPBACK;
+	sg = netdev->features & NETIF_F_SG;
+	rcu_read_unlock();
+	/* compared, not followed */
+	*only = loopback || READ_ONCE(ctl->other_devices) ? NULL : netdev;
+	return sg && READ_ONCE(ctl->by_reference) &&
+	       (!loopback || READ_ONCE(ctl->lo_by_reference));
+}
+
+int snap_send_capture(struct sock *sk, const struct dst_entry *dst,
+		      const void __user *addr, size_t len, struct bio_vec *bvec)
+{
+	const struct snap_sysctl *ctl = snap_sysctl_of(sock_net(sk));
+	const struct net_device *only;
+	struct page *page[SNAP_REGION_CAPTURE_PAGES];
+	size_t offset = offset_in_page(addr), left = len;
+	int i, n;
+
+	if (!snap_send_frames(ctl, dst, &only))
+		n = -1 - SNAP_COPY_ROUTE;
+	else
+		n = snap_region_capture((unsigned long)addr, len, only, page);
+	trace_snap_capture(sk, len, max(n, 0), min(n, 0));
+	for (i = 0; i < n; i++) {
+		size_t part = min_t(size_t, left, PAGE_SIZE - offset);
+
+		bvec_set_page(&bvec[i], page[i], part, offset);
+		left -= part;
+		offset = 0;
+	}
+	return n;
+}
+
+void snap_send_put(const struct bio_vec *bvec, int npages)
+{
+	int i;
+
+	for (i = 0; i < npages; i++)
+		put_page(bvec[i].bv_page);
+}
+
+void snap_send_count_ref(struct snap_sock *ss, struct sock *sk, size_t bytes)
+{
+	snap_counts_ref(&ss->counts, bytes);
+	snap_counts_ref(snap_counts_of(sock_net(sk)), bytes);
+	trace_snap_send_ref(sk, bytes);
+}
+
+void snap_send_count_copy(struct snap_sock *ss, struct sock *sk,
+			  enum snap_copy_reason reason, size_t bytes)
+{
+	snap_counts_copy(&ss->counts, reason, bytes);
+	snap_counts_copy(snap_counts_of(sock_net(sk)), reason, bytes);
+	trace_snap_send_copy(sk, bytes, reason);
+}

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The window of a socket and its pages; see snap_view.h. */
+
+#include <linux/bitmap.h>
+#include <linux/mm.h>
+#include <net/sock.h>
+
+#include "device/frame.h"
+#include "memory/args.h"
+#include "memory/user.h"
+#include "socket/sock.h"
+#include "socket/view.h"
+
+/* A fault maps so many pages: one for a message, most of the time. */
+#define SNAP_VIEW_FAULT_PAGES	16
+
+static_assert(SNAP_VIEW_LENGTH_MAX / PAGE_SIZE <= INT_MAX / sizeof(struct page *));
+
+static LIST_HEAD(snap_views);
+static DEFINE_MUTEX(snap_views_lock);	/* the list; snap_sock->view: who sets it */
+
+struct snap_view *snap_view_of(const struct snap_sock *ss)
+{
+	/* acquire: pairs with snap_view_publish() */
+	return atomic_read_acquire(&ss->receivers) < 0 ? ss->view : NULL;
+}
+
+/* ---- Mappings ----------------------------------------------------------- */
+
+static vm_fault_t snap_view_fault(struct vm_fault *vmf)
+{
+	struct snap_view *view = vmf->vma->vm_private_data;
+	unsigned long addr = vmf->address & PAGE_MASK;
+	vm_fault_t ret = VM_FAULT_SIGBUS;
+	pgoff_t i, end;
+
+	/* The pages stay what they are until all of them are mapped. */
+	down_read(&view->lock);
+	end = min_t(pgoff_t, view->npages, vmf->pgoff + SNAP_VIEW_FAULT_PAGES);
+	for (i = vmf->pgoff; i < end && addr < vmf->vma->vm_end && view->page[i];
+	     i++, addr += PAGE_SIZE) {
+		vm_fault_t one = vmf_insert_page(vmf->vma, addr, view->page[i]);
+
+		if (i == vmf->pgoff)
+			ret = one;
+		if (one != VM_FAULT_NOPAGE)
+			break;
+	}
+	up_read(&view->lock);
+	return ret;
+}
+
+static const struct vm_operations_struct snap_view_vm_ops = {
+	.fault = snap_view_fault,
+};
+
+int snap_view_mmap(struct snap_view *view, struct vm_area_struct *vma)
+{
+	if (vma->vm_flags & (VM_WRITE | VM_EXEC))
+		return -EPERM;
+	if (!(vma->vm_flags & VM_SHARED) || vma->vm_pgoff >= view->npages ||
+	    vma_pages(vma) > view->npages - vma->vm_pgoff)
+		return -EINVAL;
+	vm_flags_mod(vma, VM_MIXEDMAP | VM_DONTEXPAND | VM_DONTDUMP,
+		     VM_MAYWRITE | VM_MAYEXEC);
+	vma->vm_private_data = view;
+	vma->vm_ops = &snap_view_vm_ops;
+	return 0;
+}
+
+/* ---- Pages -------------------------------------------------------------- */
+
+/* Where @n pages are free in a row; npages: nowhere. */
+static u32 snap_view_room(const struct snap_view *view, const struct sock *sk,
+			  u32 n)
+{
+	u32 limit = READ_ONCE(sk->sk_rcvbuf) >> PAGE_SHIFT;
+	unsigned long at;
+
+	lockdep_assert_held_write(&view->lock);
+	if (n > min(limit, view->npages) - min(view->used, limit))
+		return view->npages;
+	at = bitmap_find_next_zero_area(view->taken, view->npages, view->next, n, 0);
+	if (at >= view->npages)
+		at = bitmap_find_next_zero_area(view->taken, view->npages, 0, n, 0);
+	return min_t(unsigned long, at, view->npages);
+}
+
+static bool snap_view_charge(const struct snap_view *view,
+			     const struct snap_view_run *run)
+{
+	u32 i;
+
+	/* what has been charged stays so until the frames go home */
+	for (i = 0; i < run->npages; i++)
+		if (!snap_frame_charge(run->page[i], view->user))
+			return false;
+	return true;
+}
+
+bool snap_view_place(struct snap_view *view, const struct sock *sk,
+		     const struct snap_view_run *run, u64 *offset)
+{
+	bool ok;
+	u32 i, at;
+
+	down_write(&view->lock);
+	at = snap_view_room(view, sk, run->npages);
+	ok = at < view->npages && snap_view_charge(view, run);
+	if (ok) {
+		for (i = 0; i < run->npages; i++) {
+			get_page(run->page[i]);
+			view->page[at + i] = run->page[i];
+		}
+		bitmap_set(view->taken, at, run->npages);
+		view->used += run->npages;
+		view->next = at + run->npages;
+	}
+	up_write(&view->lock);
+	*offset = ((u64)at << PAGE_SHIFT) + run->offset;
+	return ok;
+}
+
+/* Release pages, all or those of a pool; what else is mapped faults in again. */
+static void snap_view_clear(struct snap_view *view, u32 first, u32 end,
+			    const struct snap_frames *sf)
+{
+	u32 i;
+
+	down_write(&view->lock);
+	i = find_next_bit(view->taken, end, first);
+	if (i < end)
+		unmap_mapping_range(view->mapping, (loff_t)first << PAGE_SHIFT,
+				    (loff_t)(end - first) << PAGE_SHIFT, 1);
+	for (; i < end; i = find_next_bit(view->taken, end, i + 1)) {
+		if (sf && !snap_frames_owns(sf, view->page[i]))
+			continue;
+		put_page(view->page[i]);
+		view->page[i] = NULL;
+		__clear_bit(i, view->taken);
+		view->used--;
+	}
+	up_write(&view->lock);
+}
+
+void snap_view_put(struct snap_view *view, u64 offset, u64 length)
+{
+	snap_view_clear(view, offset >> PAGE_SHIFT,
+			DIV_ROUND_UP_ULL(offset + length, PAGE_SIZE), NULL);
+}
+
+void snap_view_put_all(struct snap_view *view)
+{
+	snap_view_clear(view, 0, view->npages, NULL);
+}
+
+void snap_view_zap_all(const struct snap_frames *sf)
+{
+	struct snap_view *view;
+
+	mutex_lock(&snap_views_lock);
+	list_for_each_entry(view, &snap_views, list)
+		snap_view_clear(view, 0, view->npages, sf);
+	mutex_unlock(&snap_views_lock);
+}
+
+/* ---- The window --------------------------------------------------------- */
+
+static struct snap_view *snap_view_new(struct socket *sock,
+				       const struct snap_view_args *args)
+{
+	struct snap_view *view = kzalloc(sizeof(*view), GFP_KERNEL_ACCOUNT);
+
+	if (!view)
+		return NULL;
+	mutex_init(&view->receive);
+	init_rwsem(&view->lock);
+	INIT_LIST_HEAD(&view->list);
+	view->mapping = SOCK_INODE(sock)->i_mapping;
+	view->flags = args->flags;
+	view->npages = args->length >> PAGE_SHIFT;
+	view->user = snap_user_get();
+	view->page = kvcalloc(view->npages, sizeof(*view->page), GFP_KERNEL_ACCOUNT);
+	view->taken = kvcalloc(BITS_TO_LONGS(view->npages), sizeof(long),
+			       GFP_KERNEL_ACCOUNT);
+	if (!view->user || !view->page || !view->taken) {
+		snap_view_destroy(view);
+		return NULL;
+	}
+	return view;
+}
+
+void snap_view_destroy(struct snap_view *view)
+{
+	if (!view)
+		return;
+	/* no mapping is left: each would have kept the socket */
+	if (view->page && view->taken)
+		snap_view_put_all(view);
+	/* not before: a device that goes now waits for its frames */
+	mutex_lock(&snap_views_lock);
+	list_del(&view->list);
+	mutex_unlock(&snap_views_lock);
+	if (view->user)
+		snap_user_put(view->user);
+	kvfree(view->taken);
+	kvfree(view->page);
+	kfree(view);
+}
+
+/*
+ * A call that receives and does not know of the view may take a message from
+ * under one that does: none is under way when there is a view for the first
+ * time, and none begins afterwards.
+ */
+static int snap_view_publish(struct snap_sock *ss, struct snap_view *view)
+{
+	int err = 0;
+
+	mutex_lock(&snap_views_lock);
+	if (ss->view) {
+		err = -EEXIST;
+	} else {
+		ss->view = view;
+		/* release: who sees the number sees the view, complete */
+		if (atomic_cmpxchg_release(&ss->receivers, 0, SNAP_SOCK_VIEWED)) {
+			ss->view = NULL;
+			err = -EBUSY;
+		} else {
+			list_add(&view->list, &snap_views);
+		}
+	}
+	mutex_unlock(&snap_views_lock);
+	return err;
+}
+
+int snap_view_create(struct socket *sock, sockptr_t optval, unsigned int optlen)
+{
+	struct snap_sock *ss = snap_sock_of(sock);
+	struct snap_view_args args;
+	struct snap_view *view;
+	int err;
+
+	if (sockptr_is_kernel(optval))
+		return -EOPNOTSUPP;
+	if (optlen < sizeof(args))
+		return -EINVAL;
+	err = snap_args_read(&args, sizeof(args), optval.user);
+	if (err)
+		return err;
+	if (args.size != optlen || args.flags & ~SNAP_VIEW_NEXT || args.used ||
+	    !args.length || args.length & ~PAGE_MASK ||
+	    args.length > SNAP_VIEW_LENGTH_MAX)
+		return -EINVAL;
+	view = snap_view_new(sock, &args);
+	if (!view)
+		return -ENOMEM;
+	err = snap_view_publish(ss, view);
+	if (err)
+		snap_view_destroy(view);
+	return err;
+}
+
+void snap_view_describe(struct snap_view *view, struct snap_view_args *args)
+{
+	args->size = sizeof(*args);
+	args->flags = view->flags;
+	args->length = (u64)view->npages << PAGE_SHIFT;
+	args->used = (u64)READ_ONCE(view->used) << PAGE_SHIFT;
+}
+
+int snap_view_release(struct snap_sock *ss, sockptr_t optval, unsigned int optlen)
+{
+	struct snap_view *view = snap_view_of(ss);
+	struct snap_view_range range;
+	u64 bytes;
+
+	if (!view)
+		return -ENODATA;
+	if (optlen != sizeof(range))
+		return -EINVAL;
+	if (copy_from_sockptr(&range, optval, sizeof(range)))
+		return -EFAULT;
+	bytes = (u64)view->npages << PAGE_SHIFT;
+	if (!range.length || range.offset >= bytes ||
+	    range.length > bytes - range.offset)
+		return -EINVAL;
+	snap_view_put(view, range.offset, range.length);
+	return 0;
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A message taken apart: what is mapped, what is copied; see snap_view.h. */
+
+#include <linux/skbuff.h>
+#include <linux/uio.h>
+
+#include "device/frame.h"
+#include "socket/view.h"
+
+/*
+ * May a fragment be seen with the whole page around it?  Frames never change;
+ * but a frame may have the bytes of other messages as well, which are not this
+ * receiver's to see: nothing but zeroes may be beside the fragment.
+ */
+static bool snap_view_visible(const skb_frag_t *frag)
+{
+	const struct page *page = skb_frag_page(frag);
+	size_t offset = skb_frag_off(frag), end = offset + skb_frag_size(frag);
+	const u8 *p;
+
+	if (!page || !snap_frame_is(page) || end > PAGE_SIZE)
+		return false;
+	p = page_address(page);
+	return !memchr_inv(p, 0, offset) && !memchr_inv(p + end, 0, PAGE_SIZE - end);
+}
+
+static int snap_view_copy(struct snap_view_take *take, const struct sk_buff *skb,
+			  int offset, size_t length)
+{
+	int err;
+
+	if (!length)
+		return 0;
+	err = skb_copy_datagram_iter(skb, offset, &take->msg->msg_iter, length);
+	if (!err)
+		take->at += length;
+	return err;
+}
+
+/* The next part of the message is in the view, if it can be. */
+static bool snap_view_add(struct snap_view_take *take,
+			  const struct snap_view_run *run, size_t at)
+{
+	struct snap_view_part *part = &take->part[take->n];
+
+	if (run->length < take->copybreak || take->n == take->room ||
+	    !snap_view_place(take->view, take->sk, run, &part->offset))
+		return false;
+	part->at = at;
+	part->length = run->length;
+	take->n++;
+	take->viewed += run->length;
+	return true;
+}
+
+/* Does a run go on with @length bytes at @offset of the next page? */
+static bool snap_view_goes_on(const struct snap_view_run *run, size_t offset)
+{
+	return run->npages && !offset &&
+	       !((run->offset + run->length) % PAGE_SIZE);
+}
+
+/**
+ * struct snap_view_packet - a packet, or a part of one, while it is taken apart
+ * @skb: packet
+ * @offset: bytes into it that are done
+ * @run: what comes next after @gap bytes, and may grow
+ * @gap: bytes from @offset to the run
+ */
+struct snap_view_packet {
+	const struct sk_buff *skb;
+	int offset;
+	struct snap_view_run run;
+	size_t gap;
+};
+
+/* The run is complete: into the view with it, and what is before it by copy. */
+static int snap_view_flush(struct snap_view_take *take,
+			   struct snap_view_packet *p)
+{
+	struct snap_view_run *run = &p->run;
+	int err;
+
+	if (!snap_view_add(take, run, take->at + p->gap)) {
+		p->gap += run->length;
+	} else {
+		err = snap_view_copy(take, p->skb, p->offset, p->gap);
+		if (err)
+			return err;
+		/* the buffers have room for what is in the view, and keep it */
+		iov_iter_advance(&take->msg->msg_iter, run->length);
+		take->at += run->length;
+		p->offset += p->gap + run->length;
+		p->gap = 0;
+	}
+	run->npages = 0;
+	run->length = 0;
+	return 0;
+}
+
+/* @length bytes follow, @skip bytes into a fragment. */
+static int snap_view_frag(struct snap_view_take *take, struct snap_view_packet *p,
+			  const skb_frag_t *frag, size_t skip, size_t length)
+{
+	size_t offset = skb_frag_off(frag) + skip;
+	struct snap_view_run *run = &p->run;
+	bool visible = snap_view_visible(frag);
+	int err;
+
+	if (!visible || !snap_view_goes_on(run, offset)) {
+		err = snap_view_flush(take, p);
+		if (err)
+			return err;
+	}
+	if (!visible) {
+		p->gap += length;
+		return 0;
+	}
+	if (!run->npages)
+		run->offset = offset;
+	run->page[run->npages++] = skb_frag_page(frag);
+	run->length += length;
+	return 0;
+}
+
+/* What lies in fragments of other packets behind this one is copied. */
+static int snap_view_packet(struct snap_view_take *take,
+			    struct snap_view_packet *p, size_t length)
+{
+	const struct skb_shared_info *shared = skb_shinfo(p->skb);
+	size_t begin = p->offset, end = begin + length;
+	size_t from = skb_headlen(p->skb);
+	int i, err = 0;
+
+	p->gap = min(end, max(from, begin)) - begin;
+	for (i = 0; !err && i < shared->nr_frags && from < end; i++) {
+		const skb_frag_t *frag = &shared->frags[i];
+		size_t to = from + skb_frag_size(frag);
+		size_t first = max(from, begin), last = min(to, end);
+
+		if (first < last)
+			err = snap_view_frag(take, p, frag, first - from,
+					     last - first);
+		from = to;
+	}
+	if (!err)
+		err = snap_view_flush(take, p);
+	return err ?: snap_view_copy(take, p->skb, p->offset, end - p->offset);
+}
+
+/* Release what is in the view behind the first @n parts. */
+static void snap_view_drop(struct snap_view_take *take, unsigned int n)
+{
+	while (take->n > n) {
+		const struct snap_view_part *part = &take->part[--take->n];
+
+		take->viewed -= part->length;
+		snap_view_put(take->view, part->offset, part->length);
+	}
+}
+
+void snap_view_take_back(struct snap_view_take *take)
+{
+	snap_view_drop(take, 0);
+}
+
+int snap_view_take(struct snap_view_take *take, const struct sk_buff *skb,
+		   int offset, size_t length)
+{
+	struct snap_view_packet p = { .skb = skb, .offset = offset };
+	struct iov_iter iter = take->msg->msg_iter;
+	unsigned int n = take->n;
+	size_t at = take->at;
+	int err = snap_view_packet(take, &p, length);
+
+	if (err) {
+		snap_view_drop(take, n);
+		take->msg->msg_iter = iter;
+		take->at = at;
+	}
+	return err;
+}
