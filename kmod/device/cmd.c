@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Commands to the device; see snap_cmd.h. */
+/* Commands to the device; see cmd.h. */
 
 #include <linux/delay.h>
 #include <linux/ktime.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Commands of the control mailbox; see snap_cmd_memory.h. */
+/* Commands of the control mailbox; see cmd_memory.h. */
 
 #include "device/cmd.h"
 #include "device/cmd_memory.h"

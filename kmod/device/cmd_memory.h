@@ -4,7 +4,7 @@
  *
  * Quotas are of the owner of the region, in frames.  All of these sleep, take
  * dev->control_lock, and are called with dev->life held for reading on a
- * device that is not gone.  Errors as in snap_cmd.h; a command that lacks
+ * device that is not gone.  Errors as in cmd.h; a command that lacks
  * frames is tried again when those that wait for their batch are back.
  */
 #ifndef SNAP_CMD_MEMORY_H

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Frames as pages and their way home; see snap_frame.h. */
+/* Frames as pages and their way home; see frame.h. */
 
 #include <linux/delay.h>
 #include <linux/memremap.h>
@@ -148,7 +148,7 @@ static u32 snap_frames_collect(struct snap_frames *sf, __le32 *entry)
 		next = fr->next;
 		fr->listed = 0;
 		if (!keep && page_ref_count(snap_frames_page(sf, f)) != 1) {
-			snap_frames_list(sf, f);	/* see snap_frame.h */
+			snap_frames_list(sf, f);	/* see frame.h */
 			continue;
 		}
 		for (; fr->holds > keep && n < SNAP_RELEASE_MAX; fr->holds--)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Arguments of ioctls; see snap_args.h. */
+/* Arguments of ioctls; see args.h. */
 
 #include <linux/mm.h>
 #include <linux/uaccess.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Captures as pages; see snap_capture.h. */
+/* Captures as pages; see capture.h. */
 
 #include <linux/mm.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Comparing snapshots; see snap_diff.h. */
+/* Comparing snapshots; see diff.h. */
 
 #include <linux/file.h>
 #include <linux/mm.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Regions and snapshots as files; see snap_file.h. */
+/* Regions and snapshots as files; see file.h. */
 
 #include <linux/anon_inodes.h>
 #include <linux/file.h>

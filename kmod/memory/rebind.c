@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Other pages under a region; see snap_rebind.h. */
+/* Other pages under a region; see rebind.h. */
 
 #include <linux/file.h>
 #include <linux/mm.h>

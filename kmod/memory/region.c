@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Regions and captures of them; see snap_region.h. */
+/* Regions and captures of them; see region.h. */
 
 #include <linux/fs.h>
 #include <linux/mm.h>

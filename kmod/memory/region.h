@@ -19,7 +19,7 @@ struct page;
  * @f: what it is for others; first
  * @window_page: first page in the window area
  * @rebind: read by page faults, written by commands that put other pages under
- *	the region, which is out of all mappings then; see snap_dev.h
+ *	the region, which is out of all mappings then; see device/dev.h
  */
 struct snap_region {
 	struct snap_file f;

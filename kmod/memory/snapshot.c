@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Snapshots as files: creation, mapping, reading; see snap_snapshot.h. */
+/* Snapshots as files: creation, mapping, reading; see snapshot.h. */
 
 #include <linux/file.h>
 #include <linux/fs.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Accounts of users; see snap_user.h. */
+/* Accounts of users; see user.h. */
 
 #include <linux/capability.h>
 #include <linux/cred.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The network interface; see snap_netdev.h. */
+/* The network interface; see netdev.h. */
 
 #include <linux/etherdevice.h>
 #include <linux/ethtool.h>

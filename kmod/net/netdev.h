@@ -41,12 +41,12 @@ int snap_netdev_register(struct snap_dev *sd);
 void snap_netdev_unregister(struct snap_dev *sd);
 void snap_netdev_destroy(struct snap_dev *sd);
 
-/* snap_tx.c; context: transmit lock held, softirqs off */
+/* tx.c; context: transmit lock held, softirqs off */
 netdev_tx_t snap_tx_xmit(struct sk_buff *skb, struct net_device *netdev);
 /* Wake the queue if the device takes packets again; NAPI. */
 void snap_tx_resume(struct snap_netdev *sn);
 
-/* snap_rx.c */
+/* rx.c */
 int snap_rx_poll(struct napi_struct *napi, int budget);
 /* Drop the batch that was being read; NAPI is disabled. */
 void snap_rx_drop(struct snap_netdev *sn);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* All sockets of a namespace; see snap_list.h. */
+/* All sockets of a namespace; see list.h. */
 
 #include <linux/export.h>
 #include <net/net_namespace.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* net.snap.*; see snap_sysctl.h and Documentation/observing.rst. */
+/* net.snap.*; see sysctl.h and Documentation/observing.rst. */
 
 #include <linux/moduleparam.h>
 #include <linux/slab.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Sending datagrams: each captured whole, or copied whole; see snap_send.h. */
+/* Sending datagrams: each captured whole, or copied whole; see send.h. */
 
 #include <linux/bpf-cgroup.h>
 #include <linux/bvec.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What both types of sockets share when they send; see snap_send.h. */
+/* What both types of sockets share when they send; see send.h. */
 
 #include <linux/bvec.h>
 #include <linux/mm.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Sending: by reference to captured frames where that is possible, by copy
- * everywhere else, with the reason counted.  snap_send.c has what both types
- * share; snap_dgram.c and snap_stream.c are how each sends.
+ * everywhere else, with the reason counted.  send.c has what both types
+ * share; dgram.c and stream.c are how each sends.
  */
 #ifndef SNAP_SEND_H
 #define SNAP_SEND_H

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The socket family; see snap_sock.h. */
+/* The socket family; see sock.h. */
 
 #include <linux/in6.h>
 #include <linux/module.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The window of a socket and its pages; see snap_view.h. */
+/* The window of a socket and its pages; see view.h. */
 
 #include <linux/bitmap.h>
 #include <linux/mm.h>

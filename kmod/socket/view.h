@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Receiving by view: what arrives in frames stays there, and the frames are
- * mapped read-only into the receiver.  snap_view.c has the window of a socket
- * and its pages, snap_view_take.c takes a message apart, snap_view_recv.c is
+ * mapped read-only into the receiver.  view.c has the window of a socket
+ * and its pages, view_take.c takes a message apart, view_recv.c is
  * recvmsg() of each type.
  *
  * A page of the window has a frame from the receive that filled it to its

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * recvmsg() of sockets that have a view; see snap_view.h.  A datagram is looked
+ * recvmsg() of sockets that have a view; see view.h.  A datagram is looked
  * at while it is in the queue, received by UDP, whose control messages and
  * addresses are the real ones, and taken apart; the bytes of a stream are taken
  * by TCP's own reader, under the socket's lock.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A message taken apart: what is mapped, what is copied; see snap_view.h. */
+/* A message taken apart: what is mapped, what is copied; see view.h. */
 
 #include <linux/skbuff.h>
 #include <linux/uio.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Counts at the tracepoints of the snap module, kmod/snap_trace.h, by process
- * or by socket.  Types of the kernel are declared with the members that are
- * used; libbpf finds where they are in the running kernel.
+ * Counts at the tracepoints of the snap module, kmod/observe/trace.h, by
+ * process or by socket.  Types of the kernel are declared with the members that
+ * are used; libbpf finds where they are in the running kernel.
  */
 #include <linux/bpf.h>
 
