@@ -10,7 +10,7 @@
 #include "device/cmd.h"
 #include "device/dev.h"
 #include "device/frame.h"
-#include "memory/user.h"
+#include "device/user.h"
 #include "observe/trace.h"
 
 /* One doorbell for that many frames; an exit each would cost more than all else. */

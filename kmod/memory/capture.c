@@ -6,8 +6,8 @@
 #include "device/cmd.h"
 #include "device/dev.h"
 #include "device/frame.h"
+#include "device/user.h"
 #include "memory/capture.h"
-#include "memory/user.h"
 
 static int snap_capture_adopt(struct snap_dev *sd, u32 handle, u64 offset,
 			      u32 length, struct snap_user *user,

@@ -9,9 +9,9 @@
 
 #include "device/cmd_memory.h"
 #include "device/dev.h"
+#include "device/user.h"
 #include "memory/args.h"
 #include "memory/file.h"
-#include "memory/user.h"
 
 int snap_file_init(struct snap_file *f, struct snap_dev *sd,
 		   struct snap_user *user, enum snap_object_kind kind,

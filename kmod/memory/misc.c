@@ -11,10 +11,10 @@
 #include "device/cmd_memory.h"
 #include "device/dev.h"
 #include "device/frame.h"
+#include "device/user.h"
 #include "memory/args.h"
 #include "memory/misc.h"
 #include "memory/region.h"
-#include "memory/user.h"
 #include "observe/stats.h"
 #include "snap.h"
 

@@ -8,11 +8,11 @@
 #include "device/cmd_memory.h"
 #include "device/dev.h"
 #include "device/frame.h"
+#include "device/user.h"
 #include "memory/args.h"
 #include "memory/rebind.h"
 #include "memory/region.h"
 #include "memory/snapshot.h"
-#include "memory/user.h"
 
 /*
  * From here to the end nobody can load from the range or store to it: the

@@ -11,12 +11,12 @@
 #include "device/cmd_memory.h"
 #include "device/dev.h"
 #include "device/frame.h"
+#include "device/user.h"
 #include "memory/args.h"
 #include "memory/capture.h"
 #include "memory/rebind.h"
 #include "memory/region.h"
 #include "memory/snapshot.h"
-#include "memory/user.h"
 #include "snap.h"
 
 /* One fault maps so many pages around it: the whole of most regions. */

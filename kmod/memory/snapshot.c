@@ -14,12 +14,12 @@
 #include "device/cmd_memory.h"
 #include "device/dev.h"
 #include "device/frame.h"
+#include "device/user.h"
 #include "memory/args.h"
 #include "memory/capture.h"
 #include "memory/diff.h"
 #include "memory/region.h"
 #include "memory/snapshot.h"
-#include "memory/user.h"
 
 /* Pages for one round of read(): they are on the stack. */
 #define SNAP_SNAPSHOT_READ_PAGES	16u

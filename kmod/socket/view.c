@@ -6,8 +6,8 @@
 #include <net/sock.h>
 
 #include "device/frame.h"
+#include "device/user.h"
 #include "memory/args.h"
-#include "memory/user.h"
 #include "socket/sock.h"
 #include "socket/view.h"
 

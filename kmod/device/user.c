@@ -7,7 +7,7 @@
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 
-#include "memory/user.h"
+#include "device/user.h"
 #include "snap_device.h"
 
 static unsigned int region_quota_pct = 50;
