@@ -11,7 +11,6 @@
 
 #include "observe/list.h"
 #include "snap_diag.h"
-#include "socket/sock.h"
 
 #define SNAP_DIAG_TYPES		(BIT(SOCK_STREAM) | BIT(SOCK_DGRAM))
 #define SNAP_DIAG_STATES	((1u << TCP_MAX_STATES) - 2)
@@ -33,16 +32,16 @@ static size_t snap_diag_bytes(void)
 	       nla_total_size(SK_MEMINFO_VARS * sizeof(u32));
 }
 
-static int snap_diag_put_stats(struct snap_sock *ss, struct sk_buff *skb)
+static int snap_diag_put_stats(struct snap_shown *shown, struct sk_buff *skb)
 {
 	struct snap_sock_stats stats;
 
-	snap_counts_read(&ss->counts, &stats);
+	snap_counts_read(&shown->counts, &stats);
 	return nla_put(skb, SNAP_DIAG_STATS, sizeof(stats), &stats);
 }
 
 /* EMSGSIZE: no room.  The caller holds the list. */
-static int snap_diag_fill(struct snap_sock *ss, const struct snap_diag_ask *ask,
+static int snap_diag_fill(struct snap_shown *shown, const struct snap_diag_ask *ask,
 			  const struct snap_diag_msg *msg, struct sk_buff *skb)
 {
 	u32 show = ask->req->show;
@@ -53,9 +52,9 @@ static int snap_diag_fill(struct snap_sock *ss, const struct snap_diag_ask *ask,
 	if (!nlh)
 		return -EMSGSIZE;
 	memcpy(nlmsg_data(nlh), msg, sizeof(*msg));
-	if ((show & SNAP_DIAG_SHOW_STATS && snap_diag_put_stats(ss, skb)) ||
+	if ((show & SNAP_DIAG_SHOW_STATS && snap_diag_put_stats(shown, skb)) ||
 	    (show & SNAP_DIAG_SHOW_MEMINFO &&
-	     sock_diag_put_meminfo(ss->sk, skb, SNAP_DIAG_MEMINFO))) {
+	     sock_diag_put_meminfo(shown->sk, skb, SNAP_DIAG_MEMINFO))) {
 		nlmsg_cancel(skb, nlh);
 		return -EMSGSIZE;
 	}
@@ -63,12 +62,12 @@ static int snap_diag_fill(struct snap_sock *ss, const struct snap_diag_ask *ask,
 	return 0;
 }
 
-static void snap_diag_describe(struct snap_sock *ss,
+static void snap_diag_describe(struct snap_shown *shown,
 			       const struct snap_diag_ask *ask,
 			       struct snap_diag_msg *msg)
 {
-	snap_list_describe(ss, ask->user_ns, msg);
-	sock_diag_save_cookie(ss->sk, (u32 *)&msg->cookie);
+	snap_list_describe(shown, ask->user_ns, msg);
+	sock_diag_save_cookie(shown->sk, (u32 *)&msg->cookie);
 }
 
 static bool snap_diag_wanted(const struct snap_diag_req *req,
@@ -90,17 +89,17 @@ static int snap_diag_dump(struct sk_buff *skb, struct netlink_callback *cb)
 		.flags = NLM_F_MULTI,
 	};
 	struct snap_diag_msg msg;
-	struct snap_sock *ss;
+	struct snap_shown *shown;
 
 	mutex_lock(&list->lock);
-	list_for_each_entry(ss, &list->socks, list) {
-		if (ss->id <= (u64)cb->args[0])
+	list_for_each_entry(shown, &list->socks, list) {
+		if (shown->id <= (u64)cb->args[0])
 			continue;
-		snap_diag_describe(ss, &ask, &msg);
+		snap_diag_describe(shown, &ask, &msg);
 		if (snap_diag_wanted(ask.req, &msg) &&
-		    snap_diag_fill(ss, &ask, &msg, skb))
+		    snap_diag_fill(shown, &ask, &msg, skb))
 			break;
-		cb->args[0] = ss->id;
+		cb->args[0] = shown->id;
 	}
 	mutex_unlock(&list->lock);
 	return skb->len;
@@ -117,7 +116,7 @@ static int snap_diag_one(struct sk_buff *in, const struct nlmsghdr *nlh)
 		.seq = nlh->nlmsg_seq,
 	};
 	struct snap_diag_msg msg;
-	struct snap_sock *ss;
+	struct snap_shown *shown;
 	struct sk_buff *skb;
 	int err = -ENOENT;
 
@@ -125,10 +124,10 @@ static int snap_diag_one(struct sk_buff *in, const struct nlmsghdr *nlh)
 	if (!skb)
 		return -ENOMEM;
 	mutex_lock(&list->lock);
-	list_for_each_entry(ss, &list->socks, list) {
-		snap_diag_describe(ss, &ask, &msg);
+	list_for_each_entry(shown, &list->socks, list) {
+		snap_diag_describe(shown, &ask, &msg);
 		if (msg.cookie == ask.req->cookie) {
-			err = snap_diag_fill(ss, &ask, &msg, skb);
+			err = snap_diag_fill(shown, &ask, &msg, skb);
 			break;
 		}
 	}

@@ -9,7 +9,6 @@
 
 #include "observe/list.h"
 #include "snap_diag.h"
-#include "socket/sock.h"
 
 static unsigned int snap_list_net_id __ro_after_init;
 
@@ -19,27 +18,27 @@ struct snap_list *snap_list_of(struct net *net)
 }
 EXPORT_SYMBOL_GPL(snap_list_of);
 
-void snap_list_add(struct snap_sock *ss, struct sock *sk)
+void snap_list_add(struct snap_shown *shown, struct sock *sk)
 {
 	struct snap_list *list = snap_list_of(sock_net(sk));
 
 	mutex_lock(&list->lock);
-	ss->sk = sk;
-	ss->id = ++list->last_id;
-	list_add_tail(&ss->list, &list->socks);
+	shown->sk = sk;
+	shown->id = ++list->last_id;
+	list_add_tail(&shown->list, &list->socks);
 	mutex_unlock(&list->lock);
 }
 
-void snap_list_remove(struct snap_sock *ss)
+void snap_list_remove(struct snap_shown *shown)
 {
 	struct snap_list *list;
 
-	if (!ss->sk)
+	if (!shown->sk)
 		return;
-	list = snap_list_of(sock_net(ss->sk));
+	list = snap_list_of(sock_net(shown->sk));
 	mutex_lock(&list->lock);
-	list_del(&ss->list);
-	ss->sk = NULL;
+	list_del(&shown->list);
+	shown->sk = NULL;
 	mutex_unlock(&list->lock);
 }
 
@@ -82,10 +81,10 @@ static void snap_list_queues(struct sock *sk, struct snap_diag_msg *msg)
 	}
 }
 
-void snap_list_describe(const struct snap_sock *ss, struct user_namespace *user_ns,
-			struct snap_diag_msg *msg)
+void snap_list_describe(const struct snap_shown *shown,
+			struct user_namespace *user_ns, struct snap_diag_msg *msg)
 {
-	struct sock *sk = ss->sk;
+	struct sock *sk = shown->sk;
 
 	memset(msg, 0, sizeof(*msg));
 	msg->family = AF_SNAP;
@@ -94,7 +93,7 @@ void snap_list_describe(const struct snap_sock *ss, struct user_namespace *user_
 	msg->state = inet_sk_state_load(sk);
 	msg->uid = from_kuid_munged(user_ns, sock_i_uid(sk));
 	msg->ifindex = READ_ONCE(sk->sk_bound_dev_if);
-	msg->copybreak = READ_ONCE(ss->copybreak);
+	msg->copybreak = READ_ONCE(shown->copybreak);
 	msg->inode = sock_i_ino(sk);
 	snap_list_queues(sk, msg);
 	snap_list_addresses(sk, msg);

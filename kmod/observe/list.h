@@ -12,16 +12,17 @@
 #include <linux/list.h>
 #include <linux/mutex.h>
 
+#include "observe/stats.h"
+
 struct net;
 struct snap_diag_msg;
-struct snap_sock;
 struct sock;
 struct user_namespace;
 
 /**
  * struct snap_list - sockets, oldest first
  * @lock: guards all below and the entries; innermost, never taken in softirqs
- * @socks: struct snap_sock, by their @list
+ * @socks: struct snap_shown, by their @list
  * @last_id: of the youngest
  */
 struct snap_list {
@@ -30,21 +31,37 @@ struct snap_list {
 	u64 last_id;
 };
 
+/**
+ * struct snap_shown - what a socket shows beside its struct sock
+ * @sk: the struct sock, while it is in the list of its namespace
+ * @list: in that list
+ * @id: rises with each socket of the namespace, never used twice
+ * @copybreak: bytes; shorter messages are copied
+ * @counts: of this socket
+ */
+struct snap_shown {
+	struct sock *sk;
+	struct list_head list;
+	u64 id;
+	int copybreak;
+	struct snap_counts counts;
+};
+
 struct snap_list *snap_list_of(struct net *net);
 
 /* The socket is ready but for being listed; it holds its namespace. */
-void snap_list_add(struct snap_sock *ss, struct sock *sk);
+void snap_list_add(struct snap_shown *shown, struct sock *sk);
 /* Before anything of the socket goes.  Does nothing if it is not listed. */
-void snap_list_remove(struct snap_sock *ss);
+void snap_list_remove(struct snap_shown *shown);
 
 /**
  * snap_list_describe() - what can be told of a socket
- * @ss: a socket of a list that the caller holds
+ * @shown: a socket of a list that the caller holds
  * @user_ns: of the reader: user ids are in it
  * @msg: filled; the cookie is zero
  */
-void snap_list_describe(const struct snap_sock *ss, struct user_namespace *user_ns,
-			struct snap_diag_msg *msg);
+void snap_list_describe(const struct snap_shown *shown,
+			struct user_namespace *user_ns, struct snap_diag_msg *msg);
 
 int snap_list_init(void);
 void snap_list_exit(void);

@@ -12,7 +12,6 @@
 #include "observe/list.h"
 #include "observe/proc.h"
 #include "snap_diag.h"
-#include "socket/sock.h"
 
 static void *snap_proc_start(struct seq_file *seq, loff_t *pos)
 {
@@ -46,15 +45,15 @@ static int snap_proc_show(struct seq_file *seq, void *v)
 	struct snap_list *list = snap_list_of(seq_file_net(seq));
 	struct snap_sock_stats stats;
 	struct snap_diag_msg msg;
-	struct snap_sock *ss;
+	struct snap_shown *shown;
 
 	if (v == &list->socks) {
 		seq_puts(seq, "type state inode uid local remote rx_queue tx_queue tx_ref_bytes tx_copied_bytes rx_copied_bytes rx_viewed_bytes\n");
 		return 0;
 	}
-	ss = list_entry(v, struct snap_sock, list);
-	snap_list_describe(ss, seq_user_ns(seq), &msg);
-	snap_counts_read(&ss->counts, &stats);
+	shown = list_entry(v, struct snap_shown, list);
+	snap_list_describe(shown, seq_user_ns(seq), &msg);
+	snap_counts_read(&shown->counts, &stats);
 	seq_printf(seq, "%s %02X %llu %u",
 		   msg.type == SOCK_STREAM ? "stream" : "dgram", msg.state,
 		   msg.inode, msg.uid);

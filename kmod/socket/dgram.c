@@ -253,7 +253,7 @@ static int snap_dgram_add_all(struct snap_dgram *dgram, struct sock *sk,
 static int snap_dgram_capture(struct snap_dgram *dgram, struct socket *sock,
 			      struct msghdr *msg, size_t len)
 {
-	size_t copybreak = READ_ONCE(snap_sock_of(sock)->copybreak);
+	size_t copybreak = READ_ONCE(snap_sock_of(sock)->shown.copybreak);
 	struct dst_entry *dst;
 	int ret;
 

@@ -83,7 +83,7 @@ void snap_send_put(const struct bio_vec *bvec, int npages)
 
 void snap_send_count_ref(struct snap_sock *ss, struct sock *sk, size_t bytes)
 {
-	snap_counts_ref(&ss->counts, bytes);
+	snap_counts_ref(&ss->shown.counts, bytes);
 	snap_counts_ref(snap_counts_of(sock_net(sk)), bytes);
 	trace_snap_send_ref(sk, bytes);
 }
@@ -91,7 +91,7 @@ void snap_send_count_ref(struct snap_sock *ss, struct sock *sk, size_t bytes)
 void snap_send_count_copy(struct snap_sock *ss, struct sock *sk,
 			  enum snap_copy_reason reason, size_t bytes)
 {
-	snap_counts_copy(&ss->counts, reason, bytes);
+	snap_counts_copy(&ss->shown.counts, reason, bytes);
 	snap_counts_copy(snap_counts_of(sock_net(sk)), reason, bytes);
 	trace_snap_send_copy(sk, bytes, reason);
 }

@@ -95,7 +95,7 @@ static int snap_sock_recvmsg(struct socket *sock, struct msghdr *msg,
 	if (look || ret < 0 || (!ret && sock->type == SOCK_STREAM))
 		return ret;
 	copied = min_t(size_t, ret, len) - viewed;	/* MSG_TRUNC */
-	snap_counts_receive(&ss->counts, copied, viewed);
+	snap_counts_receive(&ss->shown.counts, copied, viewed);
 	snap_counts_receive(snap_counts_of(sock_net(sock->sk)), copied, viewed);
 	trace_snap_recv(sock->sk, copied, viewed);
 	return ret;
@@ -112,7 +112,7 @@ static int snap_sock_set_copybreak(struct snap_sock *ss, sockptr_t optval,
 		return -EFAULT;
 	if (value < 0)
 		return -EINVAL;
-	WRITE_ONCE(ss->copybreak, value);
+	WRITE_ONCE(ss->shown.copybreak, value);
 	return 0;
 }
 
@@ -163,10 +163,10 @@ static int snap_sock_read_snap(struct snap_sock *ss, int optname,
 
 	switch (optname) {
 	case SNAP_COPYBREAK:
-		value->copybreak = READ_ONCE(ss->copybreak);
+		value->copybreak = READ_ONCE(ss->shown.copybreak);
 		return sizeof(value->copybreak);
 	case SNAP_SOCK_STATS:
-		snap_counts_read(&ss->counts, &value->stats);
+		snap_counts_read(&ss->shown.counts, &value->stats);
 		return sizeof(value->stats);
 	case SNAP_VIEW:
 		view = snap_view_of(ss);
@@ -227,7 +227,7 @@ static int snap_sock_accept(struct socket *sock, struct socket *newsock,
 		return -ENOMEM;
 	ss->base = listener->base;
 	ss->prot = listener->prot;
-	ss->copybreak = READ_ONCE(listener->copybreak);
+	ss->shown.copybreak = READ_ONCE(listener->shown.copybreak);
 	SOCK_INODE(newsock)->i_private = ss;
 	err = ss->base->accept(sock, newsock, arg);
 	if (err) {
@@ -235,7 +235,7 @@ static int snap_sock_accept(struct socket *sock, struct socket *newsock,
 		kfree(ss);
 		return err;
 	}
-	snap_list_add(ss, newsock->sk);
+	snap_list_add(&ss->shown, newsock->sk);
 	return 0;
 }
 
@@ -248,7 +248,7 @@ static int snap_sock_release(struct socket *sock)
 	/* accept() makes a socket before it asks us, and may drop it unused. */
 	if (!ss)
 		return 0;
-	snap_list_remove(ss);
+	snap_list_remove(&ss->shown);
 	ret = ss->base->release(sock);
 	inode->i_private = NULL;
 	snap_view_destroy(ss->view);
@@ -417,7 +417,7 @@ static void snap_sock_adopt(struct socket *sock, struct snap_sock *ss,
 
 	ss->base = READ_ONCE(inner->ops);
 	ss->prot = READ_ONCE(sk->sk_prot);
-	ss->copybreak = READ_ONCE(snap_sysctl_of(sock_net(sk))->copybreak);
+	ss->shown.copybreak = READ_ONCE(snap_sysctl_of(sock_net(sk))->copybreak);
 	SOCK_INODE(sock)->i_private = ss;
 	/* what the protocol can do: zerocopy, socket options of its own */
 	sock->flags |= inner->flags;
@@ -427,7 +427,7 @@ static void snap_sock_adopt(struct socket *sock, struct snap_sock *ss,
 						&snap_sock_dgram_ops;
 	sock->state = SS_UNCONNECTED;
 	sock_release(inner);
-	snap_list_add(ss, sk);
+	snap_list_add(&ss->shown, sk);
 }
 
 static int snap_sock_create(struct net *net, struct socket *sock, int protocol,

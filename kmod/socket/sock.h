@@ -11,10 +11,9 @@
 #define SNAP_SOCK_H
 
 #include <linux/atomic.h>
-#include <linux/list.h>
 #include <linux/net.h>
 
-#include "observe/stats.h"
+#include "observe/list.h"
 
 struct snap_view;
 
@@ -26,13 +25,9 @@ struct snap_view;
  * @base: the operations of the inner family
  * @prot: the protocol that the sock was made with; another one in its place
  *	belongs to sockmap and the like
- * @copybreak: bytes; shorter messages are copied
  * @receivers: calls of recvmsg() under way without a view, or SNAP_SOCK_VIEWED
  * @view: to receive by, or NULL; see snap_view_of()
- * @counts: of this socket
- * @sk: the struct sock, while it is in the list of its namespace
- * @list: in that list
- * @id: rises with each socket of the namespace, never used twice
+ * @shown: what others may see of it
  *
  * Lives in the i_private of the socket's inode, from create or accept to
  * release.
@@ -40,13 +35,9 @@ struct snap_view;
 struct snap_sock {
 	const struct proto_ops *base;
 	const struct proto *prot;
-	int copybreak;
 	atomic_t receivers;
 	struct snap_view *view;
-	struct snap_counts counts;
-	struct sock *sk;
-	struct list_head list;
-	u64 id;
+	struct snap_shown shown;
 };
 
 struct snap_sock *snap_sock_of(const struct socket *sock);

@@ -213,8 +213,8 @@ static int snap_stream_send_run(struct snap_stream_call *call)
 	size_t len;
 	int ret;
 
-	len = snap_stream_run(&call->msg->msg_iter, READ_ONCE(call->ss->copybreak),
-			      &copy);
+	len = snap_stream_run(&call->msg->msg_iter,
+			      READ_ONCE(call->ss->shown.copybreak), &copy);
 	while (len) {
 		/* the peer's answers make room, and set the pace */
 		sk_flush_backlog(call->sock->sk);
@@ -253,7 +253,7 @@ static void snap_stream_count(const struct snap_stream_call *call)
 static int snap_stream_decline(struct socket *sock, const struct msghdr *msg,
 			       size_t len)
 {
-	if (len < READ_ONCE(snap_sock_of(sock)->copybreak))
+	if (len < READ_ONCE(snap_sock_of(sock)->shown.copybreak))
 		return SNAP_COPY_SHORT;
 	if (!user_backed_iter(&msg->msg_iter))
 		return SNAP_COPY_NOT_REGION;

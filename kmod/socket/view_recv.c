@@ -40,10 +40,12 @@ static void snap_view_recv_begin(struct snap_view_take *take,
 				 struct snap_view *view, struct sock *sk,
 				 struct msghdr *msg)
 {
+	const struct snap_sock *ss = snap_sock_of(sk->sk_socket);
+
 	take->view = view;
 	take->sk = sk;
 	take->msg = msg;
-	take->copybreak = max(READ_ONCE(snap_sock_of(sk->sk_socket)->copybreak), 1);
+	take->copybreak = max(READ_ONCE(ss->shown.copybreak), 1);
 	take->room = snap_view_recv_room(msg);
 	take->n = 0;
 	take->at = 0;
