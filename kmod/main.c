@@ -7,6 +7,7 @@
 #include "device/dev.h"
 #include "device/frame.h"
 #include "memory/misc.h"
+#include "net/netdev.h"
 #include "observe/list.h"
 #include "observe/proc.h"
 #include "observe/stats.h"
@@ -33,9 +34,10 @@ static int __init snap_init(void)
 	err = snap_frames_init();
 	if (err)
 		goto exit_sysctl;
+	snap_netdev_init();
 	err = snap_pci_register();
 	if (err)
-		goto exit_frames;
+		goto exit_netdev;
 	err = snap_misc_init();
 	if (err)
 		goto unregister_pci;
@@ -48,7 +50,8 @@ exit_misc:
 	snap_misc_exit();
 unregister_pci:
 	snap_pci_unregister();
-exit_frames:
+exit_netdev:
+	snap_netdev_exit();
 	snap_frames_exit();
 exit_sysctl:
 	snap_sysctl_exit();
@@ -66,6 +69,7 @@ static void __exit snap_exit(void)
 	snap_sock_exit();
 	snap_misc_exit();
 	snap_pci_unregister();
+	snap_netdev_exit();
 	snap_frames_exit();
 	snap_sysctl_exit();
 	snap_proc_exit();

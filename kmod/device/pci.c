@@ -8,8 +8,8 @@
 #include "device/cmd.h"
 #include "device/dev.h"
 #include "device/frame.h"
+#include "device/part.h"
 #include "memory/file.h"
-#include "net/netdev.h"
 #include "socket/view.h"
 
 static LIST_HEAD(snap_devs);
@@ -228,14 +228,14 @@ static int snap_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		dev_err(&pdev->dev, "no MSI-X vectors\n");
 		goto unmap_memory;
 	}
-	err = snap_netdev_create(sd);
+	err = snap_parts_create(sd);
 	if (err)
 		goto free_vectors;
 	err = snap_pci_start(sd);
 	if (err)
-		goto destroy_netdev;
+		goto destroy_parts;
 	pci_set_drvdata(pdev, sd);
-	err = snap_netdev_register(sd);
+	err = snap_parts_publish(sd);
 	if (err)
 		goto reset;
 	mutex_lock(&snap_devs_lock);
@@ -245,8 +245,8 @@ static int snap_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 
 reset:
 	snap_write(sd, SNAP_REG_CONTROL, SNAP_CTL_RESET);
-destroy_netdev:
-	snap_netdev_destroy(sd);
+destroy_parts:
+	snap_parts_destroy(sd);
 free_vectors:
 	pci_free_irq_vectors(pdev);
 unmap_memory:
@@ -280,10 +280,9 @@ static void snap_pci_remove(struct pci_dev *pdev)
 	mutex_lock(&snap_devs_lock);
 	list_del(&sd->list);
 	mutex_unlock(&snap_devs_lock);
-	/* Closes the sockets' way to the device: no skb leaves after this. */
-	snap_netdev_unregister(sd);
+	snap_parts_withdraw(sd);
 	snap_pci_give_up(sd);
-	snap_netdev_destroy(sd);
+	snap_parts_destroy(sd);
 	pci_free_irq_vectors(pdev);
 	out = snap_pci_unmap(sd);
 	/*
@@ -310,7 +309,7 @@ static void snap_pci_reset_prepare(struct pci_dev *pdev)
 {
 	struct snap_dev *sd = pci_get_drvdata(pdev);
 
-	netif_device_detach(sd->netdev);
+	snap_parts_detach(sd);
 	snap_pci_give_up(sd);
 	dev_warn(&pdev->dev, "reset: bind the driver again to use the device\n");
 }

@@ -8,6 +8,7 @@
 
 #include "device/dev.h"
 #include "device/frame.h"
+#include "device/part.h"
 #include "net/netdev.h"
 
 static irqreturn_t snap_netdev_data_irq(int irq, void *arg)
@@ -228,7 +229,7 @@ static void snap_netdev_set_mac(struct snap_dev *sd)
 		eth_hw_addr_random(sd->netdev);
 }
 
-int snap_netdev_create(struct snap_dev *sd)
+static int snap_netdev_create(struct snap_dev *sd)
 {
 	struct net_device *netdev;
 	struct snap_netdev *sn;
@@ -278,17 +279,23 @@ free_netdev:
 	return err;
 }
 
-int snap_netdev_register(struct snap_dev *sd)
+static int snap_netdev_publish(struct snap_dev *sd)
 {
 	return register_netdev(sd->netdev);
 }
 
-void snap_netdev_unregister(struct snap_dev *sd)
+static void snap_netdev_detach(struct snap_dev *sd)
+{
+	netif_device_detach(sd->netdev);
+}
+
+/* Closes the sockets' way to the device: no skb leaves after this. */
+static void snap_netdev_withdraw(struct snap_dev *sd)
 {
 	unregister_netdev(sd->netdev);
 }
 
-void snap_netdev_destroy(struct snap_dev *sd)
+static void snap_netdev_destroy(struct snap_dev *sd)
 {
 	struct snap_netdev *sn = netdev_priv(sd->netdev);
 
@@ -297,4 +304,22 @@ void snap_netdev_destroy(struct snap_dev *sd)
 	cancel_work_sync(&sn->link_work);
 	netif_napi_del(&sn->napi);
 	free_netdev(sd->netdev);
+}
+
+static struct snap_part snap_netdev_part = {
+	.create = snap_netdev_create,
+	.publish = snap_netdev_publish,
+	.detach = snap_netdev_detach,
+	.withdraw = snap_netdev_withdraw,
+	.destroy = snap_netdev_destroy,
+};
+
+void __init snap_netdev_init(void)
+{
+	snap_part_register(&snap_netdev_part);
+}
+
+void snap_netdev_exit(void)
+{
+	snap_part_unregister(&snap_netdev_part);
 }

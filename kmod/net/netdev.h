@@ -35,11 +35,9 @@ struct snap_netdev {
 	u64 tx_dma;
 };
 
-/* Create makes the interface, register shows it; unregister and destroy. */
-int snap_netdev_create(struct snap_dev *sd);
-int snap_netdev_register(struct snap_dev *sd);
-void snap_netdev_unregister(struct snap_dev *sd);
-void snap_netdev_destroy(struct snap_dev *sd);
+/* Each device gets an interface; see device/part.h. */
+void snap_netdev_init(void);
+void snap_netdev_exit(void);
 
 /* tx.c; context: transmit lock held, softirqs off */
 netdev_tx_t snap_tx_xmit(struct sk_buff *skb, struct net_device *netdev);
