@@ -6,6 +6,7 @@
 
 #include "device/dev.h"
 #include "device/frame.h"
+#include "memory/file.h"
 #include "memory/misc.h"
 #include "net/netdev.h"
 #include "observe/list.h"
@@ -35,9 +36,10 @@ static int __init snap_init(void)
 	if (err)
 		goto exit_sysctl;
 	snap_netdev_init();
+	snap_files_init();
 	err = snap_pci_register();
 	if (err)
-		goto exit_netdev;
+		goto exit_files;
 	err = snap_misc_init();
 	if (err)
 		goto unregister_pci;
@@ -50,7 +52,8 @@ exit_misc:
 	snap_misc_exit();
 unregister_pci:
 	snap_pci_unregister();
-exit_netdev:
+exit_files:
+	snap_files_exit();
 	snap_netdev_exit();
 	snap_frames_exit();
 exit_sysctl:
@@ -69,6 +72,7 @@ static void __exit snap_exit(void)
 	snap_sock_exit();
 	snap_misc_exit();
 	snap_pci_unregister();
+	snap_files_exit();
 	snap_netdev_exit();
 	snap_frames_exit();
 	snap_sysctl_exit();

@@ -9,7 +9,6 @@
 #include "device/dev.h"
 #include "device/frame.h"
 #include "device/part.h"
-#include "memory/file.h"
 #include "socket/view.h"
 
 static LIST_HEAD(snap_devs);
@@ -268,7 +267,7 @@ static void snap_pci_give_up(struct snap_dev *sd)
 	down_write(&sd->life);
 	WRITE_ONCE(sd->gone, true);
 	up_write(&sd->life);
-	snap_file_zap_all(sd);
+	snap_parts_give_up(sd);
 	snap_view_zap_all(sd->frames);
 }
 

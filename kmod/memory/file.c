@@ -9,6 +9,7 @@
 
 #include "device/cmd_memory.h"
 #include "device/dev.h"
+#include "device/part.h"
 #include "device/user.h"
 #include "memory/args.h"
 #include "memory/file.h"
@@ -70,7 +71,8 @@ void snap_file_withdraw(struct snap_file *f)
 	mutex_unlock(&f->sd->files_lock);
 }
 
-void snap_file_zap_all(struct snap_dev *sd)
+/* Take all of a device out of the mappings: accesses get SIGBUS. */
+static void snap_file_zap_all(struct snap_dev *sd)
 {
 	struct snap_file *f;
 
@@ -78,6 +80,20 @@ void snap_file_zap_all(struct snap_dev *sd)
 	list_for_each_entry(f, &sd->files, list)
 		unmap_mapping_range(f->mapping, 0, 0, 1);
 	mutex_unlock(&sd->files_lock);
+}
+
+static struct snap_part snap_file_part = {
+	.give_up = snap_file_zap_all,
+};
+
+void __init snap_files_init(void)
+{
+	snap_part_register(&snap_file_part);
+}
+
+void snap_files_exit(void)
+{
+	snap_part_unregister(&snap_file_part);
 }
 
 static int snap_file_ask(struct snap_file *f, struct snap_object *o)

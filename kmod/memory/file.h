@@ -59,9 +59,6 @@ int snap_file_publish(struct snap_file *f, const char *name,
 /* The first step of a release: removal does not find it any more. */
 void snap_file_withdraw(struct snap_file *f);
 
-/* Take all of a device out of the mappings: accesses get SIGBUS. */
-void snap_file_zap_all(struct snap_dev *sd);
-
 static inline u64 snap_file_bytes(const struct snap_file *f)
 {
 	return (u64)f->npages << PAGE_SHIFT;
@@ -70,5 +67,9 @@ static inline u64 snap_file_bytes(const struct snap_file *f)
 /* SNAP_IOC_OBJECT_INFO, and .show_fdinfo, whose private_data is a snap_file. */
 int snap_file_info(struct snap_file *f, void __user *arg);
 void snap_file_show_fdinfo(struct seq_file *m, struct file *file);
+
+/* Devices take what is theirs out of the mappings when they go. */
+void snap_files_init(void);
+void snap_files_exit(void);
 
 #endif /* SNAP_FILE_H */
