@@ -15,6 +15,7 @@
 #include "observe/sysctl.h"
 #include "snap.h"
 #include "socket/sock.h"
+#include "socket/view.h"
 
 static int __init snap_init(void)
 {
@@ -35,11 +36,13 @@ static int __init snap_init(void)
 	err = snap_frames_init();
 	if (err)
 		goto exit_sysctl;
+	/* who is told of devices, in this order */
 	snap_netdev_init();
 	snap_files_init();
+	snap_views_init();
 	err = snap_pci_register();
 	if (err)
-		goto exit_files;
+		goto exit_parts;
 	err = snap_misc_init();
 	if (err)
 		goto unregister_pci;
@@ -52,7 +55,8 @@ exit_misc:
 	snap_misc_exit();
 unregister_pci:
 	snap_pci_unregister();
-exit_files:
+exit_parts:
+	snap_views_exit();
 	snap_files_exit();
 	snap_netdev_exit();
 	snap_frames_exit();
@@ -72,6 +76,7 @@ static void __exit snap_exit(void)
 	snap_sock_exit();
 	snap_misc_exit();
 	snap_pci_unregister();
+	snap_views_exit();
 	snap_files_exit();
 	snap_netdev_exit();
 	snap_frames_exit();

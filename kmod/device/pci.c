@@ -9,7 +9,6 @@
 #include "device/dev.h"
 #include "device/frame.h"
 #include "device/part.h"
-#include "socket/view.h"
 
 static LIST_HEAD(snap_devs);
 static DEFINE_MUTEX(snap_devs_lock);	/* guards snap_devs */
@@ -268,7 +267,6 @@ static void snap_pci_give_up(struct snap_dev *sd)
 	WRITE_ONCE(sd->gone, true);
 	up_write(&sd->life);
 	snap_parts_give_up(sd);
-	snap_view_zap_all(sd->frames);
 }
 
 static void snap_pci_remove(struct pci_dev *pdev)

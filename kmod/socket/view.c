@@ -5,7 +5,9 @@
 #include <linux/mm.h>
 #include <net/sock.h>
 
+#include "device/dev.h"
 #include "device/frame.h"
+#include "device/part.h"
 #include "device/user.h"
 #include "memory/args.h"
 #include "socket/sock.h"
@@ -154,14 +156,29 @@ void snap_view_put_all(struct snap_view *view)
 	snap_view_clear(view, 0, view->npages, NULL);
 }
 
-void snap_view_zap_all(const struct snap_frames *sf)
+/* Release the frames of a device that is gone: no view gets another of them. */
+static void snap_view_zap_all(struct snap_dev *sd)
 {
 	struct snap_view *view;
 
 	mutex_lock(&snap_views_lock);
 	list_for_each_entry(view, &snap_views, list)
-		snap_view_clear(view, 0, view->npages, sf);
+		snap_view_clear(view, 0, view->npages, sd->frames);
 	mutex_unlock(&snap_views_lock);
+}
+
+static struct snap_part snap_view_part = {
+	.give_up = snap_view_zap_all,
+};
+
+void __init snap_views_init(void)
+{
+	snap_part_register(&snap_view_part);
+}
+
+void snap_views_exit(void)
+{
+	snap_part_unregister(&snap_view_part);
 }
 
 /* ---- The window --------------------------------------------------------- */

@@ -22,7 +22,6 @@
 #include "snap.h"
 
 struct msghdr;
-struct snap_frames;
 struct snap_sock;
 struct snap_user;
 struct sock;
@@ -130,12 +129,6 @@ void snap_view_put(struct snap_view *view, u64 offset, u64 length);
 void snap_view_put_all(struct snap_view *view);
 
 /**
- * snap_view_zap_all() - release a pool's frames from all views
- * @sf: pool of a device that is gone: no view gets another of its frames
- */
-void snap_view_zap_all(const struct snap_frames *sf);
-
-/**
  * snap_view_take() - take bytes of a packet: frames into the view, the rest by copy
  * @take: the message; goes on by @length bytes
  * @skb: packet whose bytes all are the receiver's
@@ -162,5 +155,9 @@ void snap_view_take_back(struct snap_view_take *take);
  */
 int snap_view_recv(struct socket *sock, struct snap_view *view,
 		   struct msghdr *msg, size_t len, int flags, size_t *viewed);
+
+/* Devices take their frames out of all views when they go. */
+void snap_views_init(void);
+void snap_views_exit(void);
 
 #endif /* SNAP_VIEW_H */
