@@ -2,28 +2,20 @@
 /*
  * One snapshot memory device: what its parts share.
  *
- * Locks, outermost first; Documentation/locking.rst has all of them:
+ * Locks, outermost first; Documentation/locking.rst has those above, too:
  *
- *   sk_lock > mmap_lock > region->rebind > life > control_lock
- *   sk_lock > mmap_lock > region->rebind > life > capture_lock
- *   view->receive > sk_lock > mmap_lock > view->lock > i_mmap_rwsem
- *   sk_lock > mmap_lock > view->lock > frames->lock
- *   region->rebind > life > i_mmap_rwsem
+ *   life > control_lock
+ *   life > capture_lock
+ *   life > i_mmap_rwsem
  *   files_lock > i_mmap_rwsem
- *   snap_views_lock > view->lock > i_mmap_rwsem
  *   frames->release_lock > frames->lock > snap_users_lock
  *
  * life is a read-write semaphore: readers use the device, remove() sets `gone`
  * as its writer, so that no reader is left.  A device that stops answering is
  * marked `gone` without it: its readers merely fail.  The spinlocks each guard
  * one slot of a slab; the device executes doorbells of different slots
- * independently, and each command as if it were alone.
- *
- * rebind is a read-write semaphore too: page faults of a region read it, with
- * mmap_lock held; COMMIT, MERGE and DISCARD write it, take the region out of
- * all mappings, which needs i_mmap_rwsem and no mmap_lock, and let the device
- * work.  They touch no memory of the caller meanwhile: that would need
- * mmap_lock.  Nobody takes rebind or life below i_mmap_rwsem.
+ * independently, and each command as if it were alone.  Nobody takes life below
+ * i_mmap_rwsem.
  */
 #ifndef SNAP_DEV_H
 #define SNAP_DEV_H

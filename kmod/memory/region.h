@@ -1,5 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Regions: mutable memory of applications that can be captured. */
+/*
+ * Regions: mutable memory of applications that can be captured.
+ *
+ * rebind is a read-write semaphore: page faults of a region read it, with
+ * mmap_lock held; COMMIT, MERGE and DISCARD write it, take the region out of
+ * all mappings, which needs i_mmap_rwsem and no mmap_lock, and let the device
+ * work.  They touch no memory of the caller meanwhile: that would need
+ * mmap_lock.  Nobody takes rebind below i_mmap_rwsem; its place is
+ * mmap_lock > rebind > life of the device.
+ */
 #ifndef SNAP_REGION_H
 #define SNAP_REGION_H
 
@@ -19,7 +28,7 @@ struct page;
  * @f: what it is for others; first
  * @window_page: first page in the window area
  * @rebind: read by page faults, written by commands that put other pages under
- *	the region, which is out of all mappings then; see device/dev.h
+ *	the region, which is out of all mappings then; see above
  */
 struct snap_region {
 	struct snap_file f;
