@@ -10,7 +10,7 @@ cd "$SNAP_TOP"
 
 STYLE_VERSION=14 # clang-format and clang-tidy differ from one to the next
 all=(format tidy_tools tidy_engine shellcheck python checkpatch
-    checkpatch_qemu sparse kernel_doc length spdx man rst mutations)
+    checkpatch_qemu sparse kernel_doc rooms length spdx man rst mutations)
 logs=$SNAP_LOGS/check-static
 mkdir -p "$logs"
 
@@ -156,6 +156,11 @@ check_kernel_doc() {
         "$SNAP_BUILD/kernel-source/scripts/kernel-doc" -none 2>&1)
     echo "$found"
     [[ -z $found ]]
+}
+
+# No folder of the module names one that stands above it.
+check_rooms() {
+    "$here/check-rooms"
 }
 
 check_length() {
