@@ -5,7 +5,8 @@
 # and the sum of what they count.
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-. "$here/../tools/setup/lib.sh"
+. "$here/../../tools/setup/lib.sh"
+selftests=$SNAP_TOP/selftests
 
 passed=0 failed=0 skipped=0
 
@@ -31,9 +32,9 @@ peers() {
     local record='udp port 7007 or udp port 7010 or ip6 proto 44'
     record+=' or (ip[6:2] & 0x1fff != 0)'
     printf '%s\n' \
-        --host "exec selftests/udp-echo 4 7007" \
-        --host "exec selftests/udp-echo 6 7007" \
-        --host "exec selftests/tcp-echo 7008" \
+        --host "exec selftests/peers/udp-echo 4 7007" \
+        --host "exec selftests/peers/udp-echo 6 7007" \
+        --host "exec selftests/peers/tcp-echo 7008" \
         --host "exec socat -u -b 65536 UDP4-RECV:7009 OPEN:/dev/null" \
         --host "exec build/selftests/stream_sink 7018" \
         --host "exec tcpdump -q -n -U -B 16384 -i tap0 -w \$SNAP_VM_LOGS/tap.pcap '$record'"
@@ -47,7 +48,7 @@ machine() {
     log=$SNAP_LOGS/$name.tap
     mkdir -p "$(dirname "$log")"
     mapfile -t args < <(peers)
-    "$here/vm/snap-vm" --name "$name" --mtu 65000 --cmdline iomem=relaxed \
+    "$selftests/vm/snap-vm" --name "$name" --mtu 65000 --cmdline iomem=relaxed \
         --env SNAP_HOST_ECHO=7007 --env SNAP_HOST_SINK=7009 \
         --env SNAP_HOST_STREAM=7008 --env SNAP_HOST_STREAM_SINK=7018 \
         "${args[@]}" "$@" >"$log" 2>&1 || status=$?

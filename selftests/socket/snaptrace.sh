@@ -6,6 +6,7 @@
 # Most functions are run by check():
 # shellcheck disable=SC2317
 set -uo pipefail
+# shellcheck source=../lib/tap.sh
 . "$(dirname "$(readlink -f "$0")")/tap.sh"
 
 here=$(dirname "$(readlink -f "$0")")
@@ -51,7 +52,7 @@ transfer() {
 streams_are_timed() {
     local status=0
     trace streams.times --by-socket &&
-        timeout 120 "$here/../../selftests/snaptrace-streams.py" \
+        timeout 120 "$here/../../selftests/socket/snaptrace-streams.py" \
             "$SNAP_HOST_STREAM" "$work/streams" || status=1
     kill -INT "${started[@]}"
     wait "${started[@]}"

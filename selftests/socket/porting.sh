@@ -4,6 +4,7 @@
 # The program of Documentation/porting.rst, against an ordinary TCP server: by
 # reference, and by copy without the device.
 set -uo pipefail
+# shellcheck source=../lib/tap.sh
 . "$(dirname "$(readlink -f "$0")")/tap.sh"
 trap 'rm -rf "$work"' EXIT
 

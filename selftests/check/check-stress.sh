@@ -15,7 +15,7 @@ programs=(stress-ng trinity)
 for program in "${programs[@]}"; do
     name=stress-$program status=0
     say "$program, $seconds s"
-    "$here/vm/snap-vm" --name "$name" --timeout $((seconds + 300)) \
+    "$selftests/vm/snap-vm" --name "$name" --timeout $((seconds + 300)) \
         -- "selftests/stress/guest.sh $program $seconds" \
         >"$SNAP_LOGS/$name.out" 2>&1 || status=$?
     grep -E '^sockets at once' "$SNAP_LOGS/$name.out" || true

@@ -21,7 +21,7 @@ while (($#)); do
     esac
     shift 2
 done
-make -s -C "$here" -j "$SNAP_JOBS"
+make -s -C "$selftests" -j "$SNAP_JOBS"
 
 suite() {
     local name=guest/$1-$2 leave_out=
@@ -56,7 +56,7 @@ for capture in "${captures[@]}"; do
 done
 for capture in "${captures[@]}"; do
     alone unread "$capture" --pool-size 8M
-    alone unplug "$capture" --monitor --host 'selftests/unplug-host.sh'
+    alone unplug "$capture" --monitor --host 'selftests/peers/unplug-host.sh'
     alone stream_long "$capture" --timeout 900
 done
 alone no_trap auto --qemu selftests/vm/qemu-without-trap

@@ -4,6 +4,7 @@
 # snap-run --count tells the bytes that the module has counted, also of a
 # connection that several processes share.
 set -uo pipefail
+# shellcheck source=../lib/tap.sh
 . "$(dirname "$(readlink -f "$0")")/tap.sh"
 trap 'rm -rf "$work"' EXIT
 

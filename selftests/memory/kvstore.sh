@@ -4,6 +4,7 @@
 # The example of tools/examples/kvstore in both its modes, short, and what
 # snapctl says of its regions and snapshots while it runs.
 set -uo pipefail
+# shellcheck source=../lib/tap.sh
 . "$(dirname "$(readlink -f "$0")")/tap.sh"
 
 tools=$(dirname "$(readlink -f "$0")")/../tools

@@ -83,9 +83,9 @@ mutate() {
     fi
 }
 
-make -s -C "$here" -j "$SNAP_JOBS"
+make -s -C "$selftests" -j "$SNAP_JOBS"
 patches=("$@")
-((${#patches[@]})) || patches=("$here"/mutations/*.patch)
+((${#patches[@]})) || patches=("$selftests"/mutations/*.patch)
 for patch in "${patches[@]}"; do
     mutate "$patch"
 done

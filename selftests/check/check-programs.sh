@@ -48,7 +48,7 @@ table() {
 }
 
 status=0
-"$here/vm/snap-vm" --name programs --timeout 900 \
+"$selftests/vm/snap-vm" --name programs --timeout 900 \
     --host 'exec selftests/programs/host.sh' -- \
     selftests/programs/guest.sh \
     >"$SNAP_LOGS/programs.out" 2>&1 || status=$?
@@ -58,7 +58,7 @@ while read -ra r; do
     [[ $(verdict "${r[@]}") == works ]] || ok=1
     report "$ok" "${r[0]} as ${r[1]}, ${r[2]} memory"
 done <"$share/results"
-expected=$(($("$here/programs/case.sh" list | wc -w) * 4 + 1))
+expected=$(($("$selftests/programs/case.sh" list | wc -w) * 4 + 1))
 report $((passed + failed != expected)) "all $expected have run"
 report "$status" "the machine is clean afterwards"
 ((failed == 0)) || tail -n 60 "$SNAP_LOGS/programs.out"

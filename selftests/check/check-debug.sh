@@ -6,7 +6,7 @@
 set -euo pipefail
 . "$(dirname "$0")/guest-lib.sh"
 
-make -s -C "$here" -j "$SNAP_JOBS"
+make -s -C "$selftests" -j "$SNAP_JOBS"
 [[ -e $SNAP_BUILD/debug-kernel/complete ]] || "$SNAP_TOP/tools/setup/build-debug-kernel"
 "$SNAP_TOP/tools/setup/build-kmod" debug
 
@@ -37,7 +37,7 @@ fault() {
 faulty_machine() {
     local leaks=(--no-leaks)
     [[ $2 != leak ]] || leaks=()
-    "$here/vm/snap-vm" --name "$1" --kernel debug --netdev none --smp 1 \
+    "$selftests/vm/snap-vm" --name "$1" --kernel debug --netdev none --smp 1 \
         "${leaks[@]}" --timeout 400 -- \
         "insmod \$(dirname \$(. /run/snap-vm/settings; echo \$VM_MODULE))/snap_test.ko run=$2" \
         >"$SNAP_LOGS/$1.tap" 2>&1
@@ -59,7 +59,7 @@ fault_ends() {
 suite share 2
 await_all
 alone unread --pool-size 8M
-alone unplug --monitor --host selftests/unplug-host.sh
+alone unplug --monitor --host selftests/peers/unplug-host.sh
 fault kasan 'BUG: KASAN'
 fault lockdep 'possible circular locking'
 fault rcu 'suspicious RCU usage'
