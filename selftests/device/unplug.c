@@ -3,7 +3,7 @@
  * The host takes the device out while frames are in sockets and in views, and a
  * region and a snapshot are mapped.  The guest lives on, says so once, and lets go of
  * the orphans.
- * The other side is unplug-host.sh, which waits for a file of the share.
+ * The other side is peers/unplug-host.sh, which waits for a file of the share.
  */
 
 #define _GNU_SOURCE

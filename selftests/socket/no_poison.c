@@ -6,7 +6,7 @@
  * contain none, go by reference at several offsets.  Poison must be neither in
  * the echo, nor in a fresh region, nor in any frame that has a byte of a
  * message in it.  The last needs /dev/mem (kernel parameter iomem=relaxed).
- * What the wire carried is looked at on the host; see guest-lib.sh.
+ * What the wire carried is looked at on the host; see check/guest-lib.sh.
  */
 
 #define _GNU_SOURCE
