@@ -10,19 +10,23 @@ make -s -C "$selftests" -j "$SNAP_JOBS"
 [[ -e $SNAP_BUILD/debug-kernel/complete ]] || "$SNAP_TOP/tools/setup/build-debug-kernel"
 "$SNAP_TOP/tools/setup/build-kmod" debug
 
-# What reads and writes options only is slow here, and has little to find.
+read_machines
+
 suite() {
-    local name=debug/$1-$2
-    begin "$name" "$2" ends machine "$name" --kernel debug --virtio-net \
-        --capture "$1" --smp "$2" --timeout 3000 -- make -s -C selftests \
-        run_tests LEAVE_OUT="conf_options conf_policy conf_stamps"
+    local name=debug/share-2
+    tests_of debug
+    begin "$name" 2 ends machine "$name" --kernel debug --virtio-net \
+        --capture share --smp 2 --timeout 3000 -- \
+        make -s -C selftests run_tests TESTS="${tests[*]}"
 }
 
 alone() {
-    local program=$1 name=debug/$1
-    shift
+    local name=debug/$1
+    wants "$1" debug || return 0
+    options_of "$1"
     begin "$name" 2 ends machine "$name" --kernel debug --capture share \
-        --timeout 600 "$@" -- make -s -C selftests run_tests TESTS="$program"
+        --timeout 600 "${options[@]}" -- \
+        make -s -C selftests run_tests TESTS="$1"
 }
 
 # fault NAME EXPRESSION: the run's status must be 99, which says that the
@@ -56,10 +60,11 @@ fault_ends() {
 }
 
 # Its processors are busy: nothing is won by others beside it.
-suite share 2
+suite
 await_all
-alone unread --pool-size 8M
-alone unplug --monitor --host selftests/peers/unplug-host.sh
+for test in "${others[@]}"; do
+    alone "$test"
+done
 fault kasan 'BUG: KASAN'
 fault lockdep 'possible circular locking'
 fault rcu 'suspicious RCU usage'

@@ -10,6 +10,54 @@ selftests=$SNAP_TOP/selftests
 
 passed=0 failed=0 skipped=0
 
+# The head of each test names the machines in which it can find something:
+# CAPTURE-PROCESSORS with the stock kernel, and debug.
+declare -A machines_of
+read_machines() {
+    local test name word
+    { read -ra suite && read -ra others; } < <(make -s -C "$selftests" list)
+    for test in "${suite[@]}" "${others[@]}"; do
+        name=$test
+        [[ $name == *.sh ]] || name+=.c
+        machines_of[$test]=$(sed -n 's/^\( \*\|#\) Machines: *//p' \
+            "$selftests"/*/"$name")
+        for word in ${machines_of[$test]}; do
+            [[ $word =~ ^((auto|share|copy)-[12]|debug)$ ]] ||
+                die "$test: there is no machine $word"
+        done
+        # what runs in none would not be missed
+        [[ ${machines_of[$test]} == *-* ]] || die "$test names no machine"
+    done
+}
+
+# wants TEST MACHINE
+wants() {
+    [[ " ${machines_of[$1]} " == *" $2 "* ]]
+}
+
+# tests_of MACHINE: sets tests to those of the suite that want it.
+tests_of() {
+    local test
+    tests=()
+    for test in "${suite[@]}"; do
+        ! wants "$test" "$1" || tests+=("$test")
+    done
+}
+
+# options_of TEST: sets options to those of the machine that it has alone.
+options_of() {
+    options=()
+    case $1 in
+    unread) options+=(--pool-size 8M) ;;
+    unplug) options+=(--monitor --host selftests/peers/unplug-host.sh) ;;
+    stream_long) options+=(--timeout 900) ;;
+    no_trap) options+=(--qemu selftests/vm/qemu-without-trap) ;;
+    # The kernel tells of those that it kills.
+    memcg) options+=(--expect 'invoked oom-killer|Call Trace') ;;
+    *) die "$1 has no machine" ;;
+    esac
+}
+
 # One more test of our own: report OUTCOME TEXT, 0 is good.
 report() {
     if (($1 == 0)); then

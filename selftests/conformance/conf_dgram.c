@@ -4,6 +4,8 @@
  * machine.  See conf_dgram_io.c for the bytes, conf_dgram_ctl.c for control
  * messages and conf_dgram_net.c for groups, errors and losses; conf_options.c
  * has the options.
+ *
+ * Machines: copy-2 debug
  */
 
 #define _GNU_SOURCE

@@ -2,6 +2,8 @@
 /*
  * Datagrams are UDP, the third part: control messages, several messages in a
  * call and several datagrams in a message, here and by way of the host.
+ *
+ * Machines: share-2 debug
  */
 
 #define _GNU_SOURCE

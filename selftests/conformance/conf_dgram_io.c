@@ -2,6 +2,8 @@
 /*
  * Datagrams are UDP, the second part: how bytes go in and come out, here and by
  * way of the host.
+ *
+ * Machines: share-2 copy-2 debug
  */
 
 #define _GNU_SOURCE

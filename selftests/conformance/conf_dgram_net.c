@@ -2,6 +2,8 @@
 /*
  * Datagrams are UDP, the fourth part: packets to many, errors that the network
  * reports, and losses, here and by way of the host.
+ *
+ * Machines: copy-2 debug
  */
 
 #define _GNU_SOURCE

@@ -2,6 +2,8 @@
 /*
  * Readiness and signals: who waits for an AF_SNAP socket is told as of UDP and
  * TCP, by poll, by epoll in all its modes, by SIGIO and by EINTR.
+ *
+ * Machines: auto-2 debug
  */
 
 #define _GNU_SOURCE

@@ -2,6 +2,8 @@
 /*
  * BPF programs decide about AF_SNAP sockets as about those of UDP and TCP: the
  * hooks of control groups, and filters.
+ *
+ * Machines: share-2 debug
  */
 
 #define _GNU_SOURCE

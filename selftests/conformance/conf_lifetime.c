@@ -3,6 +3,8 @@
  * Who has a socket, and for how long: namespaces that go, processes that share
  * it, pass it on or are killed, and memory that goes away while it is sent.
  * Frames come home each time; see FIXTURE_TEARDOWN.
+ *
+ * Machines: share-2 debug
  */
 
 #define _GNU_SOURCE

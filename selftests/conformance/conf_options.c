@@ -2,6 +2,8 @@
 /*
  * Options and ioctls of AF_SNAP sockets are those of UDP and TCP: each answer
  * is compared with that of an ordinary socket in the same state.
+ *
+ * Machines: copy-2
  */
 
 #define _GNU_SOURCE

@@ -2,6 +2,8 @@
 /*
  * What decides about a socket from outside holds for AF_SNAP as for UDP and TCP:
  * devices, shared ports, capabilities, routes by mark, filters.
+ *
+ * Machines: copy-2
  */
 
 #define _GNU_SOURCE

@@ -2,6 +2,8 @@
 /*
  * What the kernel tells of single messages, beside them and on the error queue:
  * time stamps of software and hardware, and the completions of MSG_ZEROCOPY.
+ *
+ * Machines: copy-2
  */
 
 #define _GNU_SOURCE

@@ -2,6 +2,8 @@
 /*
  * Streams are TCP, the first half: addresses, how connections begin and end,
  * and options.  See conf_stream_io.c for the bytes.
+ *
+ * Machines: copy-2 debug
  */
 
 #define _GNU_SOURCE

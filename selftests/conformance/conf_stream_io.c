@@ -2,6 +2,8 @@
 /*
  * Streams are TCP, the second half: how bytes go in and come out.  See
  * conf_stream.c for connections.
+ *
+ * Machines: auto-2 debug
  */
 
 #define _GNU_SOURCE

@@ -3,6 +3,8 @@
  * Streams are TCP, the third part: the same on every path, to a peer that sends
  * back what it gets: another process over lo, the host over the device and over
  * virtio-net beside it, where the bytes of regions are copied.
+ *
+ * Machines: auto-2 debug
  */
 
 #define _GNU_SOURCE

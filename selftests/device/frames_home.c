@@ -4,6 +4,8 @@
  * the driver, and reloading the module; and while they are out they hold the
  * module.  These tests take the device away and bring it back, so they run
  * after all others, in the order of the file.
+ *
+ * Machines: share-2 copy-2 share-1 debug
  */
 
 #define _GNU_SOURCE

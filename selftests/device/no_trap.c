@@ -2,6 +2,8 @@
 /*
  * A device that cannot trap stores: no snapshots, and captures that copy.  All
  * else is as ever.  Runs in a machine of its own.
+ *
+ * Machines: auto-2
  */
 
 #include <errno.h>

@@ -4,6 +4,8 @@
  * region and a snapshot are mapped.  The guest lives on, says so once, and lets go of
  * the orphans.
  * The other side is peers/unplug-host.sh, which waits for a file of the share.
+ *
+ * Machines: share-2 copy-2 debug
  */
 
 #define _GNU_SOURCE

@@ -2,6 +2,8 @@
 /*
  * In a small pool, sockets that nobody reads get far more than the pool can
  * hold: reception goes on all the same, and everything comes home.
+ *
+ * Machines: share-2 debug
  */
 
 #define _GNU_SOURCE

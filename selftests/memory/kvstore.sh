@@ -3,6 +3,8 @@
 #
 # The example of tools/examples/kvstore in both its modes, short, and what
 # snapctl says of its regions and snapshots while it runs.
+#
+# Machines: share-2
 set -uo pipefail
 # shellcheck source=../lib/tap.sh
 . "$(dirname "$(readlink -f "$0")")/tap.sh"

@@ -2,6 +2,8 @@
 /*
  * /dev/snap and regions: each errno of Documentation/memory-api.rst, the rules
  * of mmap(), lifetime, and quotas.
+ *
+ * Machines: auto-1 debug
  */
 
 #define _GNU_SOURCE

@@ -2,6 +2,8 @@
 /*
  * What snapshots may take: how many there are, the quotas of a user, and what
  * happens when no frame is left.
+ *
+ * Machines: copy-1 debug
  */
 
 #define _GNU_SOURCE

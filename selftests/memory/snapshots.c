@@ -3,6 +3,8 @@
  * Snapshots: what they show, the rules of each mapping, reading, passing on,
  * and each errno of Documentation/memory-api.rst.  versions.c has what is made
  * of them, snapshot_quota.c what they may take.
+ *
+ * Machines: auto-1 debug
  */
 
 #define _GNU_SOURCE

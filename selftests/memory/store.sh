@@ -3,6 +3,8 @@
 #
 # A store of the guest's own kernel into the pool changes nothing: the test
 # module tries it while loading, and fails to load if a byte changed.
+#
+# Machines: copy-1
 set -uo pipefail
 
 module=$(dirname "$(sed -n "s/^VM_MODULE='\?\([^']*\)'\?$/\1/p" \

@@ -2,6 +2,8 @@
 /*
  * What is made of snapshots: clones, commits, merges, differences; and pages
  * that are discarded.
+ *
+ * Machines: share-2 auto-1 debug
  */
 
 #define _GNU_SOURCE

@@ -3,6 +3,8 @@
 #
 # A server of the kernel that asks an AF_SNAP socket for connections in vain
 # costs no memory: the test module asks 40,000 times while loading.
+#
+# Machines: auto-1 debug
 set -uo pipefail
 
 module=$(dirname "$(sed -n "s/^VM_MODULE='\?\([^']*\)'\?$/\1/p" \

@@ -3,6 +3,8 @@
  * The kernel loads both modules by itself where modprobe(8) knows them: the
  * family when a socket is made, the diagnosis when somebody asks for it.
  * Here modprobe knows these modules and no others.
+ *
+ * Machines: copy-1 debug
  */
 
 #include "kselftest_harness.h"

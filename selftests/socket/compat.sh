@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Runs the 32-bit program, where the kernel does.
+#
+# Machines: auto-1 debug
 "$(dirname "$(readlink -f "$0")")/compat32"
 status=$?
 if [[ $status == 126 ]]; then

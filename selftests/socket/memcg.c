@@ -3,6 +3,8 @@
  * Memory control groups: what sockets cost is charged to who makes them, and a
  * group bounds AF_SNAP sockets as it bounds those of AF_INET: the kernel kills
  * a process that goes on, and its log tells of that.  In a machine of its own.
+ *
+ * Machines: auto-2
  */
 
 #define _GNU_SOURCE

@@ -7,6 +7,8 @@
  * the echo, nor in a fresh region, nor in any frame that has a byte of a
  * message in it.  The last needs /dev/mem (kernel parameter iomem=relaxed).
  * What the wire carried is looked at on the host; see check/guest-lib.sh.
+ *
+ * Machines: share-2 copy-2 debug
  */
 
 #define _GNU_SOURCE

@@ -2,6 +2,8 @@
 /*
  * What administrators see of the sockets: /proc/net/snap, socket diagnosis,
  * tracepoints, sysctls, ethtool; and that each of them tells the truth.
+ *
+ * Machines: auto-2 debug
  */
 
 #define _GNU_SOURCE

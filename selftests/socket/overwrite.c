@@ -4,6 +4,8 @@
  * die with its process, while the packet still waits in a delaying qdisc; the
  * receiver gets the old bytes.  And 5: nothing is needed for a sent packet's
  * frames to come home, no interrupt and no later packet.
+ *
+ * Machines: auto-2 share-2 copy-2 share-1 debug
  */
 
 #define _GNU_SOURCE

@@ -3,6 +3,8 @@
 #
 # The program of Documentation/porting.rst, against an ordinary TCP server: by
 # reference, and by copy without the device.
+#
+# Machines: copy-1
 set -uo pipefail
 # shellcheck source=../lib/tap.sh
 . "$(dirname "$(readlink -f "$0")")/tap.sh"

@@ -3,6 +3,8 @@
 #
 # snap-run --count tells the bytes that the module has counted, also of a
 # connection that several processes share.
+#
+# Machines: auto-1
 set -uo pipefail
 # shellcheck source=../lib/tap.sh
 . "$(dirname "$(readlink -f "$0")")/tap.sh"

@@ -3,6 +3,9 @@
 #
 # What snaptrace counts is what the sockets and the module count, to the last
 # message and byte, by process and by socket.
+#
+# Machines: auto-2
+#
 # Most functions are run by check():
 # shellcheck disable=SC2317
 set -uo pipefail

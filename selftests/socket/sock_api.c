@@ -4,6 +4,8 @@
  * socket, over IPv4 and IPv6, loopback and the device.  At the other end is
  * always an ordinary UDP socket that sends back what it gets: a child here on
  * loopback, a program on the host behind the device.
+ *
+ * Machines: copy-1 debug
  */
 
 #define _GNU_SOURCE

@@ -2,6 +2,8 @@
 /*
  * Every reason for which a message is copied, counted under its name, in the
  * socket's statistics and in those of the namespace; and the message arrives.
+ *
+ * Machines: share-1 debug
  */
 
 #define _GNU_SOURCE

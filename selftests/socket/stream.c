@@ -3,6 +3,8 @@
  * Streams: sending by reference in parts, overwriting what was sent while the
  * receiver does not read, and what a connection's end and its errors do.
  * How TCP behaves otherwise is in conf_stream.
+ *
+ * Machines: auto-2 share-2 copy-2 share-1 debug
  */
 
 #define _GNU_SOURCE

@@ -3,6 +3,8 @@
  * Streams for longer: a gigabyte over a bad network whose sender overwrites
  * its only buffer all the time, a call of a gigabyte that must not take the
  * pool, thousands of connections.  In a machine of its own.
+ *
+ * Machines: auto-2 share-2 copy-2
  */
 
 #define _GNU_SOURCE

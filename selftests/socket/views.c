@@ -3,6 +3,8 @@
  * Receiving by view: what is mapped are the bytes of the message, for as long
  * as the receiver wants, and nothing beside them.  views_shared.c is about
  * several threads, processes and users.
+ *
+ * Machines: share-2 copy-2 share-1 debug
  */
 
 #define _GNU_SOURCE

@@ -3,6 +3,8 @@
  * Receiving by view with others about: threads that receive from one socket,
  * processes that share a view, users who must not pay for it; and the option
  * itself.
+ *
+ * Machines: share-2 copy-1 debug
  */
 
 #define _GNU_SOURCE
