@@ -3,7 +3,8 @@
 #
 # run-tests.sh FOLDER TEST...
 # Runs built tests with kselftest's own runner, in the guest, and counts the
-# cases inside of them.  Exit status 0 only if nothing failed.
+# cases inside of them.  Exit status 0 only if nothing failed.  SNAP_TEST_ARGS in
+# the environment are arguments of all programs, but not of scripts.
 set -o pipefail
 
 folder=$1
@@ -18,6 +19,10 @@ trap 'rm -f "$log"' EXIT
 run() {
     # shellcheck disable=SC1091 # of the kernel's source package
     . "$BASE_DIR/kselftest/runner.sh"
+    for test; do
+        [[ -z ${SNAP_TEST_ARGS:-} || $test == *.sh ]] ||
+            export "KSELFTEST_${test^^}_ARGS=$SNAP_TEST_ARGS"
+    done
     run_many "$@"
 }
 (run "$@") 2>&1 | tee "$log"
