@@ -8,7 +8,7 @@ vm := selftests/vm/snap-vm
 
 .PHONY: all deps qemu kmod tools selftests run check check-static \
 	check-engine check-tools check-device check-guest check-debug \
-	check-mutations check-programs check-stress bench-engine debug-kernel \
+	check-all check-mutations check-programs check-stress bench-engine debug-kernel \
 	install clean help
 .NOTPARALLEL:
 
@@ -40,7 +40,7 @@ check: deps
 	@$(checks) static engine tools device guest
 
 check-static check-engine check-tools check-device check-guest check-debug \
-check-mutations check-programs check-stress: check-%: deps
+check-all check-mutations check-programs check-stress: check-%: deps
 	@$(checks) $*
 
 bench-engine: deps
@@ -58,6 +58,8 @@ help:
 	@echo 'make check        all of check-static, check-engine, check-tools,'
 	@echo '                  check-device and check-guest'
 	@echo 'make check-debug  guest suite in the debug kernel'
+	@echo 'make check-all    guest suite, each test in every capture mode with one'
+	@echo '                  and two processors'
 	@echo 'make check-mutations'
 	@echo '                  take protections out: the named tests must fail'
 	@echo 'make check-programs'
