@@ -50,7 +50,7 @@ fault() {
 faulty_machine() {
     local leaks=(--no-leaks)
     [[ $2 != leak ]] || leaks=()
-    "$selftests/vm/snap-vm" --name "$1" --kernel debug --netdev none --smp 1 \
+    vm "$1" --kernel debug --netdev none --smp 1 \
         "${leaks[@]}" --timeout 400 -- \
         "insmod \$(dirname \$(. /run/snap-vm/settings; echo \$VM_MODULE))/snap_test.ko run=$2" \
         >"$SNAP_LOGS/$1.tap" 2>&1

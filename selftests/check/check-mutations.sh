@@ -16,7 +16,7 @@ set -euo pipefail
 . "$(dirname "$0")/guest-lib.sh"
 
 copy=$SNAP_CACHE/mutations/$(echo "$SNAP_TOP" | hash_of)
-mkdir -p "$copy" "$SNAP_LOGS/mutation"
+mkdir -p "$copy" "$SNAP_LOGS/mutations"
 exec 9>"$copy.lock"
 flock -n 9 || die "another run is at work"
 
@@ -63,7 +63,7 @@ test_fails() {
 mutate() {
     local patch=$1 name text test status
     local -a tests
-    name=mutation/$(basename "$patch" .patch)
+    name=mutations/$(basename "$patch" .patch)
     text="promise $(field "$patch" Promise)"
     say "$text"
     sync_copy

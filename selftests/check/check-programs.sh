@@ -11,7 +11,7 @@ set -euo pipefail
 document=
 [[ ${1:-} != --document ]] || document=$SNAP_TOP/Documentation/programs.rst
 files=$SNAP_BUILD/programs
-share=$SNAP_LOGS/programs/guest/share
+share=$SNAP_LOGS/programs/guest/guest/share
 
 # What both ends compare with.
 mkdir -p "$files"
@@ -48,7 +48,7 @@ table() {
 }
 
 status=0
-"$selftests/vm/snap-vm" --name programs --timeout 900 \
+vm programs/guest --timeout 900 \
     --host 'exec selftests/programs/host.sh' -- \
     selftests/programs/guest.sh \
     >"$SNAP_LOGS/programs.out" 2>&1 || status=$?

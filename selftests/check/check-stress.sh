@@ -13,9 +13,10 @@ seconds=${1:-300}
 programs=(stress-ng trinity)
 [[ -z ${2:-} ]] || programs=("$2")
 for program in "${programs[@]}"; do
-    name=stress-$program status=0
+    name=stress/$program status=0
     say "$program, $seconds s"
-    "$selftests/vm/snap-vm" --name "$name" --timeout $((seconds + 300)) \
+    mkdir -p "$SNAP_LOGS/stress"
+    vm "$name" --timeout $((seconds + 300)) \
         -- "selftests/stress/guest.sh $program $seconds" \
         >"$SNAP_LOGS/$name.out" 2>&1 || status=$?
     grep -E '^sockets at once' "$SNAP_LOGS/$name.out" || true

@@ -88,6 +88,15 @@ peers() {
         --host "exec tcpdump -q -n -U -B 16384 -i tap0 -w \$SNAP_VM_LOGS/tap.pcap '$record'"
 }
 
+# vm NAME OPTION...: a machine, and the seconds that it takes.
+vm() {
+    local name=$1 start=$SECONDS status=0
+    shift
+    "$selftests/vm/snap-vm" --name "$name" "$@" || status=$?
+    took "$((SECONDS - start))" "$name"
+    return "$status"
+}
+
 # machine NAME OPTION... -- COMMAND...: a machine with these peers. Its output
 # goes to build/logs/NAME.tap and only what failed is shown.
 machine() {
@@ -96,7 +105,7 @@ machine() {
     log=$SNAP_LOGS/$name.tap
     mkdir -p "$(dirname "$log")"
     mapfile -t args < <(peers)
-    "$selftests/vm/snap-vm" --name "$name" --mtu 65000 --cmdline iomem=relaxed \
+    vm "$name" --mtu 65000 --cmdline iomem=relaxed \
         --env SNAP_HOST_ECHO=7007 --env SNAP_HOST_SINK=7009 \
         --env SNAP_HOST_STREAM=7008 --env SNAP_HOST_STREAM_SINK=7018 \
         "${args[@]}" "$@" >"$log" 2>&1 || status=$?
@@ -159,16 +168,21 @@ show() {
         head -n 40 || true
 }
 
-# add NAME STATUS: adds what the machine's tests counted to the sum.
+# add NAME STATUS: adds what the machine's tests counted to the sum, and the
+# seconds of each to the list.
 add() {
-    local line p=0 f=0 s=0
-    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' \
-        "$SNAP_LOGS/$1.tap" | tail -n 1) || true
+    local log=$SNAP_LOGS/$1.tap line test seconds p=0 f=0 s=0
+    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$log" |
+        tail -n 1) || true
     [[ -z $line ]] || read -r p _ f _ s _ <<<"$line"
     # frames that stayed away, a kernel that complained, no verdict
     (($2 == 0 || f > 0)) || f=1
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-    echo "# $1: $p passed, $f failed, $s skipped"
+    while read -r test seconds; do
+        took "$seconds" "$1/$test"
+    done < <(sed -n 's/^# \([^ :]*\): \([0-9]*\) s$/\1 \2/p' "$log")
+    seconds=$(sed -n "s,^\([0-9]*\)\t$1\$,\1,p" "$SNAP_LOGS/times" | tail -n 1)
+    echo "# $1: $p passed, $f failed, $s skipped in ${seconds:-?} s"
     (($2 == 0 && f == 0 && s == 0)) || show "$1"
 }
 

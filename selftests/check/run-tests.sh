@@ -11,24 +11,16 @@ folder=$1
 shift
 export BASE_DIR=$folder/base
 cd "$BASE_DIR/snap" || exit 1
+# shellcheck disable=SC1091 # of the kernel's source package
+. "$BASE_DIR/kselftest/runner.sh" || exit 1
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-# One that cannot even start must not pass unseen.
-run() {
-    # shellcheck disable=SC1091 # of the kernel's source package
-    . "$BASE_DIR/kselftest/runner.sh"
-    for test; do
-        [[ -z ${SNAP_TEST_ARGS:-} || $test == *.sh ]] ||
-            export "KSELFTEST_${test^^}_ARGS=$SNAP_TEST_ARGS"
-    done
-    run_many "$@"
-}
-(run "$@") 2>&1 | tee "$log"
-
-# A program of the harness gives its totals; a script is one case.
-awk -v wanted=$# '
+# What passed, failed and was skipped in one run. A program of the harness gives
+# its totals; a script is one case.
+count() {
+    awk '
     /^# # Totals:/ {
         for (i = 1; i <= NF; i++)
             if (split($i, part, ":") == 2)
@@ -36,23 +28,37 @@ awk -v wanted=$# '
         totals = 1
     }
     /^(ok|not ok) [0-9]/ {
-        seen++
+        seen = 1
         bad = /^not ok/
         if (!totals)
             count[bad ? "fail" : /# SKIP/ ? "skip" : "pass"]++
-        else if (bad)
-            failed++
-        totals = 0
     }
     END {
-        count["fail"] += count["error"]
-        missing = wanted - seen
-        if (missing > 0)
-            count["fail"] += missing
-        # a program that fails without a failed case: killed, timed out
-        if (failed && !count["fail"])
-            count["fail"] = failed
-        printf "%d passed, %d failed, %d skipped\n",
-            count["pass"], count["fail"], count["skip"]
-        exit count["fail"] > 0 || failed > 0
+        fail = count["fail"] + count["error"]
+        # without a failed case: killed, timed out, or it could not even start
+        if (!fail && (bad || !seen))
+            fail = 1
+        print count["pass"] + 0, fail, count["skip"] + 0
     }' "$log"
+}
+
+# run TEST: sets p, f and s to what it counts.
+run() {
+    local start=$SECONDS
+    run_one snap "$1" "$number" 2>&1 | tee "$log"
+    echo "# $1: $((SECONDS - start)) s"
+    read -r p f s < <(count)
+}
+
+passed=0 failed=0 skipped=0 number=0
+echo "TAP version 13"
+echo "1..$#"
+for test; do
+    [[ -z ${SNAP_TEST_ARGS:-} || $test == *.sh ]] ||
+        export "KSELFTEST_${test^^}_ARGS=$SNAP_TEST_ARGS"
+    number=$((number + 1))
+    run "$test"
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+((failed == 0))

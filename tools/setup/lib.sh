@@ -48,6 +48,12 @@ run_step() {
     say "$title: done in $((SECONDS - start)) s"
 }
 
+# took SECONDS WHAT: a line of build/logs/times. WHAT is a stage of run-checks,
+# STAGE/MACHINE or STAGE/MACHINE/TEST.
+took() {
+    printf '%s\t%s\n' "$@" >>"$SNAP_LOGS/times"
+}
+
 # Content hash of the given files and strings: short enough for a path.
 hash_of() {
     sha256sum | cut -c1-16
