@@ -9,6 +9,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 selftests=$SNAP_TOP/selftests
 
 passed=0 failed=0 skipped=0
+flaky=()
 
 # The head of each test names the machines in which it can find something:
 # CAPTURE-PROCESSORS with the stock kernel, and debug.
@@ -69,8 +70,9 @@ report() {
     fi
 }
 
-# The last line of every script; its status is that of the whole.
+# The last lines of every script; its status is that of the whole.
 finish() {
+    ((${#flaky[@]} == 0)) || echo "${#flaky[@]} flaky: ${flaky[*]}"
     echo "$passed passed, $failed failed, $skipped skipped"
     ((failed == 0))
 }
@@ -171,7 +173,7 @@ show() {
 # add NAME STATUS: adds what the machine's tests counted to the sum, and the
 # seconds of each to the list.
 add() {
-    local log=$SNAP_LOGS/$1.tap line test seconds p=0 f=0 s=0
+    local log=$SNAP_LOGS/$1.tap line test seconds twice p=0 f=0 s=0
     line=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$log" |
         tail -n 1) || true
     [[ -z $line ]] || read -r p _ f _ s _ <<<"$line"
@@ -183,7 +185,9 @@ add() {
     done < <(sed -n 's/^# \([^ :]*\): \([0-9]*\) s$/\1 \2/p' "$log")
     seconds=$(sed -n "s,^\([0-9]*\)\t$1\$,\1,p" "$SNAP_LOGS/times" | tail -n 1)
     echo "# $1: $p passed, $f failed, $s skipped in ${seconds:-?} s"
-    (($2 == 0 && f == 0 && s == 0)) || show "$1"
+    read -ra twice < <(sed -n 's/^[0-9]* flaky: //p' "$log") || true
+    flaky+=("${twice[@]/#/$1/}")
+    (($2 == 0 && f == 0 && s == 0 && ${#twice[@]} == 0)) || show "$1"
 }
 
 # For begin: adds it up, and keeps no recording.

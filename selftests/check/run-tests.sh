@@ -5,6 +5,10 @@
 # Runs built tests with kselftest's own runner, in the guest, and counts the
 # cases inside of them.  Exit status 0 only if nothing failed.  SNAP_TEST_ARGS in
 # the environment are arguments of all programs, but not of scripts.
+#
+# A test that fails runs once more, and only if it fails again has it failed; if
+# not, it is named as flaky.  One that hangs has failed at once: a second time
+# would take all the time that the machine has.
 set -o pipefail
 
 folder=$1
@@ -51,6 +55,7 @@ run() {
 }
 
 passed=0 failed=0 skipped=0 number=0
+flaky=()
 echo "TAP version 13"
 echo "1..$#"
 for test; do
@@ -58,7 +63,13 @@ for test; do
         export "KSELFTEST_${test^^}_ARGS=$SNAP_TEST_ARGS"
     number=$((number + 1))
     run "$test"
+    if ((f > 0)) && ! grep -q '^not ok .* # TIMEOUT' "$log"; then
+        echo "# $test failed, once more:"
+        run "$test"
+        ((f > 0)) || flaky+=("$test")
+    fi
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 done
+((${#flaky[@]} == 0)) || echo "${#flaky[@]} flaky: ${flaky[*]}"
 echo "$passed passed, $failed failed, $skipped skipped"
 ((failed == 0))
