@@ -18,7 +18,7 @@ deps:
 	@$(setup)/install-deps --check
 
 qemu:
-	@$(setup)/build-qemu
+	@$(setup)/build-plugin
 
 kmod:
 	@$(setup)/build-kmod stock

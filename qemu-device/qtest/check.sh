@@ -1,12 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Runs the device's qtests against the plain build of QEMU and against the
-# one with sanitizers: check.sh [--plain|--asan] [TEST-PATH]...
+# Runs the device's qtests against the plug-in and against the one with
+# sanitizers, at the same time: check.sh [--plain|--asan] [TEST-PATH]...
+# Without a path also asks the plug-in itself: that it refuses what it is not
+# made for, and that a fault would be seen.
 # Prints TAP, and as the last line the sum.
 set -euo pipefail
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
+qemu=$top/build/qemu
 builds=(plain asan)
 case ${1:-} in
 --plain) builds=(plain) && shift ;;
@@ -19,6 +22,18 @@ for path in "$@"; do
 done
 
 passed=0 failed=0 skipped=0
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+# QEMU does not free everything at exit: leaks are no finding here.
+export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+
+qtest() {
+    local folder=$qemu
+    [[ $1 == plain ]] || folder=$qemu/$1
+    QTEST_QEMU_BINARY=$folder/qemu-system-x86_64 \
+        "$qemu/snap-test" --tap "${paths[@]}" >"$logs/$1" 2>&1
+}
 
 # count TAP-FILE EXIT-CODE: add up its lines; a program that dies without a
 # "not ok" (a crash of the test itself, a sanitizer report at exit) is a
@@ -35,29 +50,63 @@ count() {
     passed=$((passed + $(grep -i '^ok' "$1" | grep -civ '# skip' || true)))
 }
 
-# The build has no firmware; any that is installed will do.
-export SNAP_QEMU_OPTIONS="-L /usr/share/seabios -L /usr/share/qemu"
-
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-for build in "${builds[@]}"; do
-    suffix="" options=()
-    [[ $build == plain ]] || suffix=-asan options=(--asan)
-    echo "# $build"
-    if ! "$top/tools/setup/build-qemu" "${options[@]}" | sed 's/^/# /'; then
-        echo "not ok - building QEMU ($build)"
+# says TEXT EXPRESSION COMMAND...: it must end with an error, and say so.
+says() {
+    local text=$1 expression=$2 status=0
+    shift 2
+    timeout 30 "$@" >"$logs/said" 2>&1 || status=$?
+    if ((status != 0 && status != 124)) &&
+        grep -Eq -- "$expression" "$logs/said"; then
+        passed=$((passed + 1))
+        echo "ok - $text"
+    else
         failed=$((failed + 1))
-        continue
+        echo "not ok - $text (status $status)"
+        head -n 5 "$logs/said" | sed 's/^/# /'
     fi
+}
+
+# The same, but for the version in it: one digit is another.
+other_version() {
+    local version
+    version=$(sed 's/^QEMU \(.*), of Debian.*\)\?/\1/; s/), of Debian.*/)/' \
+        "$qemu/about")
+    mkdir "$logs/other"
+    cp "$qemu/snap-device.so" "$logs/other/"
+    sed "s/${version//./\\.}/9${version:1}/" "$qemu/snap-qemu.so" \
+        >"$logs/other/snap-qemu.so"
+    sed 's|^here=.*|here=$(dirname "$0")|' "$qemu/snap-qemu" >"$logs/other/snap-qemu"
+    chmod 755 "$logs/other/snap-qemu"
+}
+
+plugin() {
+    local machine=(-machine none -display none -S)
+    echo "# plug-in"
+    says "another program refuses the plug-in" \
+        'snap-qemu.so: .*true is not a QEMU' \
+        env LD_PRELOAD="$qemu/snap-qemu.so" /bin/true
+    other_version
+    says "another QEMU refuses the plug-in" \
+        'snap-qemu.so: built for QEMU 9.*, but this is' \
+        "$logs/other/snap-qemu" "${machine[@]}"
+    says "a bad address is seen" 'AddressSanitizer: heap-buffer-overflow' \
+        env SNAP_QEMU_FAULT=address "$qemu/asan/snap-qemu" "${machine[@]}"
+    says "undefined behaviour is seen" 'runtime error: shift' \
+        env SNAP_QEMU_FAULT=undefined "$qemu/asan/snap-qemu" "${machine[@]}"
+}
+
+declare -A pid=()
+for build in "${builds[@]}"; do
+    qtest "$build" &
+    pid[$build]=$!
+done
+(($#)) || plugin
+for build in "${builds[@]}"; do
     code=0
-    # QEMU does not free everything at exit: leaks are no finding here.
-    ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 \
-        UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-        QTEST_QEMU_BINARY=$(readlink -f "$top/build/qemu$suffix") \
-        "$top/build/snap-test$suffix" --tap "${paths[@]}" >"$log" 2>&1 ||
-        code=$?
-    grep -Ev '^# (starting QEMU|GLib-)|support makecontext' "$log" || true
-    count "$log" "$code"
+    wait "${pid[$build]}" || code=$?
+    echo "# $build"
+    grep -Ev '^# (starting QEMU|GLib-)|support makecontext' "$logs/$build" || true
+    count "$logs/$build" "$code"
 done
 
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -35,7 +35,7 @@ field() {
 build() {
     case $1 in
     kmod) "$copy/tools/setup/build-kmod" stock ;;
-    qemu) "$copy/tools/setup/build-qemu" ;;
+    qemu) "$copy/tools/setup/build-plugin" ;;
     esac
 }
 
@@ -50,7 +50,7 @@ test_fails() {
     else
         [[ $part != kmod ]] ||
             options=(--module "$(echo "$copy"/build/kmod/*-amd64/snap.ko)")
-        [[ $part != qemu ]] || options=(--qemu "$copy/build/qemu")
+        [[ $part != qemu ]] || options=(--qemu "$copy/build/qemu/snap-qemu")
         read -ra more <<<"$(field "$patch" Machine)"
         machine "$name" --capture "$(field "$patch" Capture)" "${options[@]}" \
             "${more[@]}" --no-leaks --timeout 400 -- \
