@@ -10,8 +10,8 @@ static void snap_do_wrong(void)
 {
     const char *fault = g_getenv("SNAP_QEMU_FAULT");
     g_autofree uint8_t *bytes = g_malloc0(16);
-    volatile size_t beyond = 16;
-    volatile int most = INT_MAX;
+    volatile size_t beyond = 16; /* not known to the compiler */
+    volatile int most = INT_MAX; /* nor this */
 
     if (g_strcmp0(fault, "address") == 0) {
         bytes[beyond] = 1;

@@ -66,17 +66,14 @@ says() {
     fi
 }
 
-# The same, but for the version in it: one digit is another.
+# A plug-in that is the same, but for the version that it was built for.
 other_version() {
     local version
-    version=$(sed 's/^QEMU \(.*), of Debian.*\)\?/\1/; s/), of Debian.*/)/' \
-        "$qemu/about")
+    version=$(sed -n 's/^QEMU \(.*\), of Debian.*/\1/p' "$qemu/about")
     mkdir "$logs/other"
-    cp "$qemu/snap-device.so" "$logs/other/"
+    cp "$qemu"/snap-{qemu,device.so} "$logs/other/"
     sed "s/${version//./\\.}/9${version:1}/" "$qemu/snap-qemu.so" \
         >"$logs/other/snap-qemu.so"
-    sed 's|^here=.*|here=$(dirname "$0")|' "$qemu/snap-qemu" >"$logs/other/snap-qemu"
-    chmod 755 "$logs/other/snap-qemu"
 }
 
 plugin() {

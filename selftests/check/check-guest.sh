@@ -32,19 +32,21 @@ make -s -C "$selftests" -j "$SNAP_JOBS"
 read_machines
 if [[ $stage == all ]]; then
     for test in "${!machines_of[@]}"; do
-        machines_of[$test]='auto-2 auto-1 share-2 share-1 copy-2 copy-1'
+        machines_of[$test]='auto-2 auto-1 share-2 share-1 copy-2 copy-1 asan'
     done
     # such a device does not start
     machines_of[no_trap]='auto-2 auto-1 copy-2 copy-1'
 fi
 
+# suite MACHINE CAPTURE PROCESSORS OPTION...
 suite() {
-    local name=$stage/$1-$2
-    tests_of "$1-$2"
+    local machine=$1 capture=$2 smp=$3
+    shift 3
+    tests_of "$machine"
     ((${#tests[@]})) || return 0
-    begin "$name" "$2" suite_ends machine "$name" --virtio-net --capture "$1" \
-        --smp "$2" --timeout "$timeout" -- \
-        make -s -C selftests run_tests TESTS="${tests[*]}"
+    begin "$stage/$machine" "$smp" suite_ends machine "$stage/$machine" \
+        --virtio-net --capture "$capture" --smp "$smp" --timeout "$timeout" "$@" \
+        -- make -s -C selftests run_tests TESTS="${tests[*]}"
 }
 
 suite_ends() {
@@ -71,7 +73,9 @@ alone() {
 
 for capture in "${captures[@]}"; do
     for smp in "${smps[@]}"; do
-        suite "$capture" "$smp"
+        suite "$capture-$smp" "$capture" "$smp"
+        [[ $capture-$smp != share-2 ]] ||
+            suite asan share 2 --qemu build/qemu/asan/snap-qemu
     done
 done
 for test in "${others[@]}"; do

@@ -12,7 +12,8 @@ passed=0 failed=0 skipped=0
 flaky=()
 
 # The head of each test names the machines in which it can find something:
-# CAPTURE-PROCESSORS with the stock kernel, and debug.
+# CAPTURE-PROCESSORS with the stock kernel; asan, as share-2, in which the device
+# is built with sanitizers; and debug, as share-2 with the debug kernel.
 declare -A machines_of
 read_machines() {
     local test name word
@@ -23,7 +24,7 @@ read_machines() {
         machines_of[$test]=$(sed -n 's/^\( \*\|#\) Machines: *//p' \
             "$selftests"/*/"$name")
         for word in ${machines_of[$test]}; do
-            [[ $word =~ ^((auto|share|copy)-[12]|debug)$ ]] ||
+            [[ $word =~ ^((auto|share|copy)-[12]|asan|debug)$ ]] ||
                 die "$test: there is no machine $word"
         done
         # what runs in none would not be missed

@@ -3,7 +3,7 @@
  * What is made of snapshots: clones, commits, merges, differences; and pages
  * that are discarded.
  *
- * Machines: share-2 auto-1 debug
+ * Machines: share-2 auto-1 asan debug
  */
 
 #define _GNU_SOURCE

@@ -3,7 +3,7 @@
  * Promise 7: when regions have taken every frame, everything still works by
  * copying, and by reference again once there are frames.
  *
- * Machines: share-2 copy-2 debug
+ * Machines: share-2 copy-2 asan debug
  */
 
 #define _GNU_SOURCE

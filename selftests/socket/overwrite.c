@@ -5,7 +5,7 @@
  * receiver gets the old bytes.  And 5: nothing is needed for a sent packet's
  * frames to come home, no interrupt and no later packet.
  *
- * Machines: auto-2 share-2 copy-2 share-1 debug
+ * Machines: auto-2 share-2 copy-2 share-1 asan debug
  */
 
 #define _GNU_SOURCE

@@ -140,6 +140,7 @@ check_checkpatch_qemu() {
     tree=$("$here/fetch-qemu" | sed -n 's/^source=//p') || return
     mkdir -p "$view/hw" "$view/tests"
     ln -sfn "$SNAP_TOP/qemu-device/hw" "$view/hw/snap"
+    ln -sfn "$SNAP_TOP/qemu-device/plugin" "$view/hw/plugin"
     ln -sfn "$SNAP_TOP/qemu-device/qtest" "$view/tests/qtest"
     cd "$view"
     find hw/*/ tests/*/ -name '*.[ch]' -print0 | xargs -0 -n 1 \
