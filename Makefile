@@ -53,7 +53,7 @@ clean:
 	rm -rf build
 
 help:
-	@echo 'make              QEMU with the device, module, tools, selftests'
+	@echo 'make              device (a plug-in of QEMU), module, tools, selftests'
 	@echo 'make run          move data between guest and host, both ways'
 	@echo 'make check        all of check-static, check-engine, check-tools,'
 	@echo '                  check-device and check-guest'

@@ -12,7 +12,7 @@ export SNAP_VM_SHARE=$top/build/logs/run/guest/share
 . "$here/plan.sh"
 . "$top/tools/setup/lib.sh"
 
-say "booting the machine ..."
+say "booting the machine in $(<"$top/build/qemu/about") ..."
 "$top/selftests/vm/snap-vm" --name run --mtu "$mtu" --timeout 150 \
     --peer 'selftests/run/host.sh receive' \
     --peer 'selftests/run/host.sh send' "$@" \
