@@ -6,7 +6,6 @@
 #include "qemu/main-loop.h"
 #include "qemu/module.h"
 #include "qapi/error.h"
-#include "exec/memory.h"
 #include "hw/pci/msix.h"
 #include "hw/pci/pci.h"
 #include "hw/pci/pcie.h"
@@ -16,6 +15,7 @@
 #include "net/eth.h"
 #include "standard-headers/linux/virtio_net.h"
 #include "snap.h"
+#include "snap-compat.h"
 #include "trace.h"
 
 #define SNAP_POOL_SIZE_MIN  (4 * MiB)
@@ -73,8 +73,7 @@ void snap_start(SnapState *s)
         bool csum = f & SNAP_F_RX_CSUM;
         bool lro = csum && (f & SNAP_F_RX_LRO);
 
-        qemu_set_offload(qemu_get_queue(s->nic)->peer,
-                         csum, lro, lro, lro, 0, 0, 0);
+        snap_set_offload(qemu_get_queue(s->nic)->peer, csum, lro);
     }
     s->state = SNAP_STATE_RUNNING;
     trace_snap_start(s, f, s->state);
@@ -361,7 +360,7 @@ static const Property snap_properties[] = {
     DEFINE_PROP_BOOL("dedup", SnapState, dedup, false),
 };
 
-static void snap_class_init(ObjectClass *class, void *data)
+static void snap_class_init(ObjectClass *class, SnapClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(class);
     PCIDeviceClass *k = PCI_DEVICE_CLASS(class);
