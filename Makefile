@@ -8,8 +8,8 @@ vm := selftests/vm/snap-vm
 
 .PHONY: all deps qemu kmod tools selftests run check check-static \
 	check-engine check-tools check-device check-guest check-debug \
-	check-all check-mutations check-programs check-stress bench-engine debug-kernel \
-	install clean help
+	check-all check-mutations check-programs check-stress check-series \
+	bench-engine debug-kernel install clean help
 .NOTPARALLEL:
 
 all: deps qemu kmod tools selftests
@@ -40,7 +40,7 @@ check: deps
 	@$(checks) static engine tools device guest
 
 check-static check-engine check-tools check-device check-guest check-debug \
-check-all check-mutations check-programs check-stress: check-%: deps
+check-all check-mutations check-programs check-stress check-series: check-%: deps
 	@$(checks) $*
 
 bench-engine: deps
@@ -65,6 +65,7 @@ help:
 	@echo 'make check-programs'
 	@echo '                  nginx, redis and others on AF_SNAP sockets'
 	@echo 'make check-stress stress-ng and trinity on AF_SNAP sockets'
+	@echo 'make check-series build and test the device in QEMU 10.0 and 10.2'
 	@echo 'make bench-engine measure the engine, without QEMU'
 	@echo 'make debug-kernel build the debug kernel and a module for it'
 	@echo 'make install      library and tools (PREFIX, DESTDIR)'
