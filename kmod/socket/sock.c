@@ -23,6 +23,9 @@ union snap_sock_addr {
 	struct sockaddr_in6 sin6;
 };
 
+/* Just over 256 bytes: kmalloc() would take twice as much for each socket. */
+static struct kmem_cache *snap_sock_cache;
+
 struct snap_sock *snap_sock_of(const struct socket *sock)
 {
 	return SOCK_INODE((struct socket *)sock)->i_private;
@@ -220,7 +223,7 @@ static int snap_sock_accept(struct socket *sock, struct socket *newsock,
 			    struct proto_accept_arg *arg)
 {
 	const struct snap_sock *listener = snap_sock_of(sock);
-	struct snap_sock *ss = kzalloc(sizeof(*ss), GFP_KERNEL_ACCOUNT);
+	struct snap_sock *ss = kmem_cache_zalloc(snap_sock_cache, GFP_KERNEL);
 	int err;
 
 	if (!ss)
@@ -232,7 +235,7 @@ static int snap_sock_accept(struct socket *sock, struct socket *newsock,
 	err = ss->base->accept(sock, newsock, arg);
 	if (err) {
 		SOCK_INODE(newsock)->i_private = NULL;
-		kfree(ss);
+		kmem_cache_free(snap_sock_cache, ss);
 		return err;
 	}
 	snap_list_add(&ss->shown, newsock->sk);
@@ -252,7 +255,7 @@ static int snap_sock_release(struct socket *sock)
 	ret = ss->base->release(sock);
 	inode->i_private = NULL;
 	snap_view_destroy(ss->view);
-	kfree(ss);
+	kmem_cache_free(snap_sock_cache, ss);
 	return ret;
 }
 
@@ -443,13 +446,13 @@ static int snap_sock_create(struct net *net, struct socket *sock, int protocol,
 		return -EPROTONOSUPPORT;
 	if (sock->type != SOCK_DGRAM && sock->type != SOCK_STREAM)
 		return -ESOCKTNOSUPPORT;
-	ss = kzalloc(sizeof(*ss), GFP_KERNEL_ACCOUNT);
+	ss = kmem_cache_zalloc(snap_sock_cache, GFP_KERNEL);
 	if (!ss)
 		return -ENOMEM;
 	err = kern ? sock_create_kern(net, family, sock->type, inner_protocol, &inner) :
 		     sock_create(family, sock->type, inner_protocol, &inner);
 	if (err) {
-		kfree(ss);
+		kmem_cache_free(snap_sock_cache, ss);
 		return err;
 	}
 	snap_sock_adopt(sock, ss, inner);
@@ -464,10 +467,19 @@ static const struct net_proto_family snap_sock_family = {
 
 int __init snap_sock_init(void)
 {
-	return sock_register(&snap_sock_family);
+	int err;
+
+	snap_sock_cache = KMEM_CACHE(snap_sock, SLAB_ACCOUNT);
+	if (!snap_sock_cache)
+		return -ENOMEM;
+	err = sock_register(&snap_sock_family);
+	if (err)
+		kmem_cache_destroy(snap_sock_cache);
+	return err;
 }
 
 void snap_sock_exit(void)
 {
 	sock_unregister(PF_SNAP);
+	kmem_cache_destroy(snap_sock_cache);
 }
