@@ -57,15 +57,23 @@ check_format() {
 }
 
 # Each translation unit is looked at again when it, a header or the rules
-# have changed.
+# have changed. Of the paths through a test most are GoogleTest's: there the
+# analyzer does not follow calls, which takes a fifth of the time.
 tidy_one() {
-    local db=$1 file=$2 rules=$3 stamp
+    local db=$1 file=$2 rules=$3 stamp word
+    local -a how=()
+    if [[ $file == */tests/* || $file == */bench/* ]]; then
+        for word in -Xclang -analyzer-config -Xclang mode=shallow; do
+            how+=("--extra-arg=$word")
+        done
+    fi
     stamp=$SNAP_CACHE/tidy/$({
         echo "$rules $file"
         cat "$file"
     } | hash_of)
     [[ ! -e $stamp ]] || return 0
-    clang-tidy --quiet -warnings-as-errors='*' -p "$db" "$file" 2>&1 || return
+    clang-tidy --quiet -warnings-as-errors='*' "${how[@]}" -p "$db" "$file" \
+        2>&1 || return
     touch "$stamp"
 }
 export -f tidy_one hash_of

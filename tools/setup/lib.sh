@@ -46,11 +46,13 @@ run_step() {
         die "$title failed after $((SECONDS - start)) s, see $log"
     fi
     say "$title: done in $((SECONDS - start)) s"
+    took "$((SECONDS - start))" "step: $title"
 }
 
 # took SECONDS WHAT: a line of build/logs/times. WHAT is a stage of run-checks,
-# STAGE/MACHINE or STAGE/MACHINE/TEST.
+# STAGE/MACHINE, STAGE/MACHINE/TEST, or a "step: " of the build.
 took() {
+    mkdir -p "$SNAP_LOGS"
     printf '%s\t%s\n' "$@" >>"$SNAP_LOGS/times"
 }
 
