@@ -116,8 +116,8 @@ machine() {
 }
 
 # Machines side by side.  Their processors idle for much of the time, in tests
-# that wait, hence they may come to half as many again as the host has; for each of
-# theirs there are up to 2 GB of memory.
+# that wait, and in those that use one: hence they may come to twice as many as the
+# host has; for each of theirs there are up to 2 GB of memory.
 declare -A up_name up_smp up_ends
 up=0
 
@@ -137,7 +137,7 @@ trap 'exit 130' INT TERM
 begin() {
     local name=$1 smp=$2 ends=$3
     shift 3
-    while ((up > 0 && 2 * (up + smp) > 3 * SNAP_JOBS)); do
+    while ((up > 0 && up + smp > 2 * SNAP_JOBS)); do
         await_one
     done
     say "$name"
