@@ -104,7 +104,7 @@ FIXTURE_SETUP(overwrite)
 	ASSERT_EQ(0, sh("tc qdisc add dev %s root netem delay %dms limit 10000",
 			self->netdev, delay_ms()));
 	/* the kernel has things of its own to say, now and then */
-	for (try = 0; try < 100 && qdisc_bytes(self->netdev) > 0; try++)
+	for (try = 0; try < 400 && qdisc_bytes(self->netdev) > 0; try++)
 		sleep_ms(50);
 	ASSERT_EQ(0, qdisc_bytes(self->netdev));
 }
