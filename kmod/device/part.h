@@ -24,8 +24,8 @@ struct snap_dev;
  *	snap_dev_leave(): take its memory away from applications
  * @destroy: undo @create
  *
- * Any may be NULL.  The first three and @give_up are called in the order of the
- * table; @withdraw and @destroy undo, and are called in the reverse one.  If one
+ * Any may be NULL.  @create, @publish, @detach and @give_up are called in the order
+ * of the table; @withdraw and @destroy undo, and are called in the reverse one.  If one
  * part fails, those before it undo what they have done.  After @detach comes
  * @give_up, and all the rest with the removal, where @give_up comes again.
  *

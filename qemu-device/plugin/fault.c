@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * In the plug-in with sanitizers only: a deliberate fault, which shows that
- * one of the device would be seen.  SNAP_QEMU_FAULT names it.
+ * one of the device would be seen.  SNAP_QEMU_FAULT names it; layout.c has one
+ * more.
  */
 #include "qemu/osdep.h"
 #include "qemu/module.h"

@@ -24,15 +24,21 @@ static G_NORETURN G_GNUC_PRINTF(1, 2) void refuse(const char *format, ...)
     _exit(1);
 }
 
-/* The programs that QEMU starts are not QEMU: they are not to load this. */
-static void leave_environment(const char *self)
+/*
+ * The programs that QEMU starts are not QEMU: they are not to load this, by
+ * whatever path it was found.
+ */
+static void leave_environment(const char *path)
 {
+    g_autofree char *self = g_path_get_basename(path);
     const char *preload = g_getenv("LD_PRELOAD");
     g_auto(GStrv) words = g_strsplit_set(preload ? preload : "", " :", -1);
     g_autoptr(GString) others = g_string_new(NULL);
 
     for (char **word = words; *word; word++) {
-        if (**word && !g_str_equal(*word, self)) {
+        g_autofree char *name = g_path_get_basename(*word);
+
+        if (**word && !g_str_equal(name, self)) {
             g_string_append_printf(others, "%s%s", others->len ? ":" : "",
                                    *word);
         }
@@ -58,7 +64,7 @@ static char *version_of(VersionInfo *(*query)(Error **))
 static void __attribute__((constructor)) snap_qemu_load(void)
 {
     VersionInfo *(*query)(Error **) = dlsym(RTLD_DEFAULT, "qmp_query_version");
-    g_autofree char *version = NULL, *device = NULL;
+    g_autofree char *version = NULL, *folder = NULL, *device = NULL;
     Dl_info self;
 
     if (!query) {
@@ -74,9 +80,8 @@ static void __attribute__((constructor)) snap_qemu_load(void)
         refuse("cannot find itself");
     }
     leave_environment(self.dli_fname);
-    device = g_strdup_printf("%.*ssnap-device.so",
-                             (int)(strrchr(self.dli_fname, '/') + 1 -
-                                   self.dli_fname), self.dli_fname);
+    folder = g_path_get_dirname(self.dli_fname);
+    device = g_build_filename(folder, "snap-device.so", NULL);
     if (!dlopen(device, RTLD_NOW | RTLD_LOCAL)) {
         refuse("%s", dlerror());
     }

@@ -21,6 +21,10 @@ for path in "$@"; do
     paths+=(-p "$path")
 done
 
+[[ -x $qemu/snap-test ]] || {
+    echo "check.sh: no $qemu/snap-test: run tools/setup/build-plugin" >&2
+    exit 2
+}
 passed=0 failed=0 skipped=0
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
@@ -43,6 +47,9 @@ count() {
     bad=$(grep -c '^not ok' "$1" || true)
     if (($2 != 0 && bad == 0)); then
         echo "not ok - the program ended with code $2"
+        bad=1
+    elif ((bad == 0)) && ! grep -q '^ok' "$1"; then
+        echo "not ok - no test has run"
         bad=1
     fi
     failed=$((failed + bad))
@@ -86,6 +93,9 @@ plugin() {
     says "another QEMU refuses the plug-in" \
         'snap-qemu.so: built for QEMU 9.*, but this is' \
         "$logs/other/snap-qemu" "${machine[@]}"
+    says "a PCIDevice that is laid out otherwise is refused" \
+        'snap-device.so: a PCIDevice of this QEMU is laid out otherwise' \
+        env SNAP_QEMU_FAULT=layout "$qemu/asan/snap-qemu" "${machine[@]}"
     says "a bad address is seen" 'AddressSanitizer: heap-buffer-overflow' \
         env SNAP_QEMU_FAULT=address "$qemu/asan/snap-qemu" "${machine[@]}"
     says "undefined behaviour is seen" 'runtime error: shift' \

@@ -75,7 +75,7 @@ for capture in "${captures[@]}"; do
     for smp in "${smps[@]}"; do
         suite "$capture-$smp" "$capture" "$smp"
         [[ $capture-$smp != share-2 ]] ||
-            suite asan share 2 --qemu build/qemu/asan/snap-qemu
+            suite asan share 2 --qemu "$SNAP_BUILD/qemu/asan/snap-qemu"
     done
 done
 for test in "${others[@]}"; do

@@ -35,7 +35,7 @@ field() {
 build() {
     case $1 in
     kmod) "$copy/tools/setup/build-kmod" stock ;;
-    qemu) "$copy/tools/setup/build-plugin" ;;
+    qemu | qtest) "$copy/tools/setup/build-plugin" ;;
     esac
 }
 

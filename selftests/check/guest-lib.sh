@@ -53,7 +53,7 @@ options_of() {
     unread) options+=(--pool-size 8M) ;;
     unplug) options+=(--monitor --host selftests/peers/unplug-host.sh) ;;
     stream_long) options+=(--timeout 900) ;;
-    no_trap) options+=(--qemu selftests/vm/qemu-without-trap) ;;
+    no_trap) options+=(--qemu "$selftests/vm/qemu-without-trap") ;;
     # The kernel tells of those that it kills.
     memcg) options+=(--expect 'invoked oom-killer|Call Trace') ;;
     *) die "$1 has no machine" ;;

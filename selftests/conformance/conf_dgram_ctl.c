@@ -3,7 +3,7 @@
  * Datagrams are UDP, the third part: control messages, several messages in a
  * call and several datagrams in a message, here and by way of the host.
  *
- * Machines: share-2 debug
+ * Machines: share-2 copy-2 debug
  */
 
 #define _GNU_SOURCE

@@ -4,7 +4,7 @@
  * processes that share a view, users who must not pay for it; and the option
  * itself.
  *
- * Machines: share-2 copy-1 debug
+ * Machines: share-2 copy-2 debug
  */
 
 #define _GNU_SOURCE

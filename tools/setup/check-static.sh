@@ -68,7 +68,7 @@ tidy_one() {
         done
     fi
     stamp=$SNAP_CACHE/tidy/$({
-        echo "$rules $file"
+        echo "$rules $file ${how[*]}"
         cat "$file"
     } | hash_of)
     [[ ! -e $stamp ]] || return 0

@@ -49,11 +49,21 @@ run_step() {
     took "$((SECONDS - start))" "step: $title"
 }
 
-# took SECONDS WHAT: a line of build/logs/times. WHAT is a stage of run-checks,
-# STAGE/MACHINE, STAGE/MACHINE/TEST, or a "step: " of the build.
+# took SECONDS WHAT: a line of build/logs/times, in place of an older one. WHAT is a
+# stage of run-checks, STAGE/MACHINE, STAGE/MACHINE/TEST, or a "step: " of a build.
+# Builds and machines end side by side.
 took() {
+    local times=$SNAP_LOGS/times
     mkdir -p "$SNAP_LOGS"
-    printf '%s\t%s\n' "$@" >>"$SNAP_LOGS/times"
+    touch "$times"
+    (
+        flock 7
+        {
+            awk -F '\t' -v what="$2" '$2 != what' "$times"
+            printf '%s\t%s\n' "$@"
+        } >"$times.new"
+        mv "$times.new" "$times"
+    ) 7>"$times.lock"
 }
 
 # Content hash of the given files and strings: short enough for a path.
