@@ -12,7 +12,7 @@
  * SNAP_TORN_SNAPSHOTS in the environment is how many are taken, else 10,000, or
  * a tenth of that in the debug kernel, which is slow.
  *
- * Machines: auto-2 share-1 debug
+ * Machines: auto-2 debug
  */
 
 #define _GNU_SOURCE

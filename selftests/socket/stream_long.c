@@ -4,7 +4,9 @@
  * its only buffer all the time, a call of a gigabyte that must not take the
  * pool, thousands of connections.  In a machine of its own.
  *
- * Machines: auto-2 share-2 copy-2
+ * A capture is either shared or copied, whoever chooses: hence not with auto.
+ *
+ * Machines: share-2 copy-2
  */
 
 #define _GNU_SOURCE
