@@ -26,6 +26,7 @@ static int delay_ms(void)
 }
 
 #define REGION		(20 * PAGE)
+#define SMALL_TALK	400	/* bytes */
 
 FIXTURE(overwrite)
 {
@@ -103,10 +104,10 @@ FIXTURE_SETUP(overwrite)
 	ASSERT_EQ(4, recv(self->fd, self->back, 65536, 0));
 	ASSERT_EQ(0, sh("tc qdisc add dev %s root netem delay %dms limit 10000",
 			self->netdev, delay_ms()));
-	/* the kernel has things of its own to say, now and then */
-	for (try = 0; try < 400 && qdisc_bytes(self->netdev) > 0; try++)
+	/* neighbours ask for each other all the time: less than any message */
+	for (try = 0; try < 100 && qdisc_bytes(self->netdev) > SMALL_TALK; try++)
 		sleep_ms(50);
-	ASSERT_EQ(0, qdisc_bytes(self->netdev));
+	ASSERT_LE(qdisc_bytes(self->netdev), SMALL_TALK);
 }
 
 FIXTURE_TEARDOWN(overwrite)
