@@ -3,6 +3,8 @@
 #include "counters.h"
 #include "options.h"
 
+#include "../common/printable.h"
+
 #include <arpa/inet.h>
 #include <array>
 #include <cstdio>
@@ -120,11 +122,11 @@ int main(int argc, char **argv) {
             snapbench::bench(options);
         return snapbench::exit_ok;
     } catch (const snapbench::UsageError &error) {
-        std::fprintf(stderr, "snap-bench: %s\nTry 'snap-bench --help'.\n",
-                     error.what());
+        snaptool::complain("snap-bench", error.what());
+        std::fputs("Try 'snap-bench --help'.\n", stderr);
         return snapbench::exit_usage;
     } catch (const std::exception &error) {
-        std::fprintf(stderr, "snap-bench: %s\n", error.what());
+        snaptool::complain("snap-bench", error.what());
         return snapbench::exit_failed;
     }
 }

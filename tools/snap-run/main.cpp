@@ -6,6 +6,8 @@
 #include "program.h"
 #include "supervise.h"
 
+#include "../common/printable.h"
+
 #include <snap/libsnap.h>
 
 #include <cerrno>
@@ -21,8 +23,7 @@ namespace {
 // Returns only if it fails.
 int execute(const std::string &path, char **argv) {
     ::execv(path.c_str(), argv);
-    std::fprintf(stderr, "snap-run: %s: %s\n", path.c_str(),
-                 std::strerror(errno));
+    snaptool::complain("snap-run", path + ": " + std::strerror(errno));
     return snaprun::exit_unusable;
 }
 
@@ -57,13 +58,13 @@ int main(int argc, char **argv) {
         }
         return run(options);
     } catch (const snaprun::UsageError &error) {
-        std::fprintf(stderr, "snap-run: %s\nTry 'snap-run --help'.\n",
-                     error.what());
+        snaptool::complain("snap-run", error.what());
+        std::fputs("Try 'snap-run --help'.\n", stderr);
     } catch (const snaprun::ProgramError &error) {
-        std::fprintf(stderr, "snap-run: %s\n", error.what());
+        snaptool::complain("snap-run", error.what());
         return error.code();
     } catch (const std::exception &error) {
-        std::fprintf(stderr, "snap-run: %s\n", error.what());
+        snaptool::complain("snap-run", error.what());
     }
     return snaprun::exit_failed;
 }

@@ -2,6 +2,8 @@
 // snapcat: standard input to datagrams, datagrams to standard output.
 #include "transfer.h"
 
+#include "../common/printable.h"
+
 #include <cstdio>
 #include <exception>
 
@@ -40,11 +42,11 @@ int main(int argc, char **argv) {
         }
         return transfer(options);
     } catch (const snapcat::UsageError &error) {
-        std::fprintf(stderr, "snapcat: %s\nTry 'snapcat --help'.\n",
-                     error.what());
+        snaptool::complain("snapcat", error.what());
+        std::fputs("Try 'snapcat --help'.\n", stderr);
         return snapcat::exit_usage;
     } catch (const std::exception &error) {
-        std::fprintf(stderr, "snapcat: %s\n", error.what());
+        snaptool::complain("snapcat", error.what());
         return snapcat::exit_failed;
     }
 }

@@ -6,6 +6,8 @@
 #include "report.h"
 #include "sockets.h"
 
+#include "../common/printable.h"
+
 #include <snap/libsnap.hpp>
 
 #include <algorithm>
@@ -32,8 +34,9 @@ int run_program(char **program) {
         throw std::system_error(errno, std::generic_category(), "fork");
     if (child == 0) {
         ::execvp(program[0], program);
-        std::fprintf(stderr, "snapctl: %s: %s\n", program[0],
-                     std::strerror(errno));
+        const int error = errno;
+        snaptool::complain("snapctl", std::string(program[0]) + ": " +
+                                          std::strerror(error));
         ::_exit(127);
     }
     int status = 0;

@@ -2,6 +2,8 @@
 // snapctl: asks the snap module about its device and its sockets.
 #include "command.h"
 
+#include "../common/printable.h"
+
 #include <cstdio>
 #include <exception>
 
@@ -10,14 +12,14 @@ int main(int argc, char **argv) {
         const auto request = snapctl::parse(argc, argv);
         return request.command->run(request);
     } catch (const snapctl::UsageError &error) {
-        std::fprintf(stderr, "snapctl: %s\nTry 'snapctl --help'.\n",
-                     error.what());
+        snaptool::complain("snapctl", error.what());
+        std::fputs("Try 'snapctl --help'.\n", stderr);
         return snapctl::exit_usage;
     } catch (const snapctl::DeviceError &error) {
-        std::fprintf(stderr, "snapctl: %s\n", error.what());
+        snaptool::complain("snapctl", error.what());
         return error.exit_code();
     } catch (const std::exception &error) {
-        std::fprintf(stderr, "snapctl: %s\n", error.what());
+        snaptool::complain("snapctl", error.what());
         return snapctl::exit_failed;
     }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "objects.h"
 
+#include "../common/printable.h"
+
 #include <algorithm>
 #include <charconv>
 #include <fstream>
@@ -37,7 +39,7 @@ std::string program(const fs::path &process) {
     std::string name = content(process / "comm");
     if (name.ends_with('\n'))
         name.pop_back();
-    return name;
+    return snaptool::printable(name);
 }
 
 // The entries of a folder, and the errno if it could not be read.

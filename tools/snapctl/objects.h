@@ -17,7 +17,7 @@ namespace snapctl {
 struct Holder {
     pid_t pid = 0;
     int fd = -1;
-    std::string program;
+    std::string program; // printable()
 };
 
 // What the device says of an object; absent when the device is gone.

@@ -4,6 +4,8 @@
 #include "options.h"
 #include "table.h"
 
+#include "../common/printable.h"
+
 #include <snap/libsnap.h>
 
 #include <cerrno>
@@ -84,14 +86,14 @@ int main(int argc, char **argv) {
             snaptrace::run(options);
         return snaptrace::exit_ok;
     } catch (const snaptrace::UsageError &error) {
-        std::fprintf(stderr, "snaptrace: %s\nTry 'snaptrace --help'.\n",
-                     error.what());
+        snaptool::complain("snaptrace", error.what());
+        std::fputs("Try 'snaptrace --help'.\n", stderr);
         return snaptrace::exit_usage;
     } catch (const snaptrace::CollectorError &error) {
-        std::fprintf(stderr, "snaptrace: %s\n", error.what());
+        snaptool::complain("snaptrace", error.what());
         return error.code();
     } catch (const std::exception &error) {
-        std::fprintf(stderr, "snaptrace: %s\n", error.what());
+        snaptool::complain("snaptrace", error.what());
         return snaptrace::exit_failed;
     }
 }

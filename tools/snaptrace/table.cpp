@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "table.h"
 
+#include "../common/printable.h"
+
 #include "snapctl/json.h"
 
 #include <algorithm>
@@ -37,14 +39,7 @@ std::string reason_name(unsigned int reason) {
 
 std::string command(const snaptrace_counts &c) {
     const std::string_view whole(c.comm, sizeof(c.comm));
-    return std::string(whole.substr(0, whole.find('\0')));
-}
-
-// A process chooses its name: nothing of it may steer the terminal.
-std::string printable(std::string text) {
-    std::ranges::replace_if(
-        text, [](unsigned char c) { return c < ' ' || c > '~'; }, '?');
-    return text;
+    return snaptool::printable(whole.substr(0, whole.find('\0')));
 }
 
 template <typename... Args>
@@ -117,7 +112,7 @@ std::string table(const Report &report, Columns columns) {
                "COMMAND", columns.socket ? "      INODE" : "", "REF", "BYTES",
                "COPIED", "BYTES", "RECV", "BYTES", "VIEWED", "BYTES", "WHY");
     for (const auto &[key, c] : report.rows) {
-        text += format("%7u %-15s", key.pid, printable(command(c)).c_str());
+        text += format("%7u %-15s", key.pid, command(c).c_str());
         if (columns.socket)
             text += format(" %10llu", key.inode);
         for (const std::uint64_t value :
@@ -142,7 +137,7 @@ std::string json(const Report &report) {
     for (const auto &[key, c] : report.rows) {
         out.open()
             .put("pid", key.pid)
-            .put("command", printable(command(c)))
+            .put("command", command(c))
             .put("inode", key.inode)
             .put("tx_ref_msgs", c.ref_msgs)
             .put("tx_ref_bytes", c.ref_bytes)

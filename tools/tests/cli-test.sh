@@ -72,6 +72,10 @@ for tool in snapcat snapctl snap-run snap-bench snaptrace; do
         "$(code "$build/$tool" --frob)"
     check "says so" "$tool: unknown option --frob
 Try '$tool --help'." "$(cat "$work/out" "$work/err")"
+    check "$tool with one that steers a terminal" "$usage" \
+        "$(code "$build/$tool" $'--\033[2J\n\xff')"
+    check "shows it" "$tool: unknown option --\x1b[2J\x0a\xff" \
+        "$(head -n 1 "$work/err")"
 done
 check "snap-bench usage" 2 "$(code "$build/snap-bench" --count 5)"
 

@@ -161,6 +161,14 @@ check "without -c nothing is told" "0 " \
 check "exit codes are the program's" 5 "$(run "$snap_run" sh -c 'exit 5')"
 check "a static program" 126 "$(run "$snap_run" "$build/static-user")"
 check "is named so" 1 "$(grep -c 'static-user: statically linked' "$work/err")"
+printf '#!/nonexistent/\033[2J\n' >"$work/steers" && chmod +x "$work/steers"
+check "a script whose interpreter is not there" 126 "$(run "$snap_run" \
+    "$work/steers")"
+printf '#!%s\n' "$work/static"$'\033' >"$work/steers"
+cp "$build/static-user" "$work/static"$'\033'
+check "one whose interpreter is static" 126 "$(run "$snap_run" "$work/steers")"
+check "which cannot steer the terminal" 1 \
+    "$(grep -c 'static\\x1b: statically linked' "$work/err")"
 check "a program that is not there" 127 "$(run "$snap_run" "$work/nothing")"
 check "wrong usage" 125 "$(run "$snap_run" --frob)"
 check "help" 0 "$(run "$snap_run" --help)"

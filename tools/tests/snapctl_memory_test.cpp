@@ -109,6 +109,23 @@ TEST_F(ProcTest, OneObjectWithAllItsHolders) {
               std::string::npos);
 }
 
+// Escapes of a terminal, a line more, no UTF-8: 15 bytes of a stranger.
+TEST_F(ProcTest, NamesOfStrangersAreEscaped) {
+    add(7, "\033[2J\nx\xff\"", 5, region_text);
+    fs::create_directories(proc / "7" / "fd");
+    fs::create_symlink("socket:[12]", proc / "7" / "fd" / "3");
+    const auto listing = snapctl::list_objects("region", proc);
+    EXPECT_NE(snapctl::listing_text("region", listing)
+                  .find(R"(7/5 \x1b[2J\x0ax\xff")"
+                        "\n"),
+              std::string::npos);
+    EXPECT_NE(snapctl::listing_json("region", listing)
+                  .find(R"("program":"\\x1b[2J\\x0ax\\xff\"")"),
+              std::string::npos);
+    EXPECT_EQ(snapctl::socket_holders(proc).at(12).front().program,
+              R"(\x1b[2J\x0ax\xff")");
+}
+
 TEST_F(ProcTest, NothingIsAnEmptyList) {
     const auto listing = snapctl::list_objects("region", proc);
     EXPECT_EQ(snapctl::listing_json("region", listing),

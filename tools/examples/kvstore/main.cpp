@@ -4,6 +4,8 @@
 #include "follow.h"
 #include "options.h"
 
+#include "../../common/printable.h"
+
 #include <cstdio>
 #include <exception>
 
@@ -20,11 +22,11 @@ int main(int argc, char **argv) {
         }
         return 0;
     } catch (const kvstore::UsageError &error) {
-        std::fprintf(stderr, "kvstore: %s\nTry 'kvstore --help'.\n",
-                     error.what());
+        snaptool::complain("kvstore", error.what());
+        std::fputs("Try 'kvstore --help'.\n", stderr);
         return 2;
     } catch (const std::exception &error) {
-        std::fprintf(stderr, "kvstore: %s\n", error.what());
+        snaptool::complain("kvstore", error.what());
         return 1;
     }
 }
