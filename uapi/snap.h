@@ -96,6 +96,10 @@ struct snap_view_range {
 
 /* ---- Memory: ioctls on /dev/snap ---------------------------------------- */
 
+/*
+ * Rises with what is added; what a version has, all later ones have.  Callers
+ * ask for the oldest that has what they need, not for equality.
+ */
 #define SNAP_ABI_VERSION	2
 
 struct snap_info {

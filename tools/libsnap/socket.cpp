@@ -2,12 +2,11 @@
 // AF_SNAP sockets are ordinary descriptors: these are short cuts only.
 #include <snap/libsnap.h>
 
-#include <algorithm>
-#include <cstring>
 #include <sys/socket.h>
 
-#include "boundary.h"
+#include "query.h"
 
+using snap::detail::fill;
 using snap::detail::guard;
 
 namespace {
@@ -29,19 +28,11 @@ int snap_socket(int type, int protocol) {
 }
 
 int snap_socket_stats(int fd, snap_sock_stats *stats) {
-    return guard([&] {
-        if (stats == nullptr || stats->size < sizeof(stats->size))
-            return -EINVAL;
-        snap_sock_stats answer{};
-        const uint32_t asked = stats->size;
-        const size_t room = std::min<size_t>(asked, sizeof(answer));
-        auto filled = static_cast<socklen_t>(room);
-        answer.size = filled;
-        if (::getsockopt(fd, SOL_SNAP, SNAP_SOCK_STATS, &answer, &filled) < 0)
-            return no_such_option();
-        std::memset(stats, 0, asked);
-        std::memcpy(stats, &answer, room);
-        return 0;
+    return fill(stats, [&](snap_sock_stats &answer) {
+        socklen_t room = answer.size;
+        return ::getsockopt(fd, SOL_SNAP, SNAP_SOCK_STATS, &answer, &room) < 0
+                   ? no_such_option()
+                   : 0;
     });
 }
 

@@ -274,9 +274,8 @@ std::string explain(int error) {
     case ENODEV:
         return "the snap module is loaded, but there is no device";
     case EPROTONOSUPPORT:
-        return "the snap module has another ABI version than this program (" +
-               std::to_string(SNAP_ABI_VERSION) +
-               "): install module and tools of the same release";
+        return "the snap module has an older ABI version than this program "
+               "needs: install that of the same release";
     case EACCES:
     case EPERM:
         return "no permission to open " SNAP_DEVICE_PATH;

@@ -52,7 +52,6 @@ const char *kind_name(std::uint32_t kind) {
 Remote::Remote(const std::string &process, const std::string &descriptor)
     : name_("descriptor " + descriptor + " of process " + process),
       fd_(fetch(name_, number(process), number(descriptor))) {
-    info_.size = sizeof(info_);
     const int error = snap_get_object_info(fd_, &info_);
     if (error == 0)
         return;

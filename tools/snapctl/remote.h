@@ -28,7 +28,7 @@ class Remote {
   private:
     std::string name_; // "descriptor 5 of process 12"
     int fd_;
-    snap_object_info info_{};
+    snap_object_info info_ = snap::sized<snap_object_info>();
 };
 
 const char *kind_name(std::uint32_t kind);

@@ -12,7 +12,7 @@
 /* Everything links, and refuses NULL. */
 static int refuses(void)
 {
-	struct snap_object_info info = { .size = sizeof(info) };
+	SNAP_STRUCT(snap_object_info, info);
 	struct snap_snapshot *snapshot = NULL;
 	struct snap_region *region = NULL;
 	struct snap_heap *heap = NULL;

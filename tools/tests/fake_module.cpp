@@ -7,6 +7,7 @@
 #include <cstdarg>
 #include <cstdlib>
 #include <fcntl.h>
+#include <new>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -81,7 +82,7 @@ std::string FakeModule::content(int fd, const Object &object) {
 }
 
 int FakeModule::info(snap_info &args) {
-    args.abi_version = SNAP_ABI_VERSION;
+    args.abi_version = abi_version;
     args.frame_bytes = page;
     return 0;
 }
@@ -248,7 +249,13 @@ ioctl(int fd, unsigned long request, ...) noexcept {
     void *const argument = va_arg(list, void *);
     va_end(list);
     if (auto *module = snaptest::current.load()) {
-        if (const auto result = module->ioctl(fd, request, argument)) {
+        std::optional<int> result;
+        try {
+            result = module->ioctl(fd, request, argument);
+        } catch (const std::bad_alloc &) {
+            result = -ENOMEM;
+        }
+        if (result) {
             if (*result < 0)
                 errno = -*result;
             return *result < 0 ? -1 : *result;

@@ -27,6 +27,7 @@ class FakeModule {
     std::optional<int> ioctl(int fd, unsigned long request, void *argument);
 
     int fail_with = 0; // errno of everything, if not 0
+    std::uint32_t abi_version = SNAP_ABI_VERSION;
     // DIFF answers no more pages than this at a time, as a device may.
     std::size_t diff_step = 1024;
 

@@ -2,6 +2,7 @@
 // libsnap/snapshot.cpp, version.cpp, region.cpp and their C++ classes, over a
 // module that is not there.
 #include "tests/fake_module.h"
+#include "tests/short_memory.h"
 
 #include <snap/libsnap.hpp>
 
@@ -119,6 +120,63 @@ TEST_F(SnapshotTest, ComesFromADescriptor) {
     EXPECT_EQ(snap_snapshot_from_fd(taken.fd(), nullptr), -EINVAL);
     EXPECT_EQ(snapshot, nullptr);
     EXPECT_GE(::fcntl(memory.fd(), F_GETFD), 0) << "not taken over";
+}
+
+// Whichever allocation fails: a descriptor that was not taken over is open.
+TEST_F(SnapshotTest, TakesADescriptorOverOrLeavesIt) {
+    const auto taken = region(1).snapshot();
+    bool done = false;
+    for (int allocations = 0; !done; allocations++) {
+        ASSERT_LT(allocations, 100);
+        const int fd = ::fcntl(taken.fd(), F_DUPFD_CLOEXEC, 0);
+        try {
+            const snaptest::ShortMemory memory(allocations);
+            const auto same = snap::Snapshot::from_fd(fd);
+            done = true;
+        } catch (const std::bad_alloc &) {
+        } catch (const std::system_error &error) {
+            EXPECT_EQ(error.code().value(), ENOMEM);
+        }
+        EXPECT_EQ(::close(fd), done ? -1 : 0) << allocations;
+    }
+}
+
+// What a caller that was built later or earlier, or badly, has room for.
+TEST_F(SnapshotTest, StructuresSayTheirSize) {
+    struct {
+        snap_object_info info = snap::sized<snap_object_info>();
+        std::array<unsigned char, 4096> behind{};
+    } room;
+    const auto memory = region(2);
+    const auto ask = [&] {
+        return snap_get_object_info(memory.fd(), &room.info);
+    };
+    EXPECT_EQ(ask(), 0);
+    EXPECT_EQ(room.info.length, 2 * page);
+    room.info = {};
+    room.info.size = 8;
+    EXPECT_EQ(ask(), 0);
+    EXPECT_EQ(room.info.length, 0U);
+    room.info.size = sizeof(room.info) + 8;
+    EXPECT_EQ(ask(), 0);
+    EXPECT_EQ(room.info.size, sizeof(room.info));
+    room.behind.fill(0xa5); // of the caller, if nobody has set the size
+    for (const std::uint32_t size : {std::uint32_t{sizeof(room.info)} + 8,
+                                     4096U, 4097U, 0x7fffffffU, 0xffffffffU}) {
+        room.info.size = size;
+        EXPECT_EQ(ask(), -E2BIG) << size;
+    }
+    for (const auto byte : room.behind)
+        ASSERT_EQ(byte, 0xa5);
+}
+
+TEST_F(SnapshotTest, ALaterModuleServes) {
+    snap_handle *handle = nullptr;
+    module.abi_version = SNAP_ABI_VERSION + 1;
+    ASSERT_EQ(snap_open(&handle), 0);
+    snap_close(handle);
+    module.abi_version = 1;
+    EXPECT_EQ(snap_open(&handle), -EPROTONOSUPPORT);
 }
 
 TEST_F(SnapshotTest, ObjectInfoTellsTheKinds) {

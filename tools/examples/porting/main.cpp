@@ -60,8 +60,7 @@ void send_all(int fd, std::span<const std::byte> bytes) {
 
 // What became of the bytes, and for which reasons they were copied.
 void report(const snap::Socket &socket) {
-    snap_sock_stats stats{};
-    stats.size = sizeof(stats);
+    auto stats = snap::sized<snap_sock_stats>();
     if (snap_socket_stats(socket.fd(), &stats) == -ENOPROTOOPT) {
         std::puts("AF_INET");
         return;

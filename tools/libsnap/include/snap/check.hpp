@@ -14,6 +14,14 @@ inline int check(int result, const char *what) {
     return result;
 }
 
+// A structure that says its size, as the C interface wants it: else zero.
+template <typename Struct>
+Struct sized() noexcept {
+    Struct made{};
+    made.size = sizeof(made);
+    return made;
+}
+
 } // namespace snap
 
 #endif

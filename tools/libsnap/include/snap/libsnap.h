@@ -39,15 +39,23 @@ extern "C" {
 /* The library's version at run time, a static string. */
 const char *snap_version(void);
 
+/*
+ * Declares a structure that says its size, which is set, all else being zero:
+ *	SNAP_STRUCT(snap_info, info);
+ * C++ has snap::sized<snap_info>().
+ */
+#define SNAP_STRUCT(type, name) struct type name = {.size = sizeof(struct type)}
+
 /* ---- The device --------------------------------------------------------- */
 
 struct snap_handle;
 
 /*
- * Opens /dev/snap, close-on-exec, and checks the module's ABI version.
+ * Opens /dev/snap, close-on-exec, and checks that the module's ABI version is
+ * not older than this library needs.
  * -ENOENT: the module is not loaded; -EACCES: not for this user;
- * -EPROTONOSUPPORT: the module speaks another ABI version; -EINVAL: handle is
- * NULL; -EMFILE, -ENFILE, -ENOMEM.  A module without a device opens.
+ * -EPROTONOSUPPORT: the module is older; -EINVAL: handle is NULL; -EMFILE,
+ * -ENFILE, -ENOMEM.  A module without a device opens.
  */
 int snap_open(struct snap_handle **handle);
 
@@ -58,10 +66,12 @@ void snap_close(struct snap_handle *handle);
 int snap_fd(const struct snap_handle *handle);
 
 /*
- * Set info->size and stats->size to their sizeof: that much is filled at
- * most, what the module does not know is zero, and size becomes what it
- * filled.  -EINVAL: NULL or too small a size; -ENODEV: there is no device to
- * inform about.  Statistics of sockets need none: ncounters is 0 then.
+ * Declare them with SNAP_STRUCT(): size bytes are filled at most, what the
+ * module does not know is zero, and size becomes what it filled.  -EINVAL:
+ * NULL or too small a size; -E2BIG: size is over 4096, or bytes that this
+ * library does not know are not zero, as if nobody had set it; -ENODEV: there
+ * is no device to inform about.  Statistics of sockets need none: ncounters is
+ * 0 then.
  */
 int snap_get_info(struct snap_handle *handle, struct snap_info *info);
 int snap_get_stats(struct snap_handle *handle, struct snap_stats *stats);
@@ -204,8 +214,8 @@ int snap_region_merge(struct snap_region *region,
                       size_t *nconflicts, uint64_t *version);
 
 /*
- * What the descriptor of a region or snapshot is.  Set info->size as above.
- * -EINVAL, -EBADF, -ENODEV; -ENOTTY: neither of them.
+ * What the descriptor of a region or snapshot is.  info as above.
+ * -EINVAL, -E2BIG, -EBADF, -ENODEV; -ENOTTY: neither of them.
  */
 int snap_get_object_info(int fd, struct snap_object_info *info);
 
@@ -270,9 +280,9 @@ int snap_heap_free(struct snap_heap *heap, void *piece);
 int snap_socket(int type, int protocol);
 
 /*
- * What went by reference and what was copied on this socket, and why.  Set
- * stats->size as above.  -EINVAL, -EBADF, -ENOTSOCK, -ENOPROTOOPT: not an
- * AF_SNAP socket.
+ * What went by reference and what was copied on this socket, and why.  stats
+ * as above.  -EINVAL, -E2BIG, -EBADF, -ENOTSOCK, -ENOPROTOOPT: not an AF_SNAP
+ * socket.
  */
 int snap_socket_stats(int fd, struct snap_sock_stats *stats);
 

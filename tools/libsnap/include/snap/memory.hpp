@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -26,15 +27,13 @@ class Device {
     }
 
     snap_info info() const {
-        snap_info info{};
-        info.size = sizeof(info);
+        auto info = sized<snap_info>();
         check(snap_get_info(handle_.get(), &info), "snap_get_info");
         return info;
     }
 
     snap_stats stats() const {
-        snap_stats stats{};
-        stats.size = sizeof(stats);
+        auto stats = sized<snap_stats>();
         check(snap_get_stats(handle_.get(), &stats), "snap_get_stats");
         return stats;
     }
@@ -52,8 +51,7 @@ class Device {
 
 // What a descriptor of a region or snapshot is.
 inline snap_object_info object_info(int fd) {
-    snap_object_info info{};
-    info.size = sizeof(info);
+    auto info = sized<snap_object_info>();
     check(snap_get_object_info(fd, &info), "snap_get_object_info");
     return info;
 }
@@ -84,9 +82,9 @@ class Snapshot {
 
     // Takes the descriptor over, unless it throws.
     static Snapshot from_fd(int fd) {
-        snap_snapshot *snapshot = nullptr;
-        check(snap_snapshot_from_fd(fd, &snapshot), "snap_snapshot_from_fd");
-        return Snapshot(snapshot);
+        return Snapshot([&](snap_snapshot **snapshot) {
+            check(snap_snapshot_from_fd(fd, snapshot), "snap_snapshot_from_fd");
+        });
     }
 
     View map() const {
@@ -119,8 +117,23 @@ class Snapshot {
     const snap_snapshot *get() const noexcept { return snapshot_.get(); }
 
   private:
-    explicit Snapshot(snap_snapshot *snapshot)
-        : snapshot_(snapshot, snap_snapshot_free) {}
+    struct Owner {
+        snap_snapshot *snapshot = nullptr;
+        Owner() = default;
+        Owner(const Owner &) = delete;
+        Owner &operator=(const Owner &) = delete;
+        ~Owner() { snap_snapshot_free(snapshot); }
+    };
+
+    // make(&snapshot) may throw.  All memory is there before: one that was
+    // made is not lost, nor a descriptor closed that the caller still has.
+    template <typename Make, typename = std::enable_if_t<
+                                 std::is_invocable_v<Make, snap_snapshot **>>>
+    explicit Snapshot(Make make) {
+        const auto owner = std::make_shared<Owner>();
+        make(&owner->snapshot);
+        snapshot_ = {owner, owner->snapshot};
+    }
 
     std::shared_ptr<snap_snapshot> snapshot_;
 };
@@ -202,11 +215,11 @@ class Region {
     std::unique_ptr<snap_region, Free> region_;
 };
 
-inline Snapshot::Snapshot(const Region &region) {
-    snap_snapshot *snapshot = nullptr;
-    check(snap_snapshot_take(region.get(), &snapshot), "snap_snapshot_take");
-    snapshot_.reset(snapshot, snap_snapshot_free);
-}
+inline Snapshot::Snapshot(const Region &region)
+    : Snapshot([&](snap_snapshot **snapshot) {
+          check(snap_snapshot_take(region.get(), snapshot),
+                "snap_snapshot_take");
+      }) {}
 
 inline Region Snapshot::clone(snap_hint hint) const {
     snap_region *clone = nullptr;

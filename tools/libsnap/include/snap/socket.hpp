@@ -32,8 +32,7 @@ class Socket {
     int fd() const noexcept { return fd_; }
 
     snap_sock_stats stats() const {
-        snap_sock_stats stats{};
-        stats.size = sizeof(stats);
+        auto stats = sized<snap_sock_stats>();
         check(snap_socket_stats(fd_, &stats), "snap_socket_stats");
         return stats;
     }
