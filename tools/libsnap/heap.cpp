@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "boundary.h"
+#include "owner.h"
 #include "piece_allocator.h"
 
 using snap::detail::guard;
@@ -17,7 +18,8 @@ static_assert(PieceAllocator::page_bytes == SNAP_BUFFER_ALIGN);
 
 struct snap_heap {
     explicit snap_heap(snap_region *memory)
-        : start(static_cast<char *>(memory->address)),
+        : owner(snap::detail::owner_of(*memory)),
+          start(static_cast<char *>(memory->address)),
           pieces({[memory](size_t count) { return pages(memory, count); },
                   [memory](size_t first) {
                       snap_buffer_free(memory,
@@ -39,6 +41,7 @@ struct snap_heap {
                reinterpret_cast<uintptr_t>(start);
     }
 
+    const snap::detail::Owner &owner;
     char *start;
     PieceAllocator pieces;
 };
@@ -69,6 +72,8 @@ void *snap_heap_aligned_alloc(snap_heap *heap, size_t alignment,
         if (heap == nullptr || !std::has_single_bit(alignment) ||
             alignment > SNAP_BUFFER_ALIGN)
             return -EINVAL;
+        if (!heap->owner.is_here())
+            return -EPERM;
         const auto place = heap->pieces.allocate(length, alignment);
         if (!place)
             return -ENOMEM;
@@ -83,6 +88,10 @@ void *snap_heap_aligned_alloc(snap_heap *heap, size_t alignment,
 void *snap_heap_realloc(snap_heap *heap, void *piece, size_t length) {
     if (heap == nullptr || piece == nullptr)
         return snap_heap_alloc(heap, length);
+    if (!heap->owner.is_here()) {
+        errno = EPERM;
+        return nullptr;
+    }
     const auto room = heap->pieces.room(heap->place(piece));
     if (!room) {
         errno = EINVAL;
@@ -101,7 +110,7 @@ void *snap_heap_realloc(snap_heap *heap, void *piece, size_t length) {
 }
 
 size_t snap_heap_room(snap_heap *heap, const void *piece) {
-    return heap == nullptr || piece == nullptr
+    return heap == nullptr || piece == nullptr || !heap->owner.is_here()
                ? 0
                : heap->pieces.room(heap->place(piece)).value_or(0);
 }
@@ -110,6 +119,8 @@ int snap_heap_free(snap_heap *heap, void *piece) {
     return guard([&] {
         if (piece == nullptr)
             return 0;
+        if (heap != nullptr && !heap->owner.is_here())
+            return -EPERM;
         return heap != nullptr && heap->pieces.release(heap->place(piece))
                    ? 0
                    : -EINVAL;

@@ -8,10 +8,12 @@
 
 #include "handle.h"
 #include "mapping.h"
+#include "owner.h"
 #include "page_allocator.h"
 
 using snap::detail::guard;
 using snap::detail::Mapping;
+using snap::detail::Owner;
 using snap::detail::PageAllocator;
 using snap::detail::UniqueFd;
 
@@ -37,9 +39,10 @@ struct Region : snap_region {
         length = bytes;
     }
 
-    UniqueFd owner; // set when the descriptor has become ours
+    UniqueFd descriptor; // set when it has become ours
     Mapping mapping;
     PageAllocator buffers;
+    Owner owner; // of the buffers
 };
 
 Region *whole(snap_region *region) {
@@ -47,6 +50,10 @@ Region *whole(snap_region *region) {
 }
 
 } // namespace
+
+const Owner &snap::detail::owner_of(const snap_region &region) noexcept {
+    return static_cast<const Region &>(region).owner;
+}
 
 extern "C" {
 
@@ -57,7 +64,7 @@ int snap_region_from_fd(int fd, size_t length, snap_region **region) {
         auto made = std::make_unique<Region>(fd, length);
         if (!made->mapping.valid())
             return -made->mapping.error();
-        made->owner.reset(fd);
+        made->descriptor.reset(fd);
         *region = made.release();
         return 0;
     });
@@ -106,10 +113,19 @@ int snap_region_discard(snap_region *region, size_t offset, size_t length) {
     });
 }
 
+int snap_region_adopt(snap_region *region) {
+    if (region == nullptr)
+        return -EINVAL;
+    whole(region)->owner.move_here();
+    return 0;
+}
+
 int snap_buffer_alloc(snap_region *region, size_t length, void **buffer) {
     return guard([&] {
         if (region == nullptr || buffer == nullptr || length == 0)
             return -EINVAL;
+        if (!whole(region)->owner.is_here())
+            return -EPERM;
         const auto page = whole(region)->buffers.allocate(pages_for(length));
         if (!page)
             return -ENOSPC;
@@ -124,6 +140,8 @@ int snap_buffer_free(snap_region *region, void *buffer) {
             return 0;
         if (region == nullptr)
             return -EINVAL;
+        if (!whole(region)->owner.is_here())
+            return -EPERM;
         const auto start = reinterpret_cast<uintptr_t>(region->address);
         const auto where = reinterpret_cast<uintptr_t>(buffer);
         if (where < start || !aligned(where - start))

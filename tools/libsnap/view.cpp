@@ -11,6 +11,7 @@
 
 #include "boundary.h"
 #include "mapping.h"
+#include "owner.h"
 
 using snap::detail::guard;
 using snap::detail::KeepErrno;
@@ -26,7 +27,12 @@ struct View : snap_view {
     }
 
     Mapping mapping;
+    snap::detail::Owner owner;
 };
+
+bool is_here(const snap_view *view) {
+    return static_cast<const View *>(view)->owner.is_here();
+}
 
 constexpr std::size_t page_size = 4096;
 
@@ -87,7 +93,8 @@ void snap_view_free(snap_view *view) {
         return;
     const KeepErrno keep;
     // The socket may live on, and should not keep frames that nobody sees.
-    release(view->fd, 0, view->length);
+    if (is_here(view))
+        release(view->fd, 0, view->length);
     delete static_cast<View *>(view);
 }
 
@@ -99,6 +106,8 @@ ssize_t snap_view_receive(snap_view *view, void *buffer, size_t length,
         (from != nullptr && from_length == nullptr) || parts == nullptr ||
         nparts == nullptr || *nparts == 0)
         return -EINVAL;
+    if (!is_here(view))
+        return -EPERM;
     Control control{};
     std::array<snap_view_part, SNAP_VIEW_PARTS_MAX> got{};
     const std::size_t room = std::min(*nparts, got.size());
@@ -125,6 +134,8 @@ int snap_view_release(snap_view *view, const snap_view_part *parts,
     return guard([&] {
         if (view == nullptr || (parts == nullptr && nparts > 0))
             return -EINVAL;
+        if (!is_here(view))
+            return -EPERM;
         for (size_t i = 0; i < nparts; i++) {
             const int error =
                 release(view->fd, parts[i].offset, parts[i].length);

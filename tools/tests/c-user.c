@@ -28,6 +28,7 @@ static int refuses(void)
 					SNAP_REGION_ARGS_SPARSE,
 					&region) == -EINVAL &&
 	       snap_region_discard(NULL, 0, 4096) == -EINVAL &&
+	       snap_region_adopt(NULL) == -EINVAL &&
 	       snap_region_commit(NULL, NULL, &number) == -EINVAL &&
 	       snap_region_merge(NULL, NULL, NULL, NULL, &count, NULL) ==
 		       -EINVAL &&

@@ -147,6 +147,8 @@ void RegionHeap::after_fork_in_parent() noexcept {
 void RegionHeap::after_fork_in_child() noexcept {
     if (in_region_ && !adopt_clone())
         adopt_copy();
+    if (heap_ != nullptr)
+        snap_region_adopt(region_);
     if (snapshot_ >= 0)
         ::close(std::exchange(snapshot_, -1));
     busy = false;

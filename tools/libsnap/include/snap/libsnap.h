@@ -9,6 +9,12 @@
  *
  * Threads: all functions may run at once, also on one object; only freeing
  * or destroying it is the caller's to order after all other uses of it.
+ *
+ * fork(2): regions and snapshots are shared with the child.  What hands out
+ * their memory, buffers and heaps, and views of sockets belong to the process
+ * that made them: in a child they fail with -EPERM and change nothing, and
+ * freeing a region, heap or view ends it for the child only.
+ * snap_region_adopt() is for a child that takes over.
  */
 #ifndef SNAP_LIBSNAP_H
 #define SNAP_LIBSNAP_H
@@ -118,6 +124,14 @@ int snap_region_from_fd(int fd, size_t length, struct snap_region **region);
 void snap_region_free(struct snap_region *region);
 
 /*
+ * After fork(2), in the child: buffers and heaps of the region are its own from
+ * now on, as they were then.  For a child whose parent ends or lets them be, as
+ * with daemon(3), or that has mapped a clone in the region's place; no other
+ * thread of the parent may have been allocating meanwhile.  -EINVAL: NULL.
+ */
+int snap_region_adopt(struct snap_region *region);
+
+/*
  * Makes the pages of [offset, offset + length), multiples of the page size,
  * zero for everybody, and gives their frames back to the device.  Loads and
  * stores of others see all of it or nothing.
@@ -224,11 +238,15 @@ int snap_get_object_info(int fd, struct snap_object_info *info);
 /*
  * A piece of the region, aligned to SNAP_BUFFER_ALIGN and at least length
  * bytes, content unspecified.  Buffers never share a page.
- * -EINVAL: NULL or length 0; -ENOSPC: no gap that large; -ENOMEM.
+ * -EINVAL: NULL or length 0; -ENOSPC: no gap that large; -ENOMEM; -EPERM: in a
+ * child of fork(2).
  */
 int snap_buffer_alloc(struct snap_region *region, size_t length, void **buffer);
 
-/* NULL is allowed; -EINVAL: not the start of a buffer of this region. */
+/*
+ * NULL is allowed; -EINVAL: not the start of a buffer of this region; -EPERM:
+ * in a child of fork(2).
+ */
 int snap_buffer_free(struct snap_region *region, void *buffer);
 
 /* ---- A heap in a region ------------------------------------------------- */
@@ -255,9 +273,9 @@ void snap_heap_destroy(struct snap_heap *heap);
 /*
  * NULL and errno: ENOMEM, no room in the region; EINVAL, heap is NULL,
  * alignment is no power of two or over SNAP_BUFFER_ALIGN, or piece is not of
- * this heap.  alloc and realloc align as malloc() does.  length 0 gives a
- * piece of its own.  realloc keeps the old piece if it fails; NULL allocates.
- * The content of new bytes is unspecified.
+ * this heap; EPERM, this is a child of fork(2).  alloc and realloc align as
+ * malloc() does.  length 0 gives a piece of its own.  realloc keeps the old
+ * piece if it fails; NULL allocates. The content of new bytes is unspecified.
  */
 void *snap_heap_alloc(struct snap_heap *heap, size_t length);
 void *snap_heap_aligned_alloc(struct snap_heap *heap, size_t alignment,
@@ -267,7 +285,10 @@ void *snap_heap_realloc(struct snap_heap *heap, void *piece, size_t length);
 /* Bytes that a piece has, at least those asked for; 0: none of this heap. */
 size_t snap_heap_room(struct snap_heap *heap, const void *piece);
 
-/* NULL is allowed; -EINVAL: not the start of a piece of this heap. */
+/*
+ * NULL is allowed; -EINVAL: not the start of a piece of this heap; -EPERM: in a
+ * child of fork(2).
+ */
 int snap_heap_free(struct snap_heap *heap, void *piece);
 
 /* ---- Sockets ------------------------------------------------------------ */
@@ -315,7 +336,8 @@ int snap_view_create(int fd, size_t length, unsigned int flags,
 
 /*
  * Releases all there is in the view and unmaps it; the socket receives by view
- * all the same, for those who know where.  NULL is allowed.
+ * all the same, for those who know where.  In a child of fork(2) only unmaps
+ * it. NULL is allowed.
  */
 void snap_view_free(struct snap_view *view);
 
@@ -326,15 +348,18 @@ void snap_view_free(struct snap_view *view);
  * their places. *nparts: room in parts[], at most SNAP_VIEW_PARTS_MAX is used;
  * then how many there are.  Other control messages that the socket was asked
  * for, such as IP_PKTINFO, take from the room: up to 8 more are enough, or
- * parts are copied into the buffer. -EINVAL: NULL, or no room; and the errors
- * of recvmsg(2), -EAGAIN for one.
+ * parts are copied into the buffer. -EINVAL: NULL, or no room; -EPERM: in a
+ * child of fork(2); and the errors of recvmsg(2), -EAGAIN for one.
  */
 ssize_t snap_view_receive(struct snap_view *view, void *buffer, size_t length,
                           int flags, struct sockaddr *from,
                           socklen_t *from_length, struct snap_view_part *parts,
                           size_t *nparts);
 
-/* The pages of these parts are gone from the view.  -EINVAL. */
+/*
+ * The pages of these parts are gone from the view.  -EINVAL; -EPERM: in a child
+ * of fork(2).
+ */
 int snap_view_release(struct snap_view *view,
                       const struct snap_view_part *parts, size_t nparts);
 
