@@ -82,18 +82,12 @@ static int snap_sock_recvmsg(struct socket *sock, struct msghdr *msg,
 {
 	struct snap_sock *ss = snap_sock_of(sock);
 	bool look = flags & (MSG_PEEK | MSG_ERRQUEUE);
+	struct snap_view *view = look ? NULL : snap_view_of(ss);
 	size_t copied, viewed = 0;
 	int ret;
 
-	if (look) {
-		ret = ss->base->recvmsg(sock, msg, len, flags);
-	} else if (atomic_inc_unless_negative(&ss->receivers)) {
-		ret = ss->base->recvmsg(sock, msg, len, flags);
-		atomic_dec(&ss->receivers);
-	} else {
-		ret = snap_view_recv(sock, snap_view_of(ss), msg, len, flags,
-				     &viewed);
-	}
+	ret = view ? snap_view_recv(sock, view, msg, len, flags, &viewed) :
+		     ss->base->recvmsg(sock, msg, len, flags);
 	/* no bytes: a datagram may have none, a stream has none at its end */
 	if (look || ret < 0 || (!ret && sock->type == SOCK_STREAM))
 		return ret;

@@ -10,22 +10,17 @@
 #ifndef SNAP_SOCK_H
 #define SNAP_SOCK_H
 
-#include <linux/atomic.h>
 #include <linux/net.h>
 
 #include "observe/list.h"
 
 struct snap_view;
 
-/* A number that no call of recvmsg() adds to. */
-#define SNAP_SOCK_VIEWED	INT_MIN
-
 /**
  * struct snap_sock - what is known of a socket beside its struct sock
  * @base: the operations of the inner family
  * @prot: the protocol that the sock was made with; another one in its place
  *	belongs to sockmap and the like
- * @receivers: calls of recvmsg() under way without a view, or SNAP_SOCK_VIEWED
  * @view: to receive by, or NULL; see snap_view_of()
  * @shown: what others may see of it
  *
@@ -35,7 +30,6 @@ struct snap_view;
 struct snap_sock {
 	const struct proto_ops *base;
 	const struct proto *prot;
-	atomic_t receivers;
 	struct snap_view *view;
 	struct snap_shown shown;
 };

@@ -23,8 +23,8 @@ static DEFINE_MUTEX(snap_views_lock);	/* the list; snap_sock->view: who sets it 
 
 struct snap_view *snap_view_of(const struct snap_sock *ss)
 {
-	/* acquire: pairs with snap_view_publish() */
-	return atomic_read_acquire(&ss->receivers) < 0 ? ss->view : NULL;
+	/* pairs with snap_view_publish() */
+	return smp_load_acquire(&ss->view);
 }
 
 /* ---- Mappings ----------------------------------------------------------- */
@@ -190,7 +190,6 @@ static struct snap_view *snap_view_new(struct socket *sock,
 
 	if (!view)
 		return NULL;
-	mutex_init(&view->receive);
 	init_rwsem(&view->lock);
 	INIT_LIST_HEAD(&view->list);
 	view->mapping = SOCK_INODE(sock)->i_mapping;
@@ -225,27 +224,16 @@ void snap_view_destroy(struct snap_view *view)
 	kfree(view);
 }
 
-/*
- * A call that receives and does not know of the view may take a message from
- * under one that does: none is under way when there is a view for the first
- * time, and none begins afterwards.
- */
 static int snap_view_publish(struct snap_sock *ss, struct snap_view *view)
 {
-	int err = 0;
+	int err = -EEXIST;
 
 	mutex_lock(&snap_views_lock);
-	if (ss->view) {
-		err = -EEXIST;
-	} else {
-		ss->view = view;
-		/* release: who sees the number sees the view, complete */
-		if (atomic_cmpxchg_release(&ss->receivers, 0, SNAP_SOCK_VIEWED)) {
-			ss->view = NULL;
-			err = -EBUSY;
-		} else {
-			list_add(&view->list, &snap_views);
-		}
+	if (!ss->view) {
+		list_add(&view->list, &snap_views);
+		/* who sees it sees it complete: pairs with snap_view_of() */
+		smp_store_release(&ss->view, view);
+		err = 0;
 	}
 	mutex_unlock(&snap_views_lock);
 	return err;

@@ -13,7 +13,6 @@
 #define SNAP_VIEW_H
 
 #include <linux/list.h>
-#include <linux/mutex.h>
 #include <linux/rwsem.h>
 #include <linux/skbuff.h>
 #include <linux/sockptr.h>
@@ -30,8 +29,6 @@ struct vm_area_struct;
 
 /**
  * struct snap_view - the window of a socket
- * @receive: of datagram sockets: held while a message is taken from the queue,
- *	so that what was looked at is what is taken
  * @lock: page faults read it, what changes below writes it
  * @list: in the list of all views, once a socket has it
  * @mapping: of the socket's inode
@@ -44,7 +41,6 @@ struct vm_area_struct;
  * @taken: bit by bit: there is a frame
  */
 struct snap_view {
-	struct mutex receive;		/* see above */
 	struct rw_semaphore lock;	/* guards all below but list, constants */
 	struct list_head list;
 	struct address_space *mapping;
@@ -99,8 +95,7 @@ struct snap_view *snap_view_of(const struct snap_sock *ss);
  * @optlen: bytes of it
  *
  * Return: 0; EFAULT, E2BIG, ENOMEM; EINVAL for flags or a length that cannot
- * be; EEXIST if there is one; EBUSY if somebody is receiving; EOPNOTSUPP from
- * within the kernel.
+ * be; EEXIST if there is one; EOPNOTSUPP from within the kernel.
  */
 int snap_view_create(struct socket *sock, sockptr_t optval, unsigned int optlen);
 /* What a view is, for getsockopt(). */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * recvmsg() of sockets that have a view; see view.h.  A datagram is looked
- * at while it is in the queue, received by UDP, whose control messages and
- * addresses are the real ones, and taken apart; the bytes of a stream are taken
- * by TCP's own reader, under the socket's lock.
+ * at while it is in the queue, answered for by UDP, whose control messages and
+ * addresses are the real ones, taken out, and taken apart; the bytes of a stream
+ * are taken by TCP's own reader, under the socket's lock.
  */
 
 #include <linux/ipv6.h>
@@ -71,110 +71,127 @@ static int snap_view_recv_tell(struct snap_view_take *take)
 
 /* ---- Datagrams ---------------------------------------------------------- */
 
-/* UDP may have something to say, or to pass on, that is no datagram to look at. */
-static bool snap_view_dgram_other(const struct sock *sk, const struct sk_buff *head)
-{
-#if IS_ENABLED(CONFIG_IPV6)
-	if (sk->sk_family == AF_INET6 && READ_ONCE(inet6_sk(sk)->rxpmtu))
-		return true;
-#endif
-	/* an empty one that has been looked at before: it is passed over */
-	return head;
-}
-
 /*
- * The datagram that a receive would take now, with a reference.  NULL: @err is how
- * the receive ends; or zero, and what is there is for UDP alone.
+ * The datagram that a receive would take now, with a reference, still in the queue.
+ * NULL: @err is how the receive ends; or zero, and what is there is for UDP alone:
+ * the path's MTU, an empty one, or one that is damaged.
  */
 static struct sk_buff *snap_view_dgram_look(struct sock *sk, int *err)
 {
-	struct sk_buff_head *queue = &udp_sk(sk)->reader_queue;
-	struct sk_buff *skb, *head;
-	int offset = 0;
+	struct sk_buff *skb;
+	int offset = -1;	/* the first, whoever has looked at it before */
 
 	skb = __skb_recv_udp(sk, MSG_PEEK | MSG_DONTWAIT, &offset, err);
-	spin_lock_bh(&queue->lock);
-	head = skb_peek(queue);
-	spin_unlock_bh(&queue->lock);
 	if (!skb) {
-		if (*err == -EAGAIN && snap_view_dgram_other(sk, head))
+#if IS_ENABLED(CONFIG_IPV6)
+		if (*err == -EAGAIN && sk->sk_family == AF_INET6 &&
+		    READ_ONCE(inet6_sk(sk)->rxpmtu))
 			*err = 0;
+#endif
 		return NULL;
 	}
 	*err = 0;
-	if (skb == head && !udp_lib_checksum_complete(skb))
+	if (skb->len && !udp_lib_checksum_complete(skb))
 		return skb;
 	kfree_skb(skb);
 	return NULL;
 }
 
 /*
- * Have UDP receive it, with nothing to copy, and take it apart then: UDP may have
- * something else to say first, such as the path's MTU, which leaves the datagram
- * in the queue; and there is room for what UDP did not tell.
+ * Take out of the queue what was looked at; false if somebody else did.  What has
+ * been in front stays in front: nothing but a receive changes that.
  */
-static int snap_view_dgram_take(struct socket *sock, const struct sk_buff *skb,
-				struct snap_view_take *take, size_t len,
-				int flags)
+static bool snap_view_dgram_unlink(struct sock *sk, struct sk_buff *skb)
 {
-	struct msghdr *msg = take->msg;
-	struct iov_iter iter = msg->msg_iter;
-	int ret, err;
+	struct sk_buff_head *queue = &udp_sk(sk)->reader_queue;
+	bool there;
 
-	iov_iter_discard(&msg->msg_iter, ITER_DEST, len);
-	ret = snap_sock_of(sock)->base->recvmsg(sock, msg, len, flags);
-	msg->msg_iter = iter;
-	/* who leaves the queue has no neighbours */
-	if (ret < 0 || READ_ONCE(skb->next))
-		return ret;
-	take->room = snap_view_recv_room(msg);
-	err = snap_view_take(take, skb, 0, min_t(size_t, len, skb->len));
-	return err ?: snap_view_recv_tell(take) ?: ret;
+	spin_lock_bh(&queue->lock);
+	there = skb->next;
+	if (there) {
+		__skb_unlink(skb, queue);
+		refcount_dec(&skb->users);	/* the queue's */
+		udp_skb_destructor(sk, skb);
+	}
+	spin_unlock_bh(&queue->lock);
+	return there;
 }
 
 /*
- * Without waiting.  Sockets whose peeks have an offset receive by copy: what is
- * looked at need not be what is received.
+ * A datagram that is nobody else's any more: its bytes, and what there is to tell
+ * of them.  If they cannot be copied it is lost, as on UDP.
+ */
+static int snap_view_dgram_give(struct snap_view_take *take, struct sk_buff *skb,
+				size_t len)
+{
+	struct sock *sk = take->sk;
+	bool four = skb->protocol == htons(ETH_P_IP);
+	int err;
+
+	take->room = snap_view_recv_room(take->msg);
+	err = snap_view_take(take, skb, 0, min_t(size_t, len, skb->len)) ?:
+	      snap_view_recv_tell(take);
+	if (err) {
+		atomic_inc(&sk->sk_drops);
+		SNMP_INC_STATS(__UDPX_MIB(sk, four), UDP_MIB_INERRORS);
+		kfree_skb(skb);
+		return err;
+	}
+	SNMP_INC_STATS(__UDPX_MIB(sk, four), UDP_MIB_INDATAGRAMS);
+	skb_consume_udp(sk, skb, take->at);
+	return 0;
+}
+
+/*
+ * Without waiting.  UDP answers for the datagram as for one that is peeked at, with
+ * all that it tells, and then it is taken.  It may answer for another one, if
+ * somebody receives at the same time, which shows when this one is to be taken: then
+ * all is as if it had not been asked.  Nobody is kept waiting, and nothing is locked
+ * while memory of the caller is touched.
  */
 static int snap_view_dgram_now(struct socket *sock, struct snap_view_take *take,
 			       size_t len, int flags)
 {
 	const struct snap_sock *ss = snap_sock_of(sock);
+	struct msghdr *msg = take->msg, before = *msg;
 	struct sock *sk = sock->sk;
-	struct sk_buff *skb = NULL;
-	int ret = 0;
+	struct sk_buff *skb;
+	int ret, err;
 
 	flags |= MSG_DONTWAIT;
-	if (take->room && READ_ONCE(sk->sk_peek_off) < 0 &&
-	    READ_ONCE(sk->sk_prot) == ss->prot)
-		skb = snap_view_dgram_look(sk, &ret);
-	if (skb) {
-		ret = snap_view_dgram_take(sock, skb, take, len, flags);
+	do {
+		*msg = before;
+		ret = 0;
+		/* peeks with an offset look at other bytes than receives take */
+		skb = take->room && READ_ONCE(sk->sk_peek_off) < 0 &&
+		      READ_ONCE(sk->sk_prot) == ss->prot ?
+		      snap_view_dgram_look(sk, &ret) : NULL;
+		if (!skb)
+			return ret ?: ss->base->recvmsg(sock, msg, len, flags);
+		iov_iter_discard(&msg->msg_iter, ITER_DEST, len);
+		ret = ss->base->recvmsg(sock, msg, len, flags | MSG_PEEK | MSG_TRUNC);
+		msg->msg_iter = before.msg_iter;
+		if (ret > 0 && snap_view_dgram_unlink(sk, skb)) {
+			err = snap_view_dgram_give(take, skb, len);
+			if (!(flags & MSG_TRUNC))
+				ret = min_t(size_t, ret, len);
+			return err ?: ret;
+		}
 		consume_skb(skb);
-		return ret;
-	}
-	return ret ?: ss->base->recvmsg(sock, take->msg, len, flags);
+	} while (ret > 0 || ret == -EAGAIN);
+	/* it had something else to say, such as the path's MTU or an error */
+	return ret;
 }
 
-/*
- * Also with MSG_DONTWAIT others are waited for: EAGAIN would say that there is no
- * datagram, and nobody would tell an edge-triggered epoll of it again.
- */
 static int snap_view_recv_dgram(struct socket *sock, struct snap_view_take *take,
 				size_t len, int flags)
 {
 	struct sock *sk = sock->sk;
 	long timeo = sock_rcvtimeo(sk, flags & MSG_DONTWAIT);
-	struct snap_view *view = take->view;
 	int ret;
 
 	do {
-		/* who was woken for a datagram must not leave without a look */
-		ret = mutex_lock_killable(&view->receive);
-		if (ret)
-			return ret;
 		ret = snap_view_dgram_now(sock, take, len, flags);
-		mutex_unlock(&view->receive);
 	} while (ret == -EAGAIN && timeo &&
 		 !__skb_wait_for_more_packets(sk, &sk->sk_receive_queue, &ret,
 					      &timeo, (struct sk_buff *)

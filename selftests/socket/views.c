@@ -339,6 +339,52 @@ TEST_F(views, control_faults)
 	EXPECT_EQ(MESSAGE, sock_stats(self->rx).rx_copied_bytes);
 }
 
+/* What UDP counts of what it receives, from /proc/net/snmp and snmp6; -1: unknown. */
+static long received_datagrams(bool six, bool errors)
+{
+	const char *name = errors ? "Udp6InErrors" : "Udp6InDatagrams";
+	long in = -1, unknown, bad = -1;
+	FILE *f = fopen(six ? "/proc/net/snmp6" : "/proc/net/snmp", "r");
+	char line[512], key[64];
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (!six && sscanf(line, "Udp: %ld %ld %ld", &in, &unknown, &bad) == 3)
+			in = errors ? bad : in;
+		if (six && sscanf(line, "%63s %ld", key, &unknown) == 2 &&
+		    !strcmp(key, name))
+			in = unknown;
+	}
+	if (f)
+		fclose(f);
+	return in;
+}
+
+/* UDP counts them as its own: those that came out, and those that were lost. */
+TEST_F(views, counted_by_udp)
+{
+	bool six = variant->family == AF_INET6;
+	struct iovec iov = { (void *)16, RECEIVE_MAX };
+	char control[256];
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = control, .msg_controllen = sizeof(control),
+	};
+	long before = received_datagrams(six, false), errors = received_datagrams(six, true);
+
+	if (variant->type != SOCK_DGRAM || variant->host)
+		SKIP(return, "datagrams, and on this machine");
+	VIEW(WINDOW, 0);
+	SEND(0, MESSAGE);
+	RECEIVE(MESSAGE);
+	EXPECT_LE(1, self->got.n);
+	EXPECT_EQ(before + 1, received_datagrams(six, false));
+	ASSERT_EQ(0, set_copybreak(self->rx, MESSAGE + 1));
+	SEND(0, MESSAGE);
+	EXPECT_EQ(-1, recvmsg(self->rx, &msg, 0));
+	EXPECT_EQ(before + 1, received_datagrams(six, false));
+	EXPECT_EQ(errors + 1, received_datagrams(six, true));
+}
+
 TEST_F(views, shorter_than_the_copybreak)
 {
 	VIEW(WINDOW, 0);

@@ -9,10 +9,14 @@
 
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -165,23 +169,105 @@ static void *receive_one(void *arg)
 	return (void *)recv(*(int *)arg, &byte, 1, 0);
 }
 
-/* One that waits already would not know of the view. */
-TEST_F(shared, not_while_somebody_receives)
+/* One that waits already does not know of the view: it gets its bytes as ever. */
+TEST_F(shared, while_somebody_receives)
 {
 	pthread_t thread;
 	void *got;
-	int try;
 
 	ASSERT_EQ(0, pthread_create(&thread, NULL, receive_one, &self->fd[0]));
-	for (try = 0; try < 1000 && view_set(self->fd[0], PAGE + 1, 0) != -EBUSY; try++)
-		sleep_ms(1);
 	sleep_ms(100);
-	EXPECT_EQ(-EBUSY, view_set(self->fd[0], WINDOW, 0));
-	EXPECT_EQ(-ENODATA, view_used(self->fd[0]));
+	VIEW();
 	ASSERT_EQ(1, send(self->fd[1], "x", 1, 0));
 	pthread_join(thread, &got);
 	EXPECT_EQ(1, (long)got);
-	EXPECT_EQ(0, view_set(self->fd[0], WINDOW, 0));
+	SEND();
+	RECEIVE();
+}
+
+/* Memory that is there when somebody says so: a load or store before waits. */
+struct slow {
+	int fd;
+	char *p;
+	size_t length;
+};
+
+static int slow_make(struct slow *s, size_t length)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+
+	s->length = length;
+	s->p = mmap(NULL, length, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	s->fd = syscall(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	range.range.start = (uintptr_t)s->p;
+	range.range.len = length;
+	return s->p == MAP_FAILED || s->fd < 0 || ioctl(s->fd, UFFDIO_API, &api) ||
+	       ioctl(s->fd, UFFDIO_REGISTER, &range) ? -1 : 0;
+}
+
+/* Somebody waits for it. */
+static bool slow_is_wanted(const struct slow *s, int ms)
+{
+	struct pollfd poller = { .fd = s->fd, .events = POLLIN };
+
+	return poll(&poller, 1, ms) == 1 && poller.revents == POLLIN;
+}
+
+struct stalled {
+	int fd;
+	struct slow slow;
+	ssize_t got;
+};
+
+static void *receive_stalled(void *arg)
+{
+	struct stalled *me = arg;
+	char control[256];
+	struct iovec iov = { me->slow.p, me->slow.length };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = control, .msg_controllen = sizeof(control),
+	};
+
+	me->got = recvmsg(me->fd, &msg, 0);
+	return NULL;
+}
+
+/* One whose memory is not there yet keeps nobody waiting, as on UDP. */
+TEST_F(shared, slow_memory)
+{
+	struct stalled me = { .fd = self->fd[0] };
+	pthread_t thread;
+	uint64_t begin;
+
+	if (variant->type != SOCK_DGRAM)
+		SKIP(return, "the receivers of a stream take turns, as on TCP");
+	if (slow_make(&me.slow, 16 * PAGE))
+		SKIP(return, "no userfaultfd");
+	VIEW();
+	/* copied, into that memory */
+	ASSERT_EQ(0, set_copybreak(self->fd[0], MESSAGE + 1));
+	SEND();
+	ASSERT_EQ(0, pthread_create(&thread, NULL, receive_stalled, &me));
+	ASSERT_TRUE(slow_is_wanted(&me.slow, 10000));
+	begin = now_ms();
+	EXPECT_EQ(-EAGAIN, ({ view_receive(self->fd[0], &self->got, MESSAGE,
+					   MSG_DONTWAIT, MAX);
+			      self->got.bytes; }));
+	ASSERT_EQ(0, set_copybreak(self->fd[0], 1));
+	SEND();
+	view_receive(self->fd[0], &self->got, MESSAGE, MSG_DONTWAIT, MAX);
+	EXPECT_EQ(MESSAGE, self->got.bytes);
+	EXPECT_EQ(1, self->got.n);
+	EXPECT_GT(2000, now_ms() - begin);
+	/* and is not lost by it */
+	close(me.slow.fd);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(MESSAGE, me.got);
+	EXPECT_EQ(0, memcmp(me.slow.p, self->r.p, MESSAGE));
+	munmap(me.slow.p, me.slow.length);
 }
 
 #define MESSAGES	1500

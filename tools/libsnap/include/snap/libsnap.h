@@ -328,7 +328,7 @@ struct snap_view {
  * up to pages; flags: 0, or SNAP_VIEW_NEXT: a receive releases what the ones
  * before it gave.  The socket must outlive the view.
  * -EINVAL: NULL, length 0 or over SNAP_VIEW_LENGTH_MAX, flags unknown; -EEXIST:
- * it has one; -EBUSY: somebody is receiving; -ENOMEM; -EBADF, -ENOTSOCK,
+ * it has one; -ENOMEM; -EBADF, -ENOTSOCK,
  * -ENOPROTOOPT: not an AF_SNAP socket.
  */
 int snap_view_create(int fd, size_t length, unsigned int flags,
