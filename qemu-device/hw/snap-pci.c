@@ -322,10 +322,28 @@ del_blocker:
     migrate_del_blocker(&s->migration_blocker);
 }
 
+/*
+ * A processor may have found a register of ours and wait for the BQL, which
+ * the one that unplugs us has: it gets here when everything below is freed.
+ * The MemoryRegions live until nobody can find them any more.  The table of
+ * MSI-X is QEMU's, but no less of ours: its own operations would abort.
+ */
+static void snap_close_registers(SnapState *s)
+{
+    MemoryRegion *region[] = {
+        &s->regs, &s->parent_obj.msix_table_mmio, &s->parent_obj.msix_pba_mmio,
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(region); i++) {
+        region[i]->ops = &snap_gone_ops;
+    }
+}
+
 static void snap_exit(PCIDevice *pdev)
 {
     SnapState *s = SNAP(pdev);
 
+    snap_close_registers(s);
     s->state = SNAP_STATE_IDLE;
     snap_tx_reset(s);
     snap_rx_reset(s);

@@ -240,3 +240,29 @@ const MemoryRegionOps snap_regs_ops = {
         .unaligned = true,
     },
 };
+
+static uint64_t snap_gone_read(void *opaque, hwaddr addr, unsigned size)
+{
+    return UINT64_MAX;
+}
+
+static void snap_gone_write(void *opaque, hwaddr addr, uint64_t value,
+                            unsigned size)
+{
+}
+
+const MemoryRegionOps snap_gone_ops = {
+    .read = snap_gone_read,
+    .write = snap_gone_write,
+    .endianness = DEVICE_LITTLE_ENDIAN,
+    .valid = {
+        .min_access_size = 1,
+        .max_access_size = 8,
+        .unaligned = true,
+    },
+    .impl = {
+        .min_access_size = 1,
+        .max_access_size = 8,
+        .unaligned = true,
+    },
+};

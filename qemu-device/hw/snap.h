@@ -125,6 +125,8 @@ void snap_publish(SnapState *s);
 
 /* snap-regs.c */
 extern const MemoryRegionOps snap_regs_ops;
+/* Of a removed device: reads as all ones, takes no write. */
+extern const MemoryRegionOps snap_gone_ops;
 
 /* snap-queue.c */
 void snap_doorbell(SnapState *s, unsigned queue, uint64_t offset);

@@ -3,7 +3,7 @@
 #
 # Runs the device's qtests against the plug-in and against the one with
 # sanitizers, at the same time: check.sh [--plain|--asan] [TEST-PATH]...
-# Without a path also asks the plug-in itself: that it refuses what it is not
+# A path is one of the device: /snap/tx. Without one also asks the plug-in itself: that it refuses what it is not
 # made for, and that a fault would be seen.
 # Prints TAP, and as the last line the sum.
 set -euo pipefail
@@ -18,7 +18,7 @@ case ${1:-} in
 esac
 paths=()
 for path in "$@"; do
-    paths+=(-p "$path")
+    paths+=(-p "/x86_64$path")
 done
 
 [[ -x $qemu/snap-test ]] || {

@@ -151,6 +151,8 @@ void snap_add_version_tests(void);
 void snap_add_net_tests(void);
 /* snap-offload.c: the same with virtio_net_hdr */
 void snap_add_offload_tests(void);
+/* snap-unplug.c: hot unplug and reset, while processors use the device */
+void snap_add_unplug_tests(void);
 /* snap-mutate.c: under a way to capture */
 void snap_test_mutations(const void *capture);
 

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The snapshot memory NIC taken away, and reset, while two processors use it:
+ * they are threads of QEMU (plugin/qtest-processor.c), because the qtest has
+ * no processors.  Also what is read where a device was.
+ */
+#include "qemu/osdep.h"
+#include "qemu/cutils.h"
+#include "hw/pci/pci_regs.h"
+#include "libqos/pci-pc.h"
+#include "qobject/qdict.h"
+#include "snap-fixture.h"
+
+#define SLOT        6
+#define PROCESSORS  2
+/* Two seconds; SNAP_UNPLUG_CYCLES of the environment is another number. */
+#define CYCLES      100
+
+/* What the processors have done to all the devices. */
+typedef struct Done {
+    uint64_t resets, snapshots, trapped, packets;
+} Done;
+
+static void plug(Snap *s)
+{
+    s->bus = qpci_new_pc(s->qts, NULL);
+    qtest_qmp_device_add(s->qts, "snap", "hot", "{ 'pool-size': 4194304,"
+                         " 'addr': '6', 'netdev': 'net0', 'capture': 'share',"
+                         " 'mac': '52:54:00:12:34:56' }");
+    snap_map(s, QPCI_DEVFN(SLOT, 0));
+    qpci_msix_enable(s->dev);
+}
+
+static void add_up(Snap *s, Done *done)
+{
+    done->resets += snap_status_page(s).resets;
+    done->snapshots += snap_count(s, SNAP_CTR_SNAPSHOTS);
+    done->trapped += snap_count(s, SNAP_CTR_WRITE_FAULTS);
+    done->packets += snap_count(s, SNAP_CTR_TX_PACKETS);
+}
+
+static void unplug(Snap *s)
+{
+    g_free(s->dev);
+    qpci_free_pc(s->bus);
+    qpci_unplug_acpi_device_test(s->qts, "hot", SLOT);
+}
+
+static unsigned cycles(void)
+{
+    const char *text = g_getenv("SNAP_UNPLUG_CYCLES");
+    unsigned n = CYCLES;
+
+    g_assert(!text || !qemu_strtoui(text, NULL, 10, &n));
+    return n;
+}
+
+static Snap *boot(const char *options)
+{
+    Snap *s = g_new0(Snap, 1);
+    g_autofree char *all = g_strdup_printf("-netdev hubport,id=net0,hubid=0 %s",
+                                           options);
+
+    s->sock = -1;
+    s->qts = snap_qemu("pc", all);
+    return s;
+}
+
+static void halt(Snap *s)
+{
+    qtest_quit(s->qts);
+    g_free(s);
+}
+
+/* Options for processors that use the device where it will be. */
+static char *processors(void)
+{
+    GString *options = g_string_new(NULL);
+    Snap *s = boot("");
+
+    plug(s);
+    for (unsigned i = 0; i < PROCESSORS; i++) {
+        g_string_append_printf(options, " -device snap-processor,index=%u,"
+                               "registers=0x%" PRIx64 ",msix=0x%" PRIx64 ","
+                               "slab=0x%" PRIx64 ",window=0x%" PRIx64, i,
+                               s->regs.addr, s->dev->msix_table_bar.addr,
+                               s->slab, s->window);
+    }
+    unplug(s);
+    halt(s);
+    return g_string_free(options, false);
+}
+
+static void test_processors(void)
+{
+    g_autofree char *options = NULL;
+    Done done = { 0 };
+    unsigned n = cycles();
+    Snap *s;
+
+    if (!qtest_has_device("snap-processor")) {
+        g_test_skip("this QEMU has no snap-processor");
+        return;
+    }
+    options = processors();
+    s = boot(options);
+    for (unsigned i = 0; i < n; i++) {
+        plug(s);
+        /* The machine's reset comes to a device in use as well. */
+        if (i % 32 == 31) {
+            qtest_qmp_assert_success(s->qts, "{ 'execute': 'system_reset' }");
+            qtest_qmp_eventwait(s->qts, "RESET");
+        } else {
+            g_usleep(1000);
+        }
+        add_up(s, &done);
+        unplug(s);
+    }
+    g_test_message("%u times unplugged, %" PRIu64 " resets, %" PRIu64
+                   " snapshots, %" PRIu64 " trapped stores, %" PRIu64
+                   " packets", n, done.resets, done.snapshots, done.trapped,
+                   done.packets);
+    g_assert_cmpuint(done.resets, >, n);
+    g_assert_cmpuint(done.packets, >, n);
+    halt(s);
+}
+
+void snap_add_unplug_tests(void)
+{
+    qtest_add_func("/snap/unplug/processors", test_processors);
+}
