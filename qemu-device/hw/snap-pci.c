@@ -3,6 +3,7 @@
  * Snapshot memory NIC: the PCI function, its properties and its life.
  */
 #include "qemu/osdep.h"
+#include "qemu/error-report.h"
 #include "qemu/main-loop.h"
 #include "qemu/module.h"
 #include "qapi/error.h"
@@ -152,6 +153,34 @@ static bool snap_check_size(const char *name, uint64_t size, Error **errp)
     return true;
 }
 
+/*
+ * A backend with more queues spreads flows over them all, and what goes to
+ * those that nobody reads is lost.
+ */
+static bool snap_check_queues(SnapState *s, Error **errp)
+{
+    if (s->conf.peers.queues > SNAP_DATA_QUEUES) {
+        error_setg(errp, "snap: netdev '%s' has %d queues, the device takes "
+                   "%d: give it queues=%d", s->conf.peers.ncs[0]->name,
+                   s->conf.peers.queues, SNAP_DATA_QUEUES, SNAP_DATA_QUEUES);
+        return false;
+    }
+    return true;
+}
+
+/* Mappings of this process, which all devices share, are known only now. */
+static void snap_check_mappings(SnapState *s)
+{
+    uint32_t lacking = snapmem_maps_lacking(s->mem);
+
+    if (snapmem_can_share(s->mem) && lacking) {
+        warn_report("snap: %u of %u window pages have no mapping of the host, "
+                    "snapshots of many pages will fail (NO_FRAMES): raise "
+                    "vm.max_map_count by %" PRIu64, MIN(lacking,
+                    s->window_pages), s->window_pages, 2 * (uint64_t)lacking);
+    }
+}
+
 /* Check all properties and make the engine from them. */
 static bool snap_make_engine(SnapState *s, Error **errp)
 {
@@ -163,7 +192,8 @@ static bool snap_make_engine(SnapState *s, Error **errp)
     }
     if (!snap_check_size("pool-size", s->pool_size, errp) ||
         !snap_check_size("window-size", s->window_size, errp) ||
-        !snap_parse_capture(s, &config.mode, errp)) {
+        !snap_parse_capture(s, &config.mode, errp) ||
+        !snap_check_queues(s, errp)) {
         return false;
     }
     s->frames = s->pool_size / SNAP_FRAME_SIZE;
@@ -192,6 +222,7 @@ static bool snap_make_engine(SnapState *s, Error **errp)
     if (snapmem_can_share(s->mem)) {
         s->features |= SNAP_F_SNAPSHOT;
     }
+    snap_check_mappings(s);
     return true;
 }
 

@@ -3,8 +3,9 @@
 #
 # Runs the device's qtests against the plug-in and against the one with
 # sanitizers, at the same time: check.sh [--plain|--asan] [TEST-PATH]...
-# A path is one of the device: /snap/tx. Without one also asks the plug-in itself: that it refuses what it is not
-# made for, and that a fault would be seen.
+# A path is one of the device: /snap/tx. Without one also asks the plug-in
+# itself: that it refuses what it is not made for, and that a fault would be
+# seen.
 # Prints TAP, and as the last line the sum.
 set -euo pipefail
 
@@ -83,6 +84,25 @@ other_version() {
         >"$logs/other/snap-qemu.so"
 }
 
+# What QEMU says at the start: one word of it must be right, or it would stay.
+starts() {
+    local text=$1 expression=$2
+    shift 2
+    says "$text" "$expression" "$qemu/snap-qemu" -M q35 -nodefaults \
+        -display none -S "$@"
+}
+
+start() {
+    echo "# start"
+    starts "windows without mappings of the host are told of" \
+        'snap: [0-9]+ of 4194304 window pages have no mapping.*max_map_count' \
+        -device snap,window-size=16G -device no-such-device
+    starts "and those of a second device" \
+        'snap: 1024 of 1024 window pages have no mapping.*max_map_count' \
+        -device snap,window-size=16G -device snap,pool-size=4M \
+        -device no-such-device
+}
+
 plugin() {
     local machine=(-machine none -display none -S)
     echo "# plug-in"
@@ -107,7 +127,7 @@ for build in "${builds[@]}"; do
     qtest "$build" &
     pid[$build]=$!
 done
-(($#)) || plugin
+(($#)) || { plugin && start; }
 for build in "${builds[@]}"; do
     code=0
     wait "${pid[$build]}" || code=$?

@@ -6,6 +6,7 @@
 #include "qemu/cutils.h"
 #include "qemu/iov.h"
 #include "libqos/pci-pc.h"
+#include "qobject/qdict.h"
 #include "snap-fixture.h"
 
 #define SNAP_SLOT 4
@@ -557,4 +558,16 @@ void snap_pattern(uint8_t *p, size_t length, unsigned seed)
     for (size_t i = 0; i < length; i++) {
         p[i] = (i * 7 + (i >> 8) + seed * 31) | 1;
     }
+}
+
+void snap_expect_error(const char *want, QDict *response)
+{
+    QDict *error = qdict_get_qdict(response, "error");
+
+    g_assert_nonnull(error);
+    if (!strstr(qdict_get_str(error, "desc"), want)) {
+        g_error("expected \"%s\", got \"%s\"", want,
+                qdict_get_str(error, "desc"));
+    }
+    qobject_unref(response);
 }

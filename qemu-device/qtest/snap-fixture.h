@@ -141,6 +141,9 @@ static inline const struct snap_rx *snap_rx_at(const SnapReceived *r,
 /* Give back the batch and all payload frames in it. */
 void snap_give_back(Snap *s, const SnapReceived *r);
 
+/* An answer to QMP that must be an error, with these words; it is freed. */
+void snap_expect_error(const char *want, struct QDict *response);
+
 void snap_pattern(uint8_t *p, size_t length, unsigned seed);
 
 /* snap-snapshots.c: snapshots, clones, sparse regions */

@@ -537,18 +537,6 @@ static void test_reset(void)
     snap_halt(s);
 }
 
-static void expect_error(QTestState *qts, const char *want, QDict *response)
-{
-    QDict *error = qdict_get_qdict(response, "error");
-
-    g_assert_nonnull(error);
-    if (!strstr(qdict_get_str(error, "desc"), want)) {
-        g_error("expected \"%s\", got \"%s\"", want,
-                qdict_get_str(error, "desc"));
-    }
-    qobject_unref(response);
-}
-
 static void test_properties(void)
 {
     static const struct {
@@ -573,7 +561,7 @@ static void test_properties(void)
             " 'driver': 'snap', 'id': 'snap0', %s } }", bad[i].arguments);
 
         qtest_qmp_send_raw(qts, "%s", line);
-        expect_error(qts, bad[i].error, qtest_qmp_receive(qts));
+        snap_expect_error(bad[i].error, qtest_qmp_receive(qts));
     }
     /* A device that failed leaves nothing behind. */
     qtest_qmp_device_add(qts, "snap", "snap0", "{'pool-size': 4194304}");
@@ -585,9 +573,9 @@ static void test_migration_blocked(void)
     Snap *s = snap_run(false, "");
     QDict *response;
 
-    expect_error(s->qts, "does not support migration",
-                 qtest_qmp(s->qts, "{ 'execute': 'migrate', 'arguments': {"
-                           " 'uri': 'exec:cat >/dev/null' } }"));
+    snap_expect_error("does not support migration",
+                      qtest_qmp(s->qts, "{ 'execute': 'migrate', 'arguments': {"
+                                " 'uri': 'exec:cat >/dev/null' } }"));
     response = qtest_qmp(s->qts, "{ 'execute': 'human-monitor-command',"
                          " 'arguments': { 'command-line': 'savevm x' } }");
     g_assert_nonnull(strstr(qdict_get_str(response, "return"),

@@ -28,10 +28,11 @@ class MapBudget {
   public:
     explicit MapBudget(std::uint32_t window_pages) {
         const std::uint32_t all = snapmem_impl::mappings_max() / 2;
+        const std::uint32_t want = window_pages + SNAPMEM_REGIONS_MAX + 1;
         std::uint32_t taken = taken_;
         do {
-            mine_ = std::min(all - std::min(taken, all),
-                             window_pages + SNAPMEM_REGIONS_MAX + 1);
+            mine_ = std::min(all - std::min(taken, all), want);
+            lacking_ = want - mine_;
         } while (!taken_.compare_exchange_weak(taken, taken + mine_));
     }
     MapBudget(const MapBudget &) = delete;
@@ -39,10 +40,12 @@ class MapBudget {
     ~MapBudget() { taken_ -= mine_; }
 
     [[nodiscard]] std::uint32_t get() const { return mine_; }
+    [[nodiscard]] std::uint32_t lacking() const { return lacking_; }
 
   private:
     static inline std::atomic<std::uint32_t> taken_ = 0;
     std::uint32_t mine_ = 0;
+    std::uint32_t lacking_ = 0;
 };
 
 } // namespace
@@ -119,6 +122,10 @@ void snapmem_free(snapmem *m) {
 
 bool snapmem_can_share(const snapmem *m) {
     return m->engine.can_share();
+}
+
+uint32_t snapmem_maps_lacking(const snapmem *m) {
+    return m->budget.lacking();
 }
 
 uint8_t *snapmem_pool(const snapmem *m) {

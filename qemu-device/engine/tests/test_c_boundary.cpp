@@ -52,6 +52,22 @@ TEST(CBoundary, SaysWhetherItCanShare) {
     EXPECT_EQ(error == nullptr, no_userfault().empty());
 }
 
+TEST(CBoundary, SaysWhatMappingsTheFirstHasLeft) {
+    const snapmem_config large{8, 1U << 24, 0, SNAPMEM_COPY, false};
+    const snapmem_config small{8, 8, 0, SNAPMEM_COPY, false};
+    {
+        const Handle first = make(small, nullptr);
+        EXPECT_EQ(snapmem_maps_lacking(first.get()), 0U);
+        const Handle second = make(large, nullptr);
+        EXPECT_GT(snapmem_maps_lacking(second.get()), 0U);
+        const Handle third = make(small, nullptr);
+        EXPECT_EQ(snapmem_maps_lacking(third.get()),
+                  8 + SNAPMEM_REGIONS_MAX + 1);
+    }
+    const Handle again = make(small, nullptr);
+    EXPECT_EQ(snapmem_maps_lacking(again.get()), 0U);
+}
+
 TEST(CBoundary, MakesAndFreesALargeEngineLazily) {
     const Handle m =
         make({1U << 20, 1U << 20, 64, SNAPMEM_COPY, false}, nullptr);
