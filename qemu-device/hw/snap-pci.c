@@ -12,8 +12,9 @@
 #include "hw/pci/pcie.h"
 #include "hw/qdev-properties.h"
 #include "hw/resettable.h"
-#include "migration/blocker.h"
+#include "migration/vmstate.h"
 #include "net/eth.h"
+#include "system/replay.h"
 #include "standard-headers/linux/virtio_net.h"
 #include "snap.h"
 #include "snap-compat.h"
@@ -294,13 +295,31 @@ static void snap_make_nic(SnapState *s)
     }
 }
 
+/*
+ * The machine's state is not to come from elsewhere.  vmstate_snap refuses
+ * the state itself, whenever it comes; this says so before anybody waits.
+ */
+static bool snap_check_machine(Error **errp)
+{
+    if (runstate_check(RUN_STATE_INMIGRATE)) {
+        error_setg(errp, "snap: the snapshot memory NIC does not support "
+                   "migration: start without -incoming");
+        return false;
+    }
+    if (replay_mode != REPLAY_MODE_NONE) {
+        error_setg(errp, "snap: the snapshot memory NIC does not support "
+                   "record and replay: its thread and its backend are not "
+                   "recorded");
+        return false;
+    }
+    return true;
+}
+
 static void snap_realize(PCIDevice *pdev, Error **errp)
 {
     SnapState *s = SNAP(pdev);
 
-    error_setg(&s->migration_blocker, "snap: the snapshot memory NIC does "
-               "not support migration or saved states");
-    if (migrate_add_blocker(&s->migration_blocker, errp) < 0) {
+    if (!snap_check_machine(errp)) {
         return;
     }
     /*
@@ -311,7 +330,7 @@ static void snap_realize(PCIDevice *pdev, Error **errp)
     if (ram_block_discard_require(true)) {
         error_setg(errp, "snap: cannot share a machine with assigned devices "
                    "or whatever else pins guest memory");
-        goto del_blocker;
+        return;
     }
     if (!snap_make_engine(s, errp) || !snap_make_memory(s, errp)) {
         goto allow_pinning;
@@ -341,6 +360,7 @@ static void snap_realize(PCIDevice *pdev, Error **errp)
     s->tx_copy = g_malloc(SNAP_TX_BYTES_MAX);
     s->rx_bh = qemu_bh_new_guarded(snap_rx_bh, s,
                                    &DEVICE(s)->mem_reentrancy_guard);
+    s->rx_continue = qemu_add_vm_change_state_handler(snap_rx_continue, s);
     snap_make_nic(s);
     snap_publish(s);
     return;
@@ -349,8 +369,6 @@ unmake_memory:
     snap_unmake_memory(s);
 allow_pinning:
     ram_block_discard_require(false);
-del_blocker:
-    migrate_del_blocker(&s->migration_blocker);
 }
 
 /*
@@ -379,13 +397,13 @@ static void snap_exit(PCIDevice *pdev)
     snap_tx_reset(s);
     snap_rx_reset(s);
     qemu_del_nic(s->nic);
+    qemu_del_vm_change_state_handler(s->rx_continue);
     qemu_bh_delete(s->rx_bh);
     g_free(s->tx_copy);
     g_free(s->batch);
     msix_uninit_exclusive_bar(pdev);
     snap_unmake_memory(s);
     ram_block_discard_require(false);
-    migrate_del_blocker(&s->migration_blocker);
 }
 
 static void snap_instance_init(Object *obj)
@@ -399,6 +417,12 @@ static void snap_instance_finalize(Object *obj)
     /* Only now no MemoryRegion is left that leads to the engine's memory. */
     snapmem_free(SNAP(obj)->mem);
 }
+
+/* Nothing can be saved: the state of a machine with this device is refused. */
+static const VMStateDescription vmstate_snap = {
+    .name = TYPE_SNAP,
+    .unmigratable = 1,
+};
 
 static const Property snap_properties[] = {
     DEFINE_NIC_PROPERTIES(SnapState, conf),
@@ -424,6 +448,7 @@ static void snap_class_init(ObjectClass *class, SnapClassData *data)
     k->class_id = PCI_CLASS_NETWORK_ETHERNET;
     rc->phases.hold = snap_reset_hold;
     dc->desc = "Snapshot memory NIC";
+    dc->vmsd = &vmstate_snap;
     device_class_set_props(dc, snap_properties);
     set_bit(DEVICE_CATEGORY_NETWORK, dc->categories);
 

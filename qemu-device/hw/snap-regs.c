@@ -186,7 +186,7 @@ static uint64_t snap_regs_read(void *opaque, hwaddr addr, unsigned size)
     hwaddr reg;
     uint64_t value = 0;
 
-    if (size == 8) {
+    if (size == 8 && addr % 8 == 0) {
         if (snap_queue_of(addr, &queue, &reg)) {
             if (queue != SNAP_QUEUE_CONTROL && reg == SNAP_QREG_TAKE) {
                 return snap_rx_take(s);
@@ -206,7 +206,7 @@ static void snap_regs_write(void *opaque, hwaddr addr, uint64_t value,
     unsigned queue;
     hwaddr reg;
 
-    if (size == 8) {
+    if (size == 8 && addr % 8 == 0) {
         if (snap_queue_of(addr, &queue, &reg)) {
             if (reg == SNAP_QREG_DOORBELL) {
                 snap_doorbell(s, queue, value);

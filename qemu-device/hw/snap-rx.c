@@ -60,6 +60,10 @@ bool snap_can_receive(NetClientState *nc)
 {
     SnapState *s = qemu_get_nic_opaque(nc);
 
+    /* A machine that is stopped does not change: see snap_rx_continue(). */
+    if (!runstate_is_running()) {
+        return false;
+    }
     /* Once stalled, only snap_rx_resume() ends it, so that it is seen. */
     if (s->rx_stalled) {
         return false;
@@ -86,6 +90,16 @@ void snap_rx_bh(void *opaque)
     SnapState *s = opaque;
 
     qemu_flush_queued_packets(qemu_get_queue(s->nic));
+}
+
+/* What was refused while the machine was stopped is asked for again. */
+void snap_rx_continue(void *opaque, bool running, RunState state)
+{
+    SnapState *s = opaque;
+
+    if (running) {
+        qemu_bh_schedule(s->rx_bh);
+    }
 }
 
 /* Where the UDP or TCP payload begins in an IP packet at `at`. */

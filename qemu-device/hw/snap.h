@@ -22,6 +22,7 @@
 #include "net/net.h"
 #include "qemu/units.h"
 #include "qom/object.h"
+#include "system/runstate.h"
 #include "standard-headers/linux/snap_device.h"
 #include <snapmem/snapmem.h>
 
@@ -88,7 +89,6 @@ struct SnapState {
     uint32_t rx_low;            /* frames */
     uint64_t features;          /* offered */
     bool vnet_hdr;              /* the backend speaks virtio_net_hdr */
-    Error *migration_blocker;
 
     MemoryRegion regs;
     MemoryRegion memory;        /* holds the four below */
@@ -107,6 +107,7 @@ struct SnapState {
     bool tx_paused;
 
     QEMUBH *rx_bh;              /* asks the backend for waiting packets */
+    VMChangeStateEntry *rx_continue;
     SnapBatch *batch;           /* ring of SNAP_BATCHES + 1 */
     uint32_t batch_first;       /* the oldest sealed one */
     uint32_t batch_sealed;      /* how many; the open one comes after them */
@@ -167,5 +168,6 @@ void snap_rx_arm(SnapState *s, bool armed);
 void snap_rx_resume(SnapState *s);
 void snap_rx_reset(SnapState *s);
 void snap_rx_bh(void *opaque);
+void snap_rx_continue(void *opaque, bool running, RunState state);
 
 #endif /* HW_SNAP_SNAP_H */

@@ -101,6 +101,12 @@ start() {
         'snap: 1024 of 1024 window pages have no mapping.*max_map_count' \
         -device snap,window-size=16G -device snap,pool-size=4M \
         -device no-such-device
+    starts "a state from elsewhere is refused" \
+        'snap: .* does not support migration: start without -incoming' \
+        -incoming defer -device snap
+    starts "record and replay is refused" \
+        'snap: .* does not support record and replay' \
+        -icount "shift=0,rr=record,rrfile=$logs/replay" -device snap
 }
 
 plugin() {

@@ -322,6 +322,42 @@ static void test_interrupts(void)
     snap_halt(s);
 }
 
+static void run_machine(Snap *s, bool run)
+{
+    qtest_qmp_assert_success(s->qts, "{ 'execute': %s }", run ? "cont" : "stop");
+    qtest_qmp_eventwait(s->qts, run ? "RESUME" : "STOP");
+}
+
+/* Nothing is received while the machine does not run; after that all goes on. */
+static void test_stopped(void)
+{
+    Snap *s = snap_run(true, "");
+    uint8_t bytes[1500] = { 0 };
+    SnapReceived r;
+    unsigned sent = 0;
+    uint64_t got;
+
+    /* Until it waits: for TAKE, or for frames. */
+    while (!snap_count(s, SNAP_CTR_RX_STALLS)) {
+        snap_wire_send(s, bytes, sizeof(bytes));
+        g_assert_cmpuint(++sent, <, 5000);
+    }
+    snap_wire_send(s, bytes, sizeof(bytes));
+    sent++;
+    run_machine(s, false);
+    got = snap_count(s, SNAP_CTR_RX_PACKETS);
+    for (unsigned i = 0; i < 4; i++) {
+        g_assert_true(snap_take(s, &r));
+        snap_give_back(s, &r);
+    }
+    g_usleep(20000);
+    g_assert_cmpuint(snap_count(s, SNAP_CTR_RX_PACKETS), ==, got);
+    run_machine(s, true);
+    /* One was in QEMU's queue, which is emptied at a stop. */
+    snap_wait(s, SNAP_CTR_RX_PACKETS, sent - 1);
+    snap_halt(s);
+}
+
 /* No DMA and no messages, but everything else. */
 static void test_bus_master_off(void)
 {
@@ -592,6 +628,7 @@ void snap_add_net_tests(void)
                         test_rx_full);
     qtest_add_data_func("/snap/rx/no-batches", GUINT_TO_POINTER(60),
                         test_rx_full);
+    qtest_add_func("/snap/rx/stopped", test_stopped);
     qtest_add_func("/snap/rx/reset", test_rx_reset);
     qtest_add_func("/snap/rx/before-start", test_rx_before_start);
 }
