@@ -303,7 +303,7 @@ struct snap_tx {
  *
  * owner is any number: the device counts the frames that the regions of one
  * owner have or may come to need, and refuses with QUOTA what would take them
- * over quota.
+ * over quota.  Snapshots bring a frame for every four nodes of their maps.
  */
 #define SNAP_REGIONS_MAX	1024
 #define SNAP_REGION_SPARSE	0x0001	/* e.flags: no frames before the first store */

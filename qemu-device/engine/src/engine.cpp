@@ -23,7 +23,7 @@ Engine::Engine(const snapmem_config &config, std::unique_ptr<WriteTrap> trap,
           "snapmem",
           (std::uint64_t{config.frames} + config.window_pages) * page_bytes)),
       ledger_(SNAPMEM_REGIONS_MAX), pool_(file_, config.frames, ledger_),
-      maps_(pool_, tuning.fanout_bits),
+      maps_(pool_, ledger_, tuning.fanout_bits),
       window_(file_, config.frames, config.window_pages),
       regions_(SNAPMEM_REGIONS_MAX, 0),
       snapshots_(SNAPMEM_SNAPSHOTS_MAX, snapshot_tag),
@@ -84,11 +84,13 @@ void Engine::reclaim() noexcept {
         if (!r.used) {
             continue;
         }
-        maps_.each_exclusive(r.map, [&](Page, Frame f) {
-            if (pool_.map_holds(f) == 1 && !pool_.is_own(f)) {
-                pool_.own(f, slot(r));
-            }
-        });
+        const std::uint32_t nodes =
+            maps_.each_exclusive(r.map, [&](Page, Frame f) {
+                if (pool_.map_holds(f) == 1 && !pool_.is_own(f)) {
+                    pool_.own(f, slot(r));
+                }
+            });
+        ledger_.set_exclusive_nodes(slot(r), nodes);
     }
 }
 
@@ -109,15 +111,17 @@ snapmem_status Engine::prepare_birth(const snapmem_region_spec &spec,
         return SNAPMEM_NO_WINDOW;
     }
     birth.gap = *gap;
-    const snapmem_status status = afford(spec.owner, spec.quota, [&] {
+    birth.owner = ledger_.find_owner(spec.owner);
+    if (birth.owner == 0) {
+        return SNAPMEM_NO_REGIONS;
+    }
+    const snapmem_status status = afford(birth.owner, spec.quota, [&] {
         return Need{spec.npages, spec.npages};
     });
-    if (status != SNAPMEM_OK) {
-        return status;
+    if (status == SNAPMEM_OK) {
+        reserve_nodes(maps_.nodes_for(spec.npages));
     }
-    reserve_nodes(maps_.nodes_for(spec.npages));
-    birth.owner = ledger_.find_owner(spec.owner);
-    return birth.owner == 0 ? SNAPMEM_NO_REGIONS : SNAPMEM_OK;
+    return status;
 }
 
 void Engine::open_region(const Birth &birth, const snapmem_region_spec &spec) {
@@ -125,7 +129,7 @@ void Engine::open_region(const Birth &birth, const snapmem_region_spec &spec) {
     r.writable = WriteSet(spec.npages); // the last thing that may throw
     r.first = birth.gap;
     r.npages = spec.npages;
-    r.map = maps_.empty(spec.npages);
+    r.map = maps_.empty(spec.npages, birth.owner, slot(r));
     r.version = 1;
     r.dirty = false;
     r.policy = SharePolicy(spec.hint);

@@ -43,7 +43,9 @@ struct Tuning {
 //   - free frames >= promises of the ledger, and mapping segments + what
 //     rebinding every promised page may add <= map_budget (so a store never
 //     fails);
-//   - the arena has nodes for the stores to come.
+//   - the arena has nodes for the stores to come;
+//   - frames and nodes of a map are charged to the owner of its region, or of
+//     the region that its snapshot was taken of.
 //
 // Memory is read and written through the pool's mapping only: the engine
 // itself never faults.
@@ -107,6 +109,8 @@ class Engine final : private StoreSink {
     [[nodiscard]] const char *check() const;
 
   private:
+    [[nodiscard]] const char *check_nodes() const;
+
     using Lock = std::lock_guard<std::mutex>;
 
     // A capture, cut at page borders. Pages are those of the region.
@@ -154,23 +158,26 @@ class Engine final : private StoreSink {
     // The range of a page without the first `head` and last `tail` bytes.
     Frame copy_frame(Frame f, std::size_t head, std::size_t tail);
 
-    // What an operation takes or promises: frames, and those of them that
-    // count for the owner.
+    // What an operation takes or promises: frames, those of them that count
+    // for the owner, and nodes that do.
     struct Need {
         std::uint64_t frames, charged;
+        std::uint32_t nodes = 0;
     };
     // Are they there for other purposes than reception, and within the quota?
     // Reclaims if not, which changes what is needed, too: need() is asked
     // again then, and what it said last holds.
     template <typename NeedNow>
-    snapmem_status afford(std::uint32_t owner_id, std::uint32_t quota,
-                          NeedNow need) {
+    snapmem_status afford(Owner o, std::uint32_t quota, NeedNow need) {
         for (;;) {
             const Need n = need();
             const bool frames =
                 n.frames == 0 || pool_.available() >= n.frames + rx_reserve_;
-            const bool within = n.charged == 0 || quota == SNAPMEM_QUOTA_NONE ||
-                                ledger_.charged(owner_id) + n.charged <= quota;
+            const std::uint64_t charged =
+                ledger_.charged(o, n.nodes) + n.charged;
+            const bool within = quota == SNAPMEM_QUOTA_NONE ||
+                                charged == ledger_.charged(o) ||
+                                charged <= quota;
             if (frames && within) {
                 return SNAPMEM_OK;
             }
@@ -187,7 +194,14 @@ class Engine final : private StoreSink {
     [[nodiscard]] bool maps_allow(std::uint64_t segments,
                                   std::uint64_t promise = 0,
                                   const Region *r = nullptr) const;
+    // Nodes for all stores to come, and more. Throws std::bad_alloc, also when
+    // there are too many: a pool's frames bring so many each, and what regions
+    // need for trees of their own is there besides.
     void reserve_nodes(std::size_t more = 0) {
+        if (maps_.live() > node_debt_ + std::size_t{Ledger::nodes_per_frame} *
+                                            pool_.frames()) {
+            throw std::bad_alloc();
+        }
         maps_.reserve(node_debt_ + more);
     }
 
@@ -196,6 +210,8 @@ class Engine final : private StoreSink {
     bool arm_written(Region &r) noexcept;
     bool arm(Page p, std::uint32_t n) noexcept;
     void forget(Snapshot &s) noexcept;
+    void copy_map(const Snapshot &s, Region &r,
+                  std::span<const Frame> frames) noexcept;
     void share_duplicates(Region &r, PageMap &snapshot) noexcept;
 
     struct Change; // a page of a commit: engine_commit.cpp

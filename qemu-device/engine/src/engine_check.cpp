@@ -7,6 +7,48 @@
 
 namespace snapmem_impl {
 
+// Recount the nodes of all maps, by owner.
+const char *Engine::check_nodes() const {
+    std::vector<bool> seen;
+    std::vector<std::uint32_t> nodes(ledger_.owners());
+    std::size_t live = 0;
+    std::size_t debt = 0; // what stores may need
+    const auto count = [&](const PageMap &m) {
+        const std::uint32_t n = maps_.count_nodes(m, seen);
+        nodes[m.owner] += n;
+        live += n;
+    };
+    for (const Region &r : regions_) {
+        if (!r.used) {
+            continue;
+        }
+        if (r.map.account != slot(r) || r.map.owner != ledger_.owner(slot(r))) {
+            return "a map is not its region's";
+        }
+        count(r.map);
+        const std::uint32_t exclusive =
+            maps_.each_exclusive(r.map, [](Page, Frame) {});
+        if (exclusive < ledger_.exclusive_nodes(slot(r))) {
+            return "a region has fewer nodes alone than is known";
+        }
+        debt += maps_.nodes_for(r.npages) - exclusive;
+    }
+    for (const Snapshot &s : snapshots_) {
+        if (s.used) {
+            count(s.map);
+        }
+    }
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+        if (nodes[i] != ledger_.nodes(static_cast<Owner>(i))) {
+            return "the nodes of an owner are not those of its maps";
+        }
+    }
+    if (live != maps_.live()) {
+        return "nodes are in no map";
+    }
+    return maps_.spare() < debt ? "stores lack nodes" : nullptr;
+}
+
 const char *Engine::check() const {
     const Lock lock(mutex_);
     if (const char *message = pool_.check()) {
@@ -20,6 +62,10 @@ const char *Engine::check() const {
     }
     if (!maps_allow(0)) {
         return "more mapping segments are promised than the budget has";
+    }
+
+    if (const char *message = check_nodes()) {
+        return message;
     }
 
     const char *wrong = nullptr;
@@ -40,6 +86,8 @@ const char *Engine::check() const {
                 }
             } else if (window_.backing(at) != f) {
                 wrong = "a page does not show its frame";
+            } else if (pool_.owner(f) != r.map.owner) {
+                wrong = "a frame of a region is charged to somebody else";
             } else {
                 ++populated;
                 own += pool_.is_own_of(f, slot(r));
@@ -67,6 +115,11 @@ const char *Engine::check() const {
             populated += f != no_frame;
             if (f != no_frame && pool_.is_own(f)) {
                 wrong = "a frame of a snapshot is a region's own";
+            }
+            if (f != no_frame &&
+                (pool_.owner(f) != s.map.owner ||
+                 ledger_.owner_id(s.map.owner) != s.owner_id)) {
+                wrong = "a frame of a snapshot is charged to somebody else";
             }
         });
         if (populated != s.map.populated) {

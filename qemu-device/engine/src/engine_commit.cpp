@@ -114,18 +114,17 @@ template <typename Fill>
 snapmem_status Engine::apply(Region &r, std::span<const Change> changes,
                              std::uint32_t quota, Fill fill) {
     std::uint32_t fresh = 0;
-    const snapmem_status status =
-        afford(ledger_.owner_id(ledger_.owner(slot(r))), quota, [&] {
-            std::uint32_t promised = 0;
-            fresh = 0;
-            for (const Change &c : changes) {
-                const Frame f = maps_.frame(r.map, c.page);
-                fresh += !c.hole;
-                promised += !c.hole && (f == no_frame || !pool_.is_own(f) ||
-                                        pool_.held(f));
-            }
-            return Need{fresh - promised, fresh - promised};
-        });
+    const snapmem_status status = afford(ledger_.owner(slot(r)), quota, [&] {
+        std::uint32_t promised = 0;
+        fresh = 0;
+        for (const Change &c : changes) {
+            const Frame f = maps_.frame(r.map, c.page);
+            fresh += !c.hole;
+            promised +=
+                !c.hole && (f == no_frame || !pool_.is_own(f) || pool_.held(f));
+        }
+        return Need{fresh - promised, fresh - promised};
+    });
     if (status != SNAPMEM_OK) {
         return status;
     }

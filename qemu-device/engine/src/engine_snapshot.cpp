@@ -64,12 +64,16 @@ snapmem_status Engine::snapshot(std::uint32_t region, std::uint32_t quota,
     if (s == nullptr) {
         return SNAPMEM_NO_REGIONS;
     }
-    const std::uint32_t id = ledger_.owner_id(ledger_.owner(slot(*r)));
+    const Owner o = ledger_.owner(slot(*r));
     const bool holes = r->map.populated != r->npages;
-    const snapmem_status status = afford(id, quota, [&] {
+    const std::size_t copies =
+        dedup_.enabled() ? maps_.nodes_for(r->npages) : 0;
+    const snapmem_status status = afford(o, quota, [&] {
         const std::uint64_t promise = ledger_.unpromised(slot(*r));
         const bool zero = holes && !pool_.has_zero();
-        return Need{promise + (zero ? 1 : 0), promise};
+        return Need{promise + (zero ? 1 : 0), promise,
+                    ledger_.exclusive_nodes(slot(*r)) +
+                        static_cast<std::uint32_t>(copies)};
     });
     if (status != SNAPMEM_OK) {
         return status;
@@ -77,7 +81,7 @@ snapmem_status Engine::snapshot(std::uint32_t region, std::uint32_t quota,
     if (!maps_allow(0, ledger_.unpromised(slot(*r)), r)) {
         return SNAPMEM_NO_MEMORY;
     }
-    reserve_nodes(dedup_.enabled() ? maps_.nodes_for(r->npages) : 0);
+    reserve_nodes(copies);
     if (!arm_written(*r)) {
         return SNAPMEM_NO_MEMORY;
     }
@@ -85,7 +89,8 @@ snapmem_status Engine::snapshot(std::uint32_t region, std::uint32_t quota,
     // Nothing fails from here on, and all pages are armed: a store that raced
     // has landed before, or waits for the mutex.
     s->map = maps_.share(r->map);
-    s->owner_id = id;
+    ledger_.share_nodes(slot(*r));
+    s->owner_id = ledger_.owner_id(o);
     s->zero = holes ? pool_.take_zero(Holder::device) : no_frame;
     pool_.disown_all(slot(*r));
     if (dedup_.enabled()) {
@@ -122,6 +127,20 @@ snapmem_status Engine::snapshot_drop(std::uint32_t snapshot) {
     return SNAPMEM_OK;
 }
 
+// Fill the frames with the snapshot's bytes: they are the region's pages.
+void Engine::copy_map(const Snapshot &s, Region &r,
+                      std::span<const Frame> frames) noexcept {
+    std::size_t next = 0;
+    maps_.each(s.map, 0, r.npages, [&](Page p, Frame f) {
+        if (f != no_frame) {
+            const Frame to = frames[next++];
+            std::memcpy(pool_.data(to), pool_.data(f), page_bytes);
+            maps_.set(r.map, p, to);
+            pool_.own(to, slot(r));
+        }
+    });
+}
+
 snapmem_status Engine::clone(std::uint32_t snapshot,
                              const snapmem_region_spec &spec,
                              std::uint32_t &region, std::uint32_t &page) {
@@ -149,9 +168,23 @@ snapmem_status Engine::clone(std::uint32_t snapshot,
     if (!maps_allow(std::uint64_t{whole.npages} + 1)) {
         return SNAPMEM_NO_MEMORY;
     }
+    // Another owner pays for what it has: it gets copies.
+    const bool copies = s->owner_id != whole.owner;
+    std::vector<Frame> frames(copies ? s->map.populated : 0);
     open_region(birth, whole);
     Region &r = *birth.region;
-    r.map = maps_.share(s->map);
+    if (copies) {
+        pool_.take_runs(Holder::map, birth.owner, frames);
+        copy_map(*s, r, frames);
+        std::size_t next = 0;
+        for (Backing &page : pages) {
+            page = page < pool_.frames() ? frames[next++] : page;
+        }
+    } else {
+        r.map = maps_.share(s->map);
+        r.map.owner = birth.owner; // that of an empty map may be stale
+        r.map.account = slot(r);
+    }
     if (window_.show(r.first, pages, owner(r)) != r.npages) {
         destroy(r);
         return SNAPMEM_NO_MEMORY;
@@ -229,7 +262,7 @@ snapmem_status Engine::get_object(std::uint32_t handle,
 
 std::uint64_t Engine::charged(std::uint32_t owner) const {
     const Lock lock(mutex_);
-    return ledger_.charged(owner);
+    return ledger_.charged_id(owner);
 }
 
 } // namespace snapmem_impl

@@ -11,20 +11,21 @@ void Ledger::open(Slot slot, std::uint32_t npages, Owner owner) {
     Account &a = accounts_[slot];
     a.npages = npages;
     a.owner = owner;
-    promised_ += npages;
+    promise(a, npages);
     ++owners_[owner].regions;
 }
 
 void Ledger::close(Slot slot) {
     Account &a = accounts_[slot];
-    promised_ -= a.promise();
+    promise(a, 0 - a.promise());
     --owners_[a.owner].regions;
+    set_exclusive_nodes(slot, 0);
     a.npages = 0;
 }
 
 bool Ledger::disown_all(Slot slot) {
     Account &a = accounts_[slot];
-    promised_ += a.npages - a.promise();
+    promise(a, a.npages - a.promise());
     a.own = 0;
     a.own_held = 0;
     if (++a.epoch == 0) {
@@ -37,17 +38,34 @@ bool Ledger::disown_all(Slot slot) {
 void Ledger::count_own(Slot slot, bool held, std::uint32_t by) {
     Account &a = accounts_[slot];
     a.own += by;
-    promised_ -= by;
     if (held) {
         a.own_held += by;
-        promised_ += by;
+    } else {
+        promise(a, 0 - by);
     }
+}
+
+void Ledger::count_node(Owner o, Slot slot, bool comes) noexcept {
+    OwnerEntry &e = owners_[o];
+    const std::uint32_t by = comes ? 1 : ~std::uint32_t{0};
+    e.nodes += by;
+    // One that became the region's alone without notice may go, too.
+    if (slot != no_slot && (comes || accounts_[slot].nodes != 0)) {
+        accounts_[slot].nodes += by;
+        e.exclusive += by;
+    }
+}
+
+void Ledger::set_exclusive_nodes(Slot slot, std::uint32_t nodes) {
+    Account &a = accounts_[slot];
+    owners_[a.owner].exclusive += nodes - a.nodes;
+    a.nodes = nodes;
 }
 
 Owner Ledger::find_owner(std::uint32_t id) {
     std::size_t unused = 0;
     for (std::size_t i = 1; i < owners_.size(); ++i) {
-        const bool used = owners_[i].frames != 0 || owners_[i].regions != 0;
+        const bool used = owners_[i].used();
         if (used && owners_[i].id == id) {
             return static_cast<Owner>(i);
         }
@@ -66,28 +84,39 @@ Owner Ledger::find_owner(std::uint32_t id) {
     return static_cast<Owner>(unused);
 }
 
-std::uint64_t Ledger::charged(std::uint32_t id) const {
+std::uint64_t Ledger::charged_id(std::uint32_t id) const {
     std::uint64_t sum = 0;
     for (std::size_t i = 1; i < owners_.size(); ++i) {
         if (owners_[i].id == id) {
-            sum += owners_[i].frames;
-        }
-    }
-    for (const Account &a : accounts_) {
-        if (a.npages != 0 && owners_[a.owner].id == id) {
-            sum += a.promise();
+            sum += charged(static_cast<Owner>(i));
         }
     }
     return sum;
 }
 
 const char *Ledger::check() const {
+    struct Sums {
+        std::uint32_t promised = 0;
+        std::uint32_t exclusive = 0;
+    };
+    std::vector<Sums> sums(owners_.size());
     std::uint32_t promised = 0;
     for (const Account &a : accounts_) {
         if (a.own > a.npages || a.own_held > a.own) {
             return "a region has more own frames than pages";
         }
         promised += a.promise();
+        sums[a.owner].promised += a.promise();
+        sums[a.owner].exclusive += a.nodes;
+    }
+    for (std::size_t i = 0; i < owners_.size(); ++i) {
+        const OwnerEntry &e = owners_[i];
+        if (sums[i].promised != e.promised) {
+            return "the promises of an owner are wrong";
+        }
+        if (sums[i].exclusive != e.exclusive || e.exclusive > e.nodes) {
+            return "the nodes of an owner are miscounted";
+        }
     }
     return promised == promised_ ? nullptr : "the sum of promises is wrong";
 }

@@ -20,6 +20,12 @@ namespace snapmem_impl {
 // Frames remember in which epoch of the account they were made own: a snapshot
 // begins a new epoch, and that is all it has to do with them.
 //
+// Nodes of page maps count for owners as well. What a region needs for a tree
+// of its own is in the price of its pages, so nodes that are known to be its
+// alone cost nothing. A snapshot makes all of them shared: they are charged
+// then, a frame for every nodes_per_frame, and stores, which copy them, change
+// no charge.
+//
 // Not thread-safe (the engine's mutex).
 class Ledger {
   public:
@@ -27,7 +33,10 @@ class Ledger {
 
     // ---- Accounts of regions
 
-    // The account begins without own frames and ends so. npages at least 1.
+    static constexpr std::uint32_t nodes_per_frame = 4;
+
+    // The account begins without own frames and nodes and ends so. npages at
+    // least 1.
     void open(Slot slot, std::uint32_t npages, Owner owner);
     void close(Slot slot);
     // No frame is own any more. O(1). True once in 2^32 times: epochs begin
@@ -54,6 +63,18 @@ class Ledger {
     // For the pool: one more or less (`by`: 1 or the modular -1).
     void count_own(Slot slot, bool held, std::uint32_t by);
 
+    // For the maps: a node comes or goes, that of a region or of a snapshot
+    // (no_slot). The one that comes is the region's alone.
+    void count_node(Owner o, Slot slot, bool comes) noexcept;
+    // No node is the region's alone any more.
+    void share_nodes(Slot slot) { set_exclusive_nodes(slot, 0); }
+    // So many have been found to be.
+    void set_exclusive_nodes(Slot slot, std::uint32_t nodes);
+    // At most as many as there are.
+    [[nodiscard]] std::uint32_t exclusive_nodes(Slot slot) const {
+        return accounts_[slot].nodes;
+    }
+
     // ---- Owners
 
     // The owner with that number, made if need be. Throws std::bad_alloc; 0
@@ -63,8 +84,20 @@ class Ledger {
         return owners_[o].id;
     }
     void count_frame(Owner o, std::uint32_t by) { owners_[o].frames += by; }
-    // Frames and promises. O(slots).
-    [[nodiscard]] std::uint64_t charged(std::uint32_t id) const;
+    // Frames, promises, and frames for shared nodes, were there so many more.
+    [[nodiscard]] std::uint64_t charged(Owner o,
+                                        std::uint32_t more_nodes = 0) const {
+        const OwnerEntry &e = owners_[o];
+        return std::uint64_t{e.frames} + e.promised +
+               (e.nodes - e.exclusive + more_nodes) / nodes_per_frame;
+    }
+    // O(owners).
+    [[nodiscard]] std::uint64_t charged_id(std::uint32_t id) const;
+    // Of maps of regions and snapshots.
+    [[nodiscard]] std::uint32_t nodes(Owner o) const {
+        return owners_[o].nodes;
+    }
+    [[nodiscard]] std::size_t owners() const { return owners_.size(); }
 
     // Recount the promises: a message, or nullptr.
     [[nodiscard]] const char *check() const;
@@ -75,18 +108,32 @@ class Ledger {
         std::uint32_t npages = 0;
         std::uint32_t own = 0;
         std::uint32_t own_held = 0;
+        std::uint32_t nodes = 0; // known to be the region's alone
         Owner owner = 0;
 
         [[nodiscard]] std::uint32_t promise() const {
             return npages - own + own_held;
         }
     };
-    // Unused without frames and regions.
+    // Unused without frames, regions and nodes.
     struct OwnerEntry {
         std::uint32_t id = 0;
         std::uint32_t frames = 0;
         std::uint32_t regions = 0;
+        std::uint32_t promised = 0;  // to the regions
+        std::uint32_t nodes = 0;     // of regions and snapshots
+        std::uint32_t exclusive = 0; // of them, each known to be a region's
+
+        [[nodiscard]] bool used() const {
+            return frames != 0 || regions != 0 || nodes != 0;
+        }
     };
+
+    // Modular, as everywhere.
+    void promise(const Account &a, std::uint32_t by) {
+        promised_ += by;
+        owners_[a.owner].promised += by;
+    }
 
     std::vector<Account> accounts_;
     std::vector<OwnerEntry> owners_;

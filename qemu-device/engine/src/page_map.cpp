@@ -46,8 +46,10 @@ void NodeArena::trim() noexcept {
     }
 }
 
-PageMap PageMaps::empty(std::uint32_t npages) const {
+PageMap PageMaps::empty(std::uint32_t npages, Owner owner, Slot account) const {
     PageMap m;
+    m.owner = owner;
+    m.account = account;
     m.npages = npages;
     m.levels = 1;
     while (span(m.levels + 1) < npages) {
@@ -70,16 +72,23 @@ PageMap PageMaps::share(const PageMap &m) noexcept {
     if (m.root != 0) {
         ++arena_.refs(m.root);
     }
-    return m;
+    PageMap same = m;
+    same.account = no_slot;
+    return same;
 }
 
 void PageMaps::drop(PageMap &m) noexcept {
-    unref(m.root, m.levels);
+    unref(m, m.root, m.levels);
     m.root = 0;
     m.populated = 0;
 }
 
-void PageMaps::unref(Node n, std::uint32_t level) noexcept {
+Node PageMaps::alloc(const PageMap &m) noexcept {
+    ledger_.count_node(m.owner, m.account, true);
+    return arena_.alloc();
+}
+
+void PageMaps::unref(const PageMap &m, Node n, std::uint32_t level) noexcept {
     if (n == 0 || --arena_.refs(n) != 0) {
         return;
     }
@@ -88,10 +97,11 @@ void PageMaps::unref(Node n, std::uint32_t level) noexcept {
         if (slot != 0 && level == 1) {
             pool_.drop(slot - 1, Holder::map);
         } else if (slot != 0) {
-            unref(slot, level - 1);
+            unref(m, slot, level - 1);
         }
     }
     arena_.free(n);
+    ledger_.count_node(m.owner, m.account, false);
 }
 
 PageMaps::Found PageMaps::find(const PageMap &m, Page p) const {
@@ -111,14 +121,14 @@ PageMaps::Found PageMaps::find(const PageMap &m, Page p) const {
 
 // A node with the same slots and one reference, the caller's: n itself, or a
 // copy of it.
-Node PageMaps::own(Node n, std::uint32_t level) noexcept {
+Node PageMaps::own(const PageMap &m, Node n, std::uint32_t level) noexcept {
     if (n == 0) {
-        return arena_.alloc();
+        return alloc(m);
     }
     if (arena_.refs(n) == 1) {
         return n;
     }
-    const Node copy = arena_.alloc();
+    const Node copy = alloc(m);
     for (std::uint32_t i = 0; i < arena_.fanout(); ++i) {
         const std::uint32_t slot = arena_.slots(n)[i];
         arena_.slots(copy)[i] = slot;
@@ -135,7 +145,7 @@ Node PageMaps::own(Node n, std::uint32_t level) noexcept {
 void PageMaps::set(PageMap &m, Page p, Frame f) noexcept {
     std::uint32_t *link = &m.root;
     for (std::uint32_t level = m.levels; level > 0; --level) {
-        *link = own(*link, level);
+        *link = own(m, *link, level);
         link = &arena_.slots(*link)[slot_of(p, level)];
     }
     if (*link != 0) {
@@ -151,6 +161,22 @@ std::uint32_t PageMaps::count(Node n, std::uint32_t level) const {
     for (std::uint32_t i = 0; n != 0 && i < arena_.fanout(); ++i) {
         const std::uint32_t slot = arena_.slots(n)[i];
         sum += level == 1 ? slot != 0 : count(slot, level - 1);
+    }
+    return sum;
+}
+
+std::uint32_t PageMaps::nodes_below(Node n, std::uint32_t level,
+                                    std::vector<bool> &seen) const {
+    if (n >= seen.size()) {
+        seen.resize(n + 1);
+    }
+    if (n == 0 || seen[n]) {
+        return 0;
+    }
+    seen[n] = true;
+    std::uint32_t sum = 1;
+    for (std::uint32_t i = 0; level > 1 && i < arena_.fanout(); ++i) {
+        sum += nodes_below(arena_.slots(n)[i], level - 1, seen);
     }
     return sum;
 }
@@ -172,21 +198,22 @@ bool PageMaps::any_below(Node n, std::uint32_t level, std::uint64_t base,
     return false;
 }
 
-Node PageMaps::clear_below(Node n, std::uint32_t level, std::uint64_t base,
-                           Range r, std::uint32_t &cleared) noexcept {
+Node PageMaps::clear_below(const PageMap &m, Node n, std::uint32_t level,
+                           std::uint64_t base, Range r,
+                           std::uint32_t &cleared) noexcept {
     if (n == 0) {
         return 0;
     }
     const std::uint64_t step = span(level);
     if (r.first <= base && base + step * arena_.fanout() <= r.end) {
         cleared += count(n, level);
-        unref(n, level);
+        unref(m, n, level);
         return 0;
     }
     if (!any_below(n, level, base, r)) {
         return n; // a copy of it would be of use to nobody
     }
-    n = own(n, level);
+    n = own(m, n, level);
     const SlotRange range = slots_in(base, step, r);
     for (std::uint32_t i = range.first; i < range.end; ++i) {
         std::uint32_t &slot = arena_.slots(n)[i];
@@ -195,7 +222,7 @@ Node PageMaps::clear_below(Node n, std::uint32_t level, std::uint64_t base,
             ++cleared;
             slot = 0;
         } else {
-            slot = clear_below(slot, level - 1, base + i * step, r, cleared);
+            slot = clear_below(m, slot, level - 1, base + i * step, r, cleared);
         }
     }
     return n;
@@ -203,8 +230,8 @@ Node PageMaps::clear_below(Node n, std::uint32_t level, std::uint64_t base,
 
 void PageMaps::clear(PageMap &m, Page first, std::uint32_t n) noexcept {
     std::uint32_t cleared = 0;
-    m.root = clear_below(m.root, m.levels, 0, {first, std::uint64_t{first} + n},
-                         cleared);
+    m.root = clear_below(m, m.root, m.levels, 0,
+                         {first, std::uint64_t{first} + n}, cleared);
     m.populated -= cleared;
 }
 

@@ -41,7 +41,10 @@ class NodeArena {
     // Give the memory back if there are no nodes.
     void trim() noexcept;
 
+    // Nodes that are neither free nor set aside.
     [[nodiscard]] std::size_t live() const { return live_; }
+    // Those set aside.
+    [[nodiscard]] std::size_t spare() const { return capacity_ - live_; }
     [[nodiscard]] std::size_t bytes() const {
         return chunks_.size() * chunk_nodes * node_words() * 4;
     }
@@ -61,9 +64,12 @@ class NodeArena {
     std::size_t live_ = 0;
 };
 
-// The map of one region or snapshot. Its root is referenced once by it.
+// The map of one region or snapshot. Its root is referenced once by it. Maps
+// with the same nodes have the same owner, who pays for them.
 struct PageMap {
     Node root = 0;
+    Owner owner = 0;
+    Slot account = no_slot; // of the region; a snapshot has none
     std::uint32_t npages = 0;
     std::uint32_t levels = 0;    // of nodes
     std::uint32_t populated = 0; // pages with a frame
@@ -77,17 +83,21 @@ struct PageMap {
 // fails.
 class PageMaps {
   public:
-    PageMaps(FramePool &pool, std::uint32_t bits) : pool_(pool), arena_(bits) {}
+    PageMaps(FramePool &pool, Ledger &ledger, std::uint32_t bits)
+        : pool_(pool), ledger_(ledger), arena_(bits) {}
 
-    [[nodiscard]] PageMap empty(std::uint32_t npages) const;
+    [[nodiscard]] PageMap empty(std::uint32_t npages, Owner owner = 0,
+                                Slot account = no_slot) const;
     // Nodes of a map whose every page has a frame: changes of a map take no
     // more than that until it is shared again.
     [[nodiscard]] std::size_t nodes_for(std::uint32_t npages) const;
     void reserve(std::size_t nodes) { arena_.reserve(nodes); }
     void trim() noexcept { arena_.trim(); }
     [[nodiscard]] std::size_t bytes() const { return arena_.bytes(); }
+    [[nodiscard]] std::size_t live() const { return arena_.live(); }
+    [[nodiscard]] std::size_t spare() const { return arena_.spare(); }
 
-    // Another map with the same nodes. O(1).
+    // Another map with the same nodes, a snapshot's. O(1).
     PageMap share(const PageMap &m) noexcept;
     // Drop the nodes that nobody else has, and their holds on frames.
     void drop(PageMap &m) noexcept;
@@ -113,10 +123,15 @@ class PageMaps {
               Visit visit) const {
         each_below(m.root, m.levels, 0, {first, first + n}, visit);
     }
-    // visit(page, frame) for the frames below nodes that nobody else has.
+    // visit(page, frame) for the frames below nodes that nobody else has;
+    // returns how many such nodes there are.
     template <typename Visit>
-    void each_exclusive(const PageMap &m, Visit visit) const {
-        exclusive_below(m.root, m.levels, 0, visit);
+    std::uint32_t each_exclusive(const PageMap &m, Visit visit) const {
+        return exclusive_below(m.root, m.levels, 0, visit);
+    }
+    // Nodes of the map that are not in the set; they are then.
+    std::uint32_t count_nodes(const PageMap &m, std::vector<bool> &seen) const {
+        return nodes_below(m.root, m.levels, seen);
     }
     // visit(page, frame of a, frame of b) where they differ, from first on,
     // until it returns false. What both share is not visited.
@@ -138,11 +153,16 @@ class PageMaps {
     [[nodiscard]] std::uint32_t slot_of(Page p, std::uint32_t level) const {
         return p >> (arena_.bits() * (level - 1)) & (arena_.fanout() - 1);
     }
-    Node own(Node n, std::uint32_t level) noexcept;
-    void unref(Node n, std::uint32_t level) noexcept;
-    Node clear_below(Node n, std::uint32_t level, std::uint64_t base, Range r,
+    // All for a map, whose owner pays for what is taken.
+    Node alloc(const PageMap &m) noexcept;
+    Node own(const PageMap &m, Node n, std::uint32_t level) noexcept;
+    void unref(const PageMap &m, Node n, std::uint32_t level) noexcept;
+    Node clear_below(const PageMap &m, Node n, std::uint32_t level,
+                     std::uint64_t base, Range r,
                      std::uint32_t &cleared) noexcept;
     [[nodiscard]] std::uint32_t count(Node n, std::uint32_t level) const;
+    std::uint32_t nodes_below(Node n, std::uint32_t level,
+                              std::vector<bool> &seen) const;
     // Has a page of the range a frame?
     [[nodiscard]] bool any_below(Node n, std::uint32_t level,
                                  std::uint64_t base, Range r) const;
@@ -178,20 +198,22 @@ class PageMaps {
     }
 
     template <typename Visit>
-    void exclusive_below(Node n, std::uint32_t level, std::uint64_t base,
-                         Visit &visit) const {
+    std::uint32_t exclusive_below(Node n, std::uint32_t level,
+                                  std::uint64_t base, Visit &visit) const {
         if (n == 0 || arena_.refs(n) != 1) {
-            return;
+            return 0;
         }
+        std::uint32_t nodes = 1;
         for (std::uint32_t i = 0; i < arena_.fanout(); ++i) {
             const std::uint32_t slot = arena_.slots(n)[i];
             const std::uint64_t at = base + i * span(level);
             if (slot != 0 && level == 1) {
                 visit(static_cast<Page>(at), slot - 1);
             } else if (slot != 0) {
-                exclusive_below(slot, level - 1, at, visit);
+                nodes += exclusive_below(slot, level - 1, at, visit);
             }
         }
+        return nodes;
     }
 
     template <typename Visit>
@@ -218,6 +240,7 @@ class PageMaps {
     }
 
     FramePool &pool_;
+    Ledger &ledger_;
     NodeArena arena_;
 };
 

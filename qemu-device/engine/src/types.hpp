@@ -15,5 +15,6 @@ using Owner = std::uint16_t; // index of an owner in the ledger; 0: nobody
 
 inline constexpr std::size_t page_bytes = 4096;
 inline constexpr Frame no_frame = ~Frame{0};
+inline constexpr Slot no_slot = 0xffff;
 
 } // namespace snapmem_impl

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::uint32_t no_quota = SNAPMEM_QUOTA_NONE;
 constexpr std::size_t snapshots_kept = 12;
+constexpr std::uint32_t owners = 3; // from 1
 
 // Short of frames, window, handles or mappings: none is a mistake, and what
 // was asked for has not happened.
@@ -40,7 +41,7 @@ void ModelGuest::create() {
     snapmem_region_spec spec =
         spec_for(pick(1, limits_.region_pages), chance(2));
     spec.hint = static_cast<snapmem_hint>(pick(0, 2));
-    spec.owner = r.owner = pick(1, 3);
+    spec.owner = r.owner = pick(1, owners);
     const std::uint32_t available = rig_->available();
     const snapmem_status status = rig_.try_create(spec, r.name);
     if (status == SNAPMEM_NO_FRAMES && limits_.alone) {
@@ -167,7 +168,7 @@ void ModelGuest::snapshot() {
         return;
     }
     ModelRegion &r = any(regions_);
-    ModelSnapshot s{0, r.bytes, 0};
+    ModelSnapshot s{0, r.bytes, 0, r.owner};
     const snapmem_status status =
         rig_->snapshot(r.name.handle, no_quota, s.handle, s.version);
     if (is_short(status)) {
@@ -197,7 +198,7 @@ void ModelGuest::clone() {
     r.bytes = s.bytes;
     r.dirty = false;
     snapmem_region_spec spec = spec_for(0);
-    spec.owner = r.owner = pick(1, 3);
+    spec.owner = r.owner = pick(1, owners);
     const snapmem_status status =
         rig_->clone(s.handle, spec, r.name.handle, r.name.page);
     if (!is_short(status)) {
@@ -382,7 +383,33 @@ void ModelGuest::finish() {
     }
 }
 
-void ModelGuest::step() {
+void ModelGuest::expect_charges() const {
+    struct Bounds {
+        std::size_t low = 0;
+        std::size_t high = 0;
+    };
+    std::array<Bounds, owners + 1> bounds{};
+    const auto node_frames = [](std::size_t pages) { return (pages + 8) / 4; };
+    for (const ModelRegion &r : regions_) {
+        const std::size_t pages = r.bytes.size() / page_bytes;
+        // A page has a frame, the promise of one, or both.
+        bounds[r.owner].low += pages;
+        bounds[r.owner].high += 2 * pages + node_frames(pages);
+    }
+    for (const ModelSnapshot &s : snapshots_) {
+        const std::size_t pages = s.bytes.size() / page_bytes;
+        bounds[s.owner].high += pages + node_frames(pages);
+    }
+    for (std::uint32_t o = 1; o <= owners; ++o) {
+        const std::uint64_t charged = rig_->charged(o);
+        ASSERT_GE(charged, bounds[o].low)
+            << "owner " << o << " pays too little";
+        ASSERT_LE(charged, bounds[o].high + guest_.size() + device_.size())
+            << "owner " << o << " pays for others";
+    }
+}
+
+void ModelGuest::operate() {
     using Step = void (ModelGuest::*)();
     struct Kind {
         std::uint32_t weight;

@@ -27,8 +27,14 @@ class ModelGuest {
     ModelGuest(Rig &rig, const Limits &limits, std::uint64_t seed)
         : rig_(rig), limits_(limits), random_(seed) {}
 
-    // One random operation, with what it returns and shows checked.
-    void step();
+    // One random operation, with what it returns and shows checked, and what
+    // the owners are charged.
+    void step() {
+        operate();
+        if (limits_.alone) {
+            expect_charges();
+        }
+    }
     // All that regions, snapshots and holds show.
     void compare();
     // Give everything back.
@@ -59,8 +65,10 @@ class ModelGuest {
         std::uint32_t handle;
         Bytes bytes;
         std::uint64_t version;
+        std::uint32_t owner;
     };
 
+    void operate();
     void create();
     void destroy();
     void store();
@@ -97,6 +105,8 @@ class ModelGuest {
     // A random snapshot of the same length; nullptr if there is none.
     ModelSnapshot *any_like(const Bytes &bytes);
     void expect_frame(const Hold &h) const;
+    // Each owner pays for what its regions and snapshots have, and no more.
+    void expect_charges() const;
 
     Rig &rig_;
     const Limits limits_;

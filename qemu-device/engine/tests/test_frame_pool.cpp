@@ -97,18 +97,18 @@ TEST_F(FramePoolTest, FramesCountForTheirOwner) {
     open(0, 4, 1000);
     open(1, 2, 1001);
     open(2, 8, 1000);
-    EXPECT_EQ(ledger_.charged(1000), 12U);
-    EXPECT_EQ(ledger_.charged(1001), 2U);
-    EXPECT_EQ(ledger_.charged(5), 0U);
+    EXPECT_EQ(ledger_.charged_id(1000), 12U);
+    EXPECT_EQ(ledger_.charged_id(1001), 2U);
+    EXPECT_EQ(ledger_.charged_id(5), 0U);
     const Frame f = pool_.take(Holder::map, ledger_.owner(1));
-    EXPECT_EQ(ledger_.charged(1001), 3U);
+    EXPECT_EQ(ledger_.charged_id(1001), 3U);
     pool_.own(f, 1);
-    EXPECT_EQ(ledger_.charged(1001), 2U);
+    EXPECT_EQ(ledger_.charged_id(1001), 2U);
     pool_.add(f, Holder::guest);
     pool_.drop(f, Holder::map);
-    EXPECT_EQ(ledger_.charged(1001), 3U) << "a frame and two holes";
+    EXPECT_EQ(ledger_.charged_id(1001), 3U) << "a frame and two holes";
     pool_.drop(f, Holder::guest);
-    EXPECT_EQ(ledger_.charged(1001), 2U);
+    EXPECT_EQ(ledger_.charged_id(1001), 2U);
 }
 
 TEST_F(FramePoolTest, OwnersAreForgottenAndUsedAgain) {

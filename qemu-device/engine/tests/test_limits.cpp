@@ -228,6 +228,96 @@ TEST(Limits, AsManyRegionsAsPromised) {
     EXPECT_STREQ(rig->check(), nullptr);
 }
 
+// 1024 pages, 17 nodes, on a pool of 4096 frames.
+class ManyNodes : public testing::Test {
+  protected:
+    static constexpr std::uint32_t npages = 1024;
+    static constexpr std::uint32_t frames = 4096;
+
+    void SetUp() override {
+        ASSERT_EQ(rig_.try_create(spec(SNAPMEM_QUOTA_NONE), region_),
+                  SNAPMEM_OK);
+    }
+    static snapmem_region_spec spec(std::uint32_t quota) {
+        snapmem_region_spec s = spec_for(npages);
+        s.owner = 5;
+        s.quota = quota;
+        return s;
+    }
+    // Give every leaf of the map a copy, and take no frame for that.
+    void copy_nodes(const RegionName &r, Page i) {
+        for (Page p = 0; p < npages; p += 64) {
+            ASSERT_EQ(rig_->discard(r.handle, p + i % 64, 1), SNAPMEM_OK);
+        }
+    }
+    snapmem_status snapshot(const RegionName &r, std::uint32_t quota,
+                            std::uint32_t &handle) {
+        std::uint64_t version = 0;
+        return rig_->snapshot(r.handle, quota, handle, version);
+    }
+
+    Rig rig_{Trap::fake,
+             {.frames = frames,
+              .window_pages = 2 * npages,
+              .rx_reserve = 0,
+              .mode = SNAPMEM_SHARE,
+              .dedup = false}};
+    RegionName region_;
+};
+
+TEST_F(ManyNodes, AreChargedToTheOwner) {
+    constexpr std::uint32_t quota = 2 * npages + 64;
+    std::vector<std::uint32_t> snapshots;
+    std::uint32_t s = 0;
+    for (Page i = 0; snapshot(region_, quota, s) == SNAPMEM_OK; ++i) {
+        snapshots.push_back(s);
+        ASSERT_LT(i, 64U) << "nobody pays for the nodes";
+        copy_nodes(region_, i);
+        EXPECT_LE(rig_->charged(5), quota);
+        EXPECT_STREQ(rig_->check(), nullptr);
+    }
+    EXPECT_EQ(snapshot(region_, quota, s), SNAPMEM_QUOTA);
+    EXPECT_GT(snapshots.size(), 10U);
+    // The stores that are promised change no charge.
+    const std::uint64_t before = rig_->charged(5);
+    rig_.fill(region_.page, 1, npages);
+    EXPECT_EQ(rig_->charged(5), before);
+    for (const std::uint32_t drop : snapshots) {
+        EXPECT_EQ(rig_->snapshot_drop(drop), SNAPMEM_OK);
+    }
+    EXPECT_EQ(rig_->charged(5), npages);
+    EXPECT_EQ(rig_.destroy(region_), SNAPMEM_OK);
+    EXPECT_EQ(rig_->charged(5), 0U);
+}
+
+// As clones that leave nothing but their snapshots, without a quota.
+TEST_F(ManyNodes, AreBoundedByTheDevice) {
+    std::uint32_t base = 0;
+    ASSERT_EQ(snapshot(region_, SNAPMEM_QUOTA_NONE, base), SNAPMEM_OK);
+    const auto attack = [&] {
+        for (Page i = 0; i < 2000; ++i) {
+            RegionName clone;
+            std::uint32_t s = 0;
+            ASSERT_EQ(rig_->clone(base, spec(SNAPMEM_QUOTA_NONE), clone.handle,
+                                  clone.page),
+                      SNAPMEM_OK);
+            copy_nodes(clone, i);
+            ASSERT_EQ(snapshot(clone, SNAPMEM_QUOTA_NONE, s), SNAPMEM_OK);
+            ASSERT_EQ(rig_.destroy(clone), SNAPMEM_OK);
+        }
+    };
+    EXPECT_THROW(attack(), std::bad_alloc); // NO_MEMORY in C
+    // A quarter of the pool, and what regions need for themselves.
+    EXPECT_LE(rig_.counters().map_bytes, frames * 1040 + 2 * npages * 13);
+    EXPECT_GE(rig_.counters().map_bytes, frames * 1000);
+    EXPECT_STREQ(rig_->check(), nullptr);
+    rig_.fill(region_.page, 1, npages); // stores have their nodes
+    EXPECT_STREQ(rig_->check(), nullptr);
+    rig_->reset();
+    EXPECT_EQ(rig_.counters().map_bytes, 0U);
+    EXPECT_EQ(rig_->charged(5), 0U);
+}
+
 TEST(Limits, AnArmThatFailsHalfWayCopies) {
     Rig rig(Trap::fake, share_config(64, 0));
     const RegionName r = rig.create(8);

@@ -55,7 +55,7 @@ class PageMapTest : public testing::TestWithParam<std::uint32_t> {
     Fd file_ = make_memory_file("test", frames *page_bytes);
     Ledger ledger_{1};
     FramePool pool_{file_, frames, ledger_};
-    PageMaps maps_{pool_, GetParam()};
+    PageMaps maps_{pool_, ledger_, GetParam()};
 };
 
 INSTANTIATE_TEST_SUITE_P(FanoutBits, PageMapTest, testing::Values(1, 2, 3, 6));

@@ -344,6 +344,38 @@ TEST_P(SnapshotTest, QuotasCountFramesAndPromisesByOwner) {
         << "the promise is taken back";
 }
 
+// Nobody keeps anything on the account of another, and who has a clone of what
+// another has made pays for all of it.
+TEST_P(SnapshotTest, AnotherOwnersClonePaysForItself) {
+    snapmem_region_spec spec = spec_for(20);
+    spec.owner = 1;
+    RegionName r;
+    ASSERT_EQ(rig().try_create(spec, r), SNAPMEM_OK);
+    rig().fill(r.page, 1, 20);
+    ASSERT_EQ(rig()->discard(r.handle, 3, 1), SNAPMEM_OK);
+    std::uint32_t s = 0;
+    ASSERT_EQ(snapshot(r, no_quota, &s), SNAPMEM_OK);
+    spec.owner = 2;
+    spec.quota = 20;
+    RegionName clone;
+    ASSERT_EQ(rig()->clone(s, spec, clone.handle, clone.page), SNAPMEM_OK);
+    EXPECT_FALSE(object(clone.handle).dirty);
+    EXPECT_EQ(rig()->charged(2), 20U);
+    EXPECT_EQ(rig()->charged(1), 20U + 19U);
+    EXPECT_EQ(rig().destroy(r), SNAPMEM_OK);
+    EXPECT_EQ(rig()->snapshot_drop(s), SNAPMEM_OK);
+    EXPECT_EQ(rig()->charged(1), 0U);
+    std::vector<std::uint8_t> wanted(20, 1);
+    wanted[3] = 0;
+    expect_pages(clone.handle, wanted);
+    std::uint32_t second = 0;
+    EXPECT_EQ(snapshot(clone, 38, &second), SNAPMEM_QUOTA);
+    ASSERT_EQ(snapshot(clone, 39, &second), SNAPMEM_OK);
+    rig().fill(clone.page, 2, 20);
+    EXPECT_EQ(rig()->charged(2), 39U);
+    expect_pages(second, wanted);
+}
+
 TEST_P(SnapshotTest, CommitNeedsNoFramesAfterASnapshot) {
     const RegionName r = rig().create(30);
     const std::uint32_t empty = rig().snapshot(r);

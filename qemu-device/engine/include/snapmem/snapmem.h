@@ -16,7 +16,10 @@
  * guest hold, no device hold, no region and no snapshot is left on it.  What
  * regions may come to need for stores is promised to them when they share: a
  * store never fails.  Frames and promises of regions count for their owner, a
- * number that the caller chooses.
+ * number that the caller chooses, and so do the nodes of the maps that
+ * snapshots and regions share, a frame for every 4 of 260 bytes.  All maps have
+ * 4 nodes for each frame of the pool at most, and what regions need for
+ * themselves: SNAPMEM_NO_MEMORY.
  *
  * Units: lengths and offsets are bytes, npages and pages are pages of 4 KiB,
  * frames and quotas are frames.  In the costs below n is the number of pages
@@ -194,7 +197,8 @@ snapmem_status snapmem_snapshot_drop(snapmem *m, uint32_t snapshot);
 
 /*
  * A new region that starts as the snapshot; spec->npages and sparse are not
- * read. Binding its window costs O(runs of ascending frames), at most O(n).
+ * read. Binding its window costs O(runs of ascending frames), at most O(n). Of
+ * another owner's snapshot it gets copies: O(n).
  * Errors as of region_create, and BAD_REGION, NO_TRAP.
  */
 snapmem_status snapmem_clone(snapmem *m, uint32_t snapshot,
@@ -247,7 +251,7 @@ snapmem_status snapmem_discard(snapmem *m, uint32_t region, uint32_t first,
 /* BAD_REGION. O(1). */
 snapmem_status snapmem_get_object(const snapmem *m, uint32_t handle,
                                   snapmem_object *out);
-/* Frames and promises that count for an owner. O(regions + owners). */
+/* Frames, promises and nodes that count for an owner, in frames. O(owners). */
 uint32_t snapmem_charged(const snapmem *m, uint32_t owner);
 
 /* Drop one guest hold per entry, in order; *done entries were dropped when
