@@ -15,7 +15,7 @@
 
 /* One doorbell for that many frames; an exit each would cost more than all else. */
 #define SNAP_RELEASE_BATCH	128
-/* Doorbells in one go; each takes the device some microseconds. */
+/* Doorbells in one go; what is left waits for the next one. */
 #define SNAP_RELEASE_RINGS	8
 /* Frames never wait longer than this for their batch to fill. */
 #define SNAP_RELEASE_DELAY	msecs_to_jiffies(10)
@@ -161,44 +161,43 @@ static u32 snap_frames_collect(struct snap_frames *sf, __le32 *entry)
 	return n;
 }
 
-/*
- * The caller holds release_lock, with interrupts off: what is left after some
- * doorbells stays listed, and the flush work comes for it.
- */
-static void snap_frames_release(struct snap_frames *sf)
+/* One doorbell; true if there is more to return. */
+static bool snap_frames_release(struct snap_frames *sf)
 {
-	unsigned int rings = SNAP_RELEASE_RINGS;
 	struct snap_release *r;
+	unsigned long flags;
 	u32 n;
 
 	lockdep_assert_held(&sf->release_lock);
 	if (!sf->sd)
-		return;
+		return false;
 	r = snap_cmd_entry(sf->sd, SNAP_QUEUE_DATA, SNAP_SLOT_RELEASE);
-	do {
-		spin_lock(&sf->lock);
-		n = snap_frames_collect(sf, r->frame);
-		spin_unlock(&sf->lock);
-		if (!n)
-			break;
-		r->e.op = cpu_to_le16(SNAP_OP_RELEASE);
-		r->e.flags = 0;
-		r->count = cpu_to_le32(n);
-		r->done = 0;
-		snap_cmd_errno(sf->sd, SNAP_OP_RELEASE,
-			       snap_cmd_ring(sf->sd, SNAP_QUEUE_DATA,
-					     SNAP_SLOT_RELEASE));
-		trace_snap_release(n);
-	} while (n == SNAP_RELEASE_MAX && --rings);
+	spin_lock_irqsave(&sf->lock, flags);
+	n = snap_frames_collect(sf, r->frame);
+	spin_unlock_irqrestore(&sf->lock, flags);
+	if (!n)
+		return false;
+	r->e.op = cpu_to_le16(SNAP_OP_RELEASE);
+	r->e.flags = 0;
+	r->count = cpu_to_le32(n);
+	r->done = 0;
+	snap_cmd_errno(sf->sd, SNAP_OP_RELEASE,
+		       snap_cmd_ring(sf->sd, SNAP_QUEUE_DATA, SNAP_SLOT_RELEASE));
+	trace_snap_release(n);
+	return n == SNAP_RELEASE_MAX;
 }
 
 void snap_frames_flush(struct snap_frames *sf)
 {
-	unsigned long flags;
+	unsigned int rings = SNAP_RELEASE_RINGS;
+	bool more;
 
-	spin_lock_irqsave(&sf->release_lock, flags);
-	snap_frames_release(sf);
-	spin_unlock_irqrestore(&sf->release_lock, flags);
+	/* Softirqs may run between doorbells, each of which can take long. */
+	do {
+		spin_lock_bh(&sf->release_lock);
+		more = snap_frames_release(sf);
+		spin_unlock_bh(&sf->release_lock);
+	} while (more && --rings);
 }
 
 static void snap_frames_flush_work(struct work_struct *work)
@@ -253,10 +252,13 @@ static void snap_frames_page_free(struct page *page)
 		queue_work(snap_frames_wq, &sf->reap);
 	spin_unlock_irqrestore(&sf->lock, flags);
 
-	/* Whoever holds the slot now takes this frame along, or the next one. */
-	if (flush && spin_trylock_irqsave(&sf->release_lock, flags)) {
+	/*
+	 * Whoever holds the slot now takes this frame along, or the next one.
+	 * With interrupts off nobody waits for the device: the timer does it.
+	 */
+	if (flush && !irqs_disabled() && spin_trylock_bh(&sf->release_lock)) {
 		snap_frames_release(sf);
-		spin_unlock_irqrestore(&sf->release_lock, flags);
+		spin_unlock_bh(&sf->release_lock);
 	}
 	if (last)
 		module_put(THIS_MODULE);
@@ -283,8 +285,12 @@ static struct page *snap_frames_take(struct snap_frames *sf, u32 f,
 		snap_frames_list(sf, f);
 		return get_page_unless_zero(page) ? page : NULL;
 	}
-	if (page_ref_count(page) != 1)
-		return NULL;	/* FREE and listed: the hold goes back with it */
+	/*
+	 * The count of an IDLE frame may be above one for a moment: whoever
+	 * looks at pages by number takes references of what it finds.
+	 */
+	if (fr->state == SNAP_FRAME_FREE && page_ref_count(page) != 1)
+		return NULL;	/* listed: the hold goes back with it */
 	/* Fails when rmmod has begun: a frame must not outlive the module. */
 	if (!sf->out && !try_module_get(THIS_MODULE)) {
 		fr->state = SNAP_FRAME_FREE;
@@ -417,13 +423,13 @@ u32 snap_frames_destroy(struct snap_frames *sf)
 	 * instructions from resting.
 	 */
 	snap_frames_flush(sf);
-	spin_lock_irqsave(&sf->release_lock, flags);
-	spin_lock(&sf->lock);
+	spin_lock_bh(&sf->release_lock);
+	spin_lock_irqsave(&sf->lock, flags);
 	sf->sd = NULL;
 	out = sf->out;
 	sf->orphan = out > 0;
-	spin_unlock(&sf->lock);
-	spin_unlock_irqrestore(&sf->release_lock, flags);
+	spin_unlock_irqrestore(&sf->lock, flags);
+	spin_unlock_bh(&sf->release_lock);
 	cancel_delayed_work_sync(&sf->flush);
 	if (!out)
 		snap_frames_free_memory(sf);

@@ -90,7 +90,7 @@ bool snap_frame_is(const struct page *page);
  */
 bool snap_frame_charge(struct page *page, struct snap_user *user);
 
-/* Return what is FREE to the device now.  Any context. */
+/* Return what is FREE to the device now.  Process or softirq, interrupts on. */
 void snap_frames_flush(struct snap_frames *sf);
 
 int snap_frames_init(void);

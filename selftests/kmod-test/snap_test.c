@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What only a kernel module can try: a store into the pool, sockets of the
- * kernel's own, and one deliberate fault for each detector that the tests rely
+ * What only a kernel module can try: a store into the pool, references of
+ * strangers on its pages, sockets of the kernel's own, and one deliberate fault for each detector that the tests rely
  * on.
  *
  * insmod snap_test.ko run=NAME does it while loading.
  */
 
+#include <linux/bitmap.h>
 #include <linux/delay.h>
 #include <linux/in.h>
 #include <linux/io.h>
@@ -25,7 +26,7 @@
 
 static char *run = "";
 module_param(run, charp, 0444);
-MODULE_PARM_DESC(run, "store, accept, kasan, lockdep, rcu, atomic, leak or warn");
+MODULE_PARM_DESC(run, "store, refs, accept, kasan, lockdep, rcu, atomic, leak or warn");
 
 /* Store into frames through the linear map, as a stray pointer would. */
 static int snap_test_store_frames(phys_addr_t pool, u64 frames)
@@ -46,7 +47,42 @@ static int snap_test_store_frames(phys_addr_t pool, u64 frames)
 	return 0;
 }
 
-static int snap_test_store(void)
+/* Of whom snap_test_refs() has a reference; dropped when the module goes. */
+static unsigned long *snap_test_held;
+static unsigned long snap_test_first;
+static u64 snap_test_count;
+
+/* References as they take who look at pages by number, GUP for one. */
+static int snap_test_hold_frames(phys_addr_t pool, u64 frames)
+{
+	u64 i, n = 0;
+
+	snap_test_held = bitmap_zalloc(frames, GFP_KERNEL);
+	if (!snap_test_held)
+		return -ENOMEM;
+	snap_test_first = PHYS_PFN(pool);
+	snap_test_count = frames;
+	for (i = 0; i < frames; i++)
+		if (get_page_unless_zero(pfn_to_page(snap_test_first + i))) {
+			__set_bit(i, snap_test_held);
+			n++;
+		}
+	pr_info("snap_test: %llu references\n", n);
+	return 0;
+}
+
+static void snap_test_drop_frames(void)
+{
+	unsigned long i;
+
+	if (!snap_test_held)
+		return;
+	for_each_set_bit(i, snap_test_held, snap_test_count)
+		put_page(pfn_to_page(snap_test_first + i));
+	bitmap_free(snap_test_held);
+}
+
+static int snap_test_pool(int (*run)(phys_addr_t pool, u64 frames))
 {
 	struct pci_dev *pdev;
 	void __iomem *regs;
@@ -60,12 +96,22 @@ static int snap_test_store(void)
 		pci_dev_put(pdev);
 		return -ENOMEM;
 	}
-	err = snap_test_store_frames(pci_resource_start(pdev, SNAP_BAR_MEMORY) +
-				     readq(regs + SNAP_REG_POOL_OFFSET),
-				     readq(regs + SNAP_REG_POOL_FRAMES));
+	err = run(pci_resource_start(pdev, SNAP_BAR_MEMORY) +
+		  readq(regs + SNAP_REG_POOL_OFFSET),
+		  readq(regs + SNAP_REG_POOL_FRAMES));
 	pci_iounmap(pdev, regs);
 	pci_dev_put(pdev);
 	return err;
+}
+
+static int snap_test_store(void)
+{
+	return snap_test_pool(snap_test_store_frames);
+}
+
+static int snap_test_refs(void)
+{
+	return snap_test_pool(snap_test_hold_frames);
 }
 
 /* Often enough that what each try leaves behind is seen in /proc/meminfo. */
@@ -169,6 +215,7 @@ static const struct {
 	int (*run)(void);
 } snap_tests[] = {
 	{ "store", snap_test_store },
+	{ "refs", snap_test_refs },
 	{ "accept", snap_test_accept },
 	{ "kasan", snap_test_kasan },
 	{ "lockdep", snap_test_lockdep },
@@ -191,6 +238,7 @@ static int __init snap_test_init(void)
 
 static void __exit snap_test_exit(void)
 {
+	snap_test_drop_frames();
 }
 
 module_init(snap_test_init);
