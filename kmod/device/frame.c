@@ -9,6 +9,7 @@
 
 #include "device/cmd.h"
 #include "device/dev.h"
+#include "device/deferred.h"
 #include "device/frame.h"
 #include "device/user.h"
 #include "observe/trace.h"
@@ -19,6 +20,8 @@
 #define SNAP_RELEASE_RINGS	8
 /* Frames never wait longer than this for their batch to fill. */
 #define SNAP_RELEASE_DELAY	msecs_to_jiffies(10)
+/* As long as frames are out: how often to look who merely forgot them. */
+#define SNAP_FORGOTTEN_DELAY	msecs_to_jiffies(500)
 
 #define SNAP_FRAME_NONE		U32_MAX
 
@@ -58,6 +61,7 @@ struct snap_frame {
  * @out: number of frames OUT; from 0 to 1 it takes the module, back it puts it
  * @orphan: freed when @out reaches 0
  * @flush: returns what no batch took
+ * @forgotten: frees what processors keep for later, while frames are OUT
  * @reap: frees an orphan
  */
 struct snap_frames {
@@ -73,6 +77,7 @@ struct snap_frames {
 	u32 out;
 	bool orphan;
 	struct delayed_work flush;
+	struct delayed_work forgotten;
 	struct work_struct reap;
 };
 
@@ -206,10 +211,22 @@ static void snap_frames_flush_work(struct work_struct *work)
 				       struct snap_frames, flush));
 }
 
+static void snap_frames_forgotten_work(struct work_struct *work)
+{
+	struct snap_frames *sf = container_of(to_delayed_work(work),
+					      struct snap_frames, forgotten);
+
+	snap_skbs_free_deferred();
+	if (snap_frames_out(sf))
+		queue_delayed_work(snap_frames_wq, &sf->forgotten,
+				   SNAP_FORGOTTEN_DELAY);
+}
+
 static void snap_frames_free_memory(struct snap_frames *sf)
 {
 	u32 f;
 
+	cancel_delayed_work_sync(&sf->forgotten);
 	/* The core writes the count of a freed page after page_free(). */
 	for (f = 0; f < sf->count; f++)
 		while (page_ref_count(snap_frames_page(sf, f)) != 1)
@@ -297,7 +314,9 @@ static struct page *snap_frames_take(struct snap_frames *sf, u32 f,
 		snap_frames_list(sf, f);
 		return NULL;
 	}
-	sf->out++;
+	if (!sf->out++)
+		queue_delayed_work(snap_frames_wq, &sf->forgotten,
+				   SNAP_FORGOTTEN_DELAY);
 	fr->state = SNAP_FRAME_OUT;
 	fr->user = user;
 	if (user) {
@@ -382,6 +401,7 @@ struct snap_frames *snap_frames_create(struct snap_dev *sd, phys_addr_t start,
 	spin_lock_init(&sf->release_lock);
 	spin_lock_init(&sf->lock);
 	INIT_DELAYED_WORK(&sf->flush, snap_frames_flush_work);
+	INIT_DELAYED_WORK(&sf->forgotten, snap_frames_forgotten_work);
 	INIT_WORK(&sf->reap, snap_frames_reap);
 	sf->frame = vcalloc(count, sizeof(*sf->frame));
 	if (!sf->frame) {
