@@ -48,13 +48,6 @@ void snap_interrupt(SnapState *s, unsigned vector)
     }
 }
 
-bool snap_link_up(SnapState *s)
-{
-    NetClientState *nc = qemu_get_queue(s->nic);
-
-    return nc->peer && !nc->link_down;
-}
-
 void snap_publish(SnapState *s)
 {
     qatomic_set(&s->status->free_frames, snapmem_free_frames(s->mem));
@@ -108,15 +101,6 @@ static void snap_write_config(PCIDevice *pdev, uint32_t addr, uint32_t value,
     if (pdev->exp.exp_cap) {
         pcie_cap_flr_write_config(pdev, addr, value, length);
     }
-}
-
-static void snap_link_status_changed(NetClientState *nc)
-{
-    SnapState *s = qemu_get_nic_opaque(nc);
-
-    trace_snap_link(s, snap_link_up(s));
-    snap_publish(s);
-    snap_interrupt(s, SNAP_VECTOR_CONTROL);
 }
 
 static NetClientInfo snap_net_info = {
@@ -362,6 +346,7 @@ static void snap_realize(PCIDevice *pdev, Error **errp)
                                    &DEVICE(s)->mem_reentrancy_guard);
     s->rx_continue = qemu_add_vm_change_state_handler(snap_rx_continue, s);
     snap_make_nic(s);
+    snap_link_watch(s);
     snap_publish(s);
     return;
 
@@ -394,6 +379,7 @@ static void snap_exit(PCIDevice *pdev)
 
     snap_close_registers(s);
     s->state = SNAP_STATE_IDLE;
+    snap_link_unwatch(s);
     snap_tx_reset(s);
     snap_rx_reset(s);
     qemu_del_nic(s->nic);

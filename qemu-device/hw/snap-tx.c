@@ -11,7 +11,9 @@
 #include "qemu/osdep.h"
 #include "hw/pci/pci.h"
 #include "qemu/cutils.h"
+#include "qemu/bswap.h"
 #include "qemu/iov.h"
+#include "net/eth.h"
 #include "standard-headers/linux/virtio_net.h"
 #include "snap.h"
 #include "trace.h"
@@ -126,6 +128,51 @@ static void snap_tx_resume(NetClientState *nc, ssize_t sent)
 }
 
 /*
+ * QEMU's stream and socket backends remember how much of a packet they have
+ * written, and go on there with the first packet of their next connection,
+ * whichever that is: its peer would take the middle of it for a length.  So
+ * that first one is a packet that is shorter than what was written, of which
+ * nothing is left to write.  Written as a whole, it is an Ethernet frame of
+ * ours to ourselves that nobody reads.  False: TX is paused.
+ */
+static bool snap_tx_realign(SnapState *s)
+{
+    struct snap_offload none = { 0 };
+    struct eth_header frame = { .h_proto = cpu_to_be16(0x88b5) };
+    struct iovec iov[] = {
+        { &none, sizeof(none) },
+        { &frame, sizeof(frame) },
+    };
+    unsigned first = !s->vnet_hdr;
+
+    memcpy(frame.h_dest, s->conf.macaddr.a, ETH_ALEN);
+    memcpy(frame.h_source, s->conf.macaddr.a, ETH_ALEN);
+    s->tx_realign = false;
+    if (!qemu_sendv_packet_async(qemu_get_queue(s->nic), iov + first,
+                                 ARRAY_SIZE(iov) - first, snap_tx_resume)) {
+        s->tx_paused = true;
+        /*
+         * In QEMU 10.0 to write nothing can count as an error without errno,
+         * which the core takes for "later"; now the place is forgotten.
+         */
+        qemu_flush_queued_packets(qemu_get_queue(s->nic)->peer);
+    }
+    return !s->tx_paused;
+}
+
+void snap_tx_cut_off(SnapState *s)
+{
+    if (s->tx_paused) {
+        s->tx_realign = true;
+        /*
+         * The core drops what it sends to a link that is down, and forgets
+         * that the backend refused a packet; calls snap_tx_resume().
+         */
+        qemu_flush_queued_packets(qemu_get_queue(s->nic)->peer);
+    }
+}
+
+/*
  * Only RAM: a read of a device's registers could have effects, on this
  * device among others.
  */
@@ -154,7 +201,7 @@ uint32_t snap_tx(SnapState *s, unsigned queue, void *entry, void *out)
         s->counter[SNAP_CTR_TX_DROPPED]++;
         return SNAP_ST_LINK_DOWN;
     }
-    if (s->tx_paused) {
+    if (s->tx_paused || (s->tx_realign && !snap_tx_realign(s))) {
         return SNAP_ST_BUSY;
     }
     if (s->vnet_hdr) {

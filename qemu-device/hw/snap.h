@@ -105,6 +105,9 @@ struct SnapState {
 
     uint8_t *tx_copy;           /* SNAP_TX_BYTES_MAX bytes of one packet */
     bool tx_paused;
+    bool tx_realign;            /* before the next packet, see snap-tx.c */
+    bool link_announced;
+    GSource *link_source;
 
     QEMUBH *rx_bh;              /* asks the backend for waiting packets */
     VMChangeStateEntry *rx_continue;
@@ -120,7 +123,6 @@ void snap_interrupt(SnapState *s, unsigned vector);
 void snap_start(SnapState *s);
 /* As after power-on, but for counters and the status page's count. */
 void snap_reset(SnapState *s);
-bool snap_link_up(SnapState *s);
 /* Tell the guest what is free now; after everything that moves frames. */
 void snap_publish(SnapState *s);
 
@@ -158,6 +160,14 @@ SnapExecute snap_merge, snap_diff, snap_info;
 /* snap-tx.c */
 SnapExecute snap_tx;
 void snap_tx_reset(SnapState *s);
+/* The backend has lost its connection, maybe within a packet. */
+void snap_tx_cut_off(SnapState *s);
+
+/* snap-link.c */
+bool snap_link_up(SnapState *s);
+void snap_link_status_changed(NetClientState *nc);
+void snap_link_watch(SnapState *s);
+void snap_link_unwatch(SnapState *s);
 
 /* snap-rx.c */
 bool snap_can_receive(NetClientState *nc);

@@ -36,9 +36,8 @@ QTestState *snap_qemu(const char *machine, const char *options)
                        g_getenv("SNAP_QEMU_OPTIONS") ?: "", options);
 }
 
-/* `backend` is an option -netdev with id net0, or empty. */
-static Snap *boot(const char *machine, const char *backend,
-                  const char *properties)
+Snap *snap_boot_on(const char *machine, const char *backend,
+                   const char *properties)
 {
     Snap *s = g_new0(Snap, 1);
     g_autofree char *options = NULL;
@@ -60,11 +59,11 @@ Snap *snap_boot(const char *machine, bool backend, const char *properties)
     Snap *s;
 
     if (!backend) {
-        return boot(machine, "", properties);
+        return snap_boot_on(machine, "", properties);
     }
     g_assert(!socketpair(PF_UNIX, SOCK_STREAM, 0, wire));
     net = g_strdup_printf("-netdev socket,id=net0,fd=%d", wire[1]);
-    s = boot(machine, net, properties);
+    s = snap_boot_on(machine, net, properties);
     close(wire[1]);
     s->sock = wire[0];
     return s;
@@ -74,7 +73,7 @@ Snap *snap_boot_tap(int fd)
 {
     g_autofree char *net = g_strdup_printf("-netdev tap,id=net0,fd=%d", fd);
 
-    return boot("q35", net, "");
+    return snap_boot_on("q35", net, "");
 }
 
 Snap *snap_run(bool backend, const char *properties)

@@ -28,6 +28,9 @@ typedef struct Snap {
 QTestState *snap_qemu(const char *machine, const char *options);
 /* Boot, map the BARs, read the places; the device stays IDLE. */
 Snap *snap_boot(const char *machine, bool backend, const char *properties);
+/* The same; `backend` is an option -netdev with id net0, or empty. */
+Snap *snap_boot_on(const char *machine, const char *backend,
+                   const char *properties);
 /* On a tap device, which the caller has opened. */
 Snap *snap_boot_tap(int fd);
 /* As snap_boot(), and START with snapshots. */

@@ -4,7 +4,9 @@
  * reception, interrupts.
  */
 #include "qemu/osdep.h"
+#include <sys/un.h>
 #include "qemu/bswap.h"
+#include "net/eth.h"
 #include "hw/pci/pci_regs.h"
 #include "qobject/qdict.h"
 #include "snap-fixture.h"
@@ -278,6 +280,89 @@ static void test_link(void)
     g_assert_cmpuint(snap_status_page(s).link_up, ==, 0);
     g_assert_cmpuint(snap_send(s, &tx), ==, SNAP_ST_LINK_DOWN);
     snap_halt(s);
+}
+
+/* An end for -netdev stream, and what QEMU is told to connect to. */
+static int listen_at(const char *folder, char **netdev)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    int sock = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    g_snprintf(address.sun_path, sizeof(address.sun_path), "%s/wire", folder);
+    g_assert(!bind(sock, (struct sockaddr *)&address, sizeof(address)));
+    g_assert(!listen(sock, 1));
+    *netdev = g_strdup_printf("-netdev stream,id=net0,server=off,"
+                              "addr.type=unix,addr.path=%s,reconnect-ms=10",
+                              address.sun_path);
+    return sock;
+}
+
+static void wait_link(Snap *s, bool up)
+{
+    int64_t end = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
+
+    while (snap_status_page(s).link_up != up) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(1000);
+    }
+    g_assert_true(message(s, SNAP_VECTOR_CONTROL));
+}
+
+/* What comes first may be a frame of the device to itself. */
+static void check_first(Snap *s, uint32_t length)
+{
+    g_autofree uint8_t *bytes = g_malloc(length), *got = g_malloc(PACKET_MAX);
+    struct snap_tx tx = snap_tx_of(SNAP_SEG_DMA, SNAP_TEST_RAM, length);
+    uint32_t n;
+
+    snap_pattern(bytes, length, length);
+    qtest_memwrite(s->qts, SNAP_TEST_RAM, bytes, length);
+    snap_expect(OK, snap_send(s, &tx));
+    n = snap_wire_receive(s, got, PACKET_MAX);
+    if (n == ETH_HLEN) {
+        g_assert_cmpmem(got, ETH_ALEN, got + ETH_ALEN, ETH_ALEN);
+        n = snap_wire_receive(s, got, PACKET_MAX);
+    }
+    g_assert_cmpmem(got, n, bytes, length);
+}
+
+/* The connection breaks within a packet, and the next one begins with one. */
+static void test_reconnect(void)
+{
+    g_autofree char *folder = g_dir_make_tmp("snap-XXXXXX", NULL);
+    g_autofree char *path = g_strdup_printf("%s/wire", folder);
+    g_autofree char *netdev = NULL;
+    int sock = listen_at(folder, &netdev);
+    Snap *s = snap_boot_on("q35", netdev, "");
+    struct snap_tx tx = snap_tx_of(SNAP_SEG_DMA, SNAP_TEST_RAM, 60000);
+
+    snap_start(s, SNAP_F_SNAPSHOT);
+    s->sock = accept(sock, NULL, NULL);
+    set_vectors(s);
+    for (unsigned i = 0; i < 3; i++) {
+        int64_t end = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
+
+        while (!snap_status_page(s).link_up) {
+            g_assert_cmpint(g_get_monotonic_time(), <, end);
+        }
+        message(s, SNAP_VECTOR_CONTROL);
+        message(s, SNAP_VECTOR_DATA);
+        while (!snap_status_page(s).tx_paused) {
+            snap_expect(OK, snap_send(s, &tx));
+        }
+        close(s->sock);
+        wait_link(s, false);
+        g_assert_cmpuint(snap_status_page(s).tx_paused, ==, 0);
+        g_assert_true(message(s, SNAP_VECTOR_DATA));
+        s->sock = accept(sock, NULL, NULL);
+        wait_link(s, true);
+        check_first(s, i ? 60 : 60000);
+        check_first(s, 1500);
+    }
+    snap_halt(s);
+    close(sock);
+    unlink(path);
+    rmdir(folder);
 }
 
 static void test_interrupts(void)
@@ -620,6 +705,7 @@ void snap_add_net_tests(void)
     qtest_add_func("/snap/tx/bad", test_bad_tx);
     qtest_add_func("/snap/tx/busy", test_tx_busy);
     qtest_add_func("/snap/link", test_link);
+    qtest_add_func("/snap/link/reconnect", test_reconnect);
     qtest_add_func("/snap/interrupts", test_interrupts);
     qtest_add_func("/snap/bus-master-off", test_bus_master_off);
     qtest_add_func("/snap/rx/shapes", test_rx_shapes);
