@@ -1,24 +1,43 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "owner.h"
 
-#include <pthread.h>
+#include <sys/mman.h>
 
 namespace snap::detail {
 
 namespace {
 
-std::atomic<unsigned int> forks;
+using Number = std::atomic<unsigned int>;
 
-// Before all other constructors: a later handler may move objects here.
-__attribute__((constructor(101))) void count_forks() noexcept {
-    ::pthread_atfork(nullptr, nullptr,
-                     [] { forks.fetch_add(1, std::memory_order_relaxed); });
+constexpr std::size_t page_bytes = 4096;
+
+// The number of this process: zero in each new one, however it was made, until
+// it has a number.  If there is no such memory, children go for their parent.
+Number &number() noexcept {
+    static constinit Number of_all = 0;
+    static Number *const mark = [] {
+        void *const page = ::mmap(nullptr, page_bytes, PROT_READ | PROT_WRITE,
+                                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        return page != MAP_FAILED &&
+                       ::madvise(page, page_bytes, MADV_WIPEONFORK) == 0
+                   ? static_cast<Number *>(page)
+                   : &of_all;
+    }();
+    return *mark;
 }
 
 } // namespace
 
 unsigned int Owner::current() noexcept {
-    return forks.load(std::memory_order_relaxed);
+    static constinit Number last = 0; // of this process and those before it
+    Number &mine = number();
+    unsigned int found = mine.load(std::memory_order_relaxed);
+    if (found == 0) {
+        const unsigned int fresh = ++last;
+        if (mine.compare_exchange_strong(found, fresh))
+            found = fresh;
+    }
+    return found;
 }
 
 } // namespace snap::detail

@@ -12,8 +12,6 @@ struct snap_region;
 
 namespace snap::detail {
 
-// Children of clone(2) without CLONE_VM, which the C library knows nothing of,
-// are taken for their parent.
 class Owner {
   public:
     Owner() noexcept : process_(current()) {} // who makes it
@@ -25,7 +23,7 @@ class Owner {
     }
 
   private:
-    static unsigned int current() noexcept; // another one after each fork(2)
+    static unsigned int current() noexcept; // another one in each process
 
     std::atomic<unsigned int> process_;
 };

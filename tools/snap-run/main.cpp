@@ -29,7 +29,10 @@ int execute(const std::string &path, char **argv) {
 
 int run(const snaprun::Options &options) {
     const std::string path = snaprun::find_program(options.argv[0]);
-    snaprun::check_preload(path);
+    const std::string loader = snaprun::check_preload(path);
+    if (options.heap != 0 && !loader.empty() && !snaprun::is_gnu(loader))
+        snaptool::complain("snap-run", path + ": not of the GNU C library (" +
+                                           loader + "): --heap has no effect");
     snaprun::preload("libsnap-run.so");
     if (options.heap != 0) {
         snaprun::preload("libsnap-run-heap.so");

@@ -48,28 +48,41 @@ bool gains_privileges(const std::string &path) {
            ::getxattr(path.c_str(), "security.capability", nullptr, 0) > 0;
 }
 
+// The name of a loader, from the place of a program that has it.
+std::string loader_at(std::istream &file, const Elf64_Phdr &segment) {
+    std::array<char, 256> name{};
+    file.seekg(static_cast<std::streamoff>(segment.p_offset));
+    file.read(name.data(), static_cast<std::streamsize>(std::min<std::size_t>(
+                               segment.p_filesz, name.size() - 1)));
+    return name.data();
+}
+
 // Only what the loader reads: the kernel checks the rest.
-void check_elf(const std::string &path, std::istream &file) {
+std::string check_elf(const std::string &path, std::istream &file) {
     Elf64_Ehdr header{};
     file.read(reinterpret_cast<char *>(&header), sizeof(header));
     if (!file || header.e_ident[EI_CLASS] != ELFCLASS64 ||
         header.e_machine != EM_X86_64)
         refuse(path, ": not a program of this machine's 64-bit kind");
-    bool loader = false;
-    for (int i = 0; i < header.e_phnum && !loader; i++) {
+    bool dynamic = false;
+    std::string loader;
+    for (int i = 0; i < header.e_phnum && !dynamic; i++) {
         Elf64_Phdr segment{};
         file.seekg(static_cast<std::streamoff>(header.e_phoff) +
                    i * static_cast<std::streamoff>(header.e_phentsize));
         file.read(reinterpret_cast<char *>(&segment), sizeof(segment));
         if (!file)
             break;
-        loader = segment.p_type == PT_INTERP;
+        dynamic = segment.p_type == PT_INTERP;
+        if (dynamic)
+            loader = loader_at(file, segment);
     }
-    if (!loader)
+    if (!dynamic)
         refuse(path, ": statically linked: nothing can be preloaded");
     if (gains_privileges(path))
         refuse(path, ": set-user-ID, set-group-ID or with capabilities: "
                      "the loader preloads nothing");
+    return loader;
 }
 
 // The first word after "#!".
@@ -100,7 +113,7 @@ std::string find_program(const std::string &name) {
     throw ProgramError(exit_not_found, name + ": not found");
 }
 
-void check_preload(const std::string &path) {
+std::string check_preload(const std::string &path) {
     std::string program = path;
     for (int depth = 0; depth <= scripts_max; depth++) {
         std::ifstream file(program, std::ios::binary);
@@ -108,14 +121,13 @@ void check_preload(const std::string &path) {
         file.read(magic.data(), magic.size());
         if (std::memcmp(magic.data(), ELFMAG, SELFMAG) == 0) {
             file.seekg(0);
-            check_elf(program, file);
-            return;
+            return check_elf(program, file);
         }
         if (file.gcount() < 2 || magic[0] != '#' || magic[1] != '!') {
             // The program may be readable by the kernel only: then who knows.
             if (file.gcount() > 0)
                 refuse(program, ": neither a program nor a script with #!");
-            return;
+            return {};
         }
         file.clear();
         file.seekg(0);
@@ -124,6 +136,10 @@ void check_preload(const std::string &path) {
         program = interpreter(line);
     }
     refuse(path, ": too many interpreters");
+}
+
+bool is_gnu(const std::string &loader) {
+    return loader.find("/ld-linux") != std::string::npos;
 }
 
 } // namespace snaprun

@@ -23,8 +23,11 @@ std::string find_program(const std::string &name);
 
 // Throws ProgramError if a library cannot be preloaded into the program at
 // path: it is static, of another machine, or gains privileges.  Of a script,
-// the interpreter counts.
-void check_preload(const std::string &path);
+// the interpreter counts.  Returns the loader; empty: it cannot be known.
+std::string check_preload(const std::string &path);
+
+// The one of the GNU C library, which --heap needs.
+bool is_gnu(const std::string &loader);
 
 } // namespace snaprun
 

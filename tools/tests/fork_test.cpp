@@ -4,6 +4,7 @@
 #include <snap/libsnap.hpp>
 
 #include <cerrno>
+#include <csignal>
 #include <functional>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -79,6 +80,18 @@ TEST(Fork, AChildMayTakeOver) {
                           -EPERM;
                });
     }));
+}
+
+// Made behind the back of the C library.
+TEST(Fork, AChildOfCloneIsOneToo) {
+    const auto region = snap::Region::from_fd(memory(page), page);
+    void *buffer = nullptr;
+    const long pid = ::syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    if (pid == 0)
+        ::_exit(snap_buffer_alloc(region.get(), page, &buffer) != -EPERM);
+    int status = -1;
+    ::waitpid(static_cast<pid_t>(pid), &status, 0);
+    EXPECT_EQ(status, 0);
 }
 
 TEST(Fork, WhatTheChildMakesIsItsOwn) {

@@ -156,6 +156,36 @@ check "but none if nothing is mapped" 0 "$(SNAP_FAMILY=none \
     SNAP_DEVICE=/nonexistent/snap \
     run "$snap_run" -c --heap 1M "$here/../../selftests/programs/heap.py")"
 check "as nothing is sent from there" 0 "$(counts | grep -c allocations)"
+
+# A filter of seccomp(2) sees the family: the kernel's, not the one above.
+for how in "" seccomp; do
+    check "a program that limits its sockets lives ${how:-prctl}" 0 \
+        "$(run env -u LD_PRELOAD "$snap_run" -c "$build/sandboxed" $how)"
+done
+check "with one socket from before and one that fell back since" \
+    "1 AF_SNAP, 1 fell back (Operation not permitted)" \
+    "$(run "$snap_run" -c "$build/sandboxed" >/dev/null; counts)"
+
+check "a library with RTLD_DEEPBIND frees as the program does" 0 \
+    "$(run "$snap_run" --heap 1M "$build/deepbind")"
+
+# Into programs of another C library, musl for one, the loader puts the two as
+# well: they name no function that not every one has, nor another library.
+strangers() {
+    nm -D --undefined-only --without-symbol-versions "$build/$1" |
+        sed -n 's/^ *U //p' | grep -vxE "$(tr -d ' \n' <<'END'
+            abort|close|dlsym|fstat|getdents64|getsockopt|mem(cpy|move|set)|
+            mmap|open|pthread_mutex(attr)?_[a-z]+|pthread_sigmask|
+            secure_getenv|sigfillset|strlen|syscall|__errno_location
+END
+        )" || true
+    readelf -d "$build/$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' |
+        grep -vx libc.so.6 || true
+}
+for library in libsnap-run.so libsnap-run-heap.so; do
+    check "$library loads with any C library" "" "$(strangers "$library")"
+done
+
 check "without -c nothing is told" "0 " \
     "$(run "$snap_run" python3 "$work/sockets") $(<"$work/err")"
 check "exit codes are the program's" 5 "$(run "$snap_run" sh -c 'exit 5')"

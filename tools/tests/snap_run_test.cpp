@@ -213,8 +213,9 @@ class Program : public testing::Test {
         return path;
     }
 
-    // With one segment of that type.
-    static std::string elf(unsigned int segment, unsigned char bits) {
+    // With one segment of that type, and what is in it.
+    static std::string elf(unsigned int segment, unsigned char bits,
+                           const std::string &content = "") {
         Elf64_Ehdr header{};
         std::copy_n(ELFMAG, SELFMAG, std::begin(header.e_ident));
         header.e_ident[EI_CLASS] = bits;
@@ -224,9 +225,12 @@ class Program : public testing::Test {
         header.e_phnum = 1;
         Elf64_Phdr only{};
         only.p_type = segment;
+        only.p_offset = sizeof(header) + sizeof(only);
+        only.p_filesz = content.size();
         std::string file(reinterpret_cast<const char *>(&header),
                          sizeof(header));
-        return file.append(reinterpret_cast<const char *>(&only), sizeof(only));
+        return file.append(reinterpret_cast<const char *>(&only), sizeof(only))
+            .append(content);
     }
 
     // The code and text of the refusal; "" if there is none.
@@ -245,6 +249,20 @@ class Program : public testing::Test {
 
 TEST_F(Program, TakesDynamicOnes) {
     EXPECT_EQ(refusal(write("dynamic", elf(PT_INTERP, ELFCLASS64))), "");
+}
+
+TEST_F(Program, TellsTheLoader) {
+    for (const std::string loader :
+         {"/lib64/ld-linux-x86-64.so.2", "/lib/ld-musl-x86_64.so.1"}) {
+        const auto path = write("dynamic", elf(PT_INTERP, ELFCLASS64, loader));
+        EXPECT_EQ(snaprun::check_preload(path), loader);
+        EXPECT_EQ(snaprun::is_gnu(loader), loader.starts_with("/lib64"));
+    }
+    EXPECT_EQ(
+        snaprun::check_preload(write("dynamic", elf(PT_INTERP, ELFCLASS64,
+                                                    std::string(5000, 'x'))))
+            .size(),
+        255U);
 }
 
 TEST_F(Program, RefusesStaticOnes) {

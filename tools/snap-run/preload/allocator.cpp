@@ -2,23 +2,24 @@
 // Preloaded with --heap: malloc(3) and its relatives take large pieces from a
 // region, so that what is sent from them goes by reference.  All others, and
 // those that do not fit, come from the allocator that the program would have.
+#include "heap.h"
 #include "mapped.h"
-#include "region_heap.h"
 #include "shared_counts.h"
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
-#include <pthread.h>
+#include <snap/libsnap.h>
 
 namespace {
 
 using snaprun::Counts;
-using snaprun::RegionHeap;
+using snaprun::Heap;
 
 // Smaller ones rarely reach the copybreak as a message, and a piece takes whole
 // pages.
@@ -28,8 +29,7 @@ constexpr std::size_t large_bytes = 64 << 10;
 constexpr std::size_t direct_alignment = 512;
 std::size_t alignment_limit = direct_alignment;
 
-constinit RegionHeap heap;
-bool enabled = false; // heap may be asked
+Heap *heap = nullptr; // if there is one
 Counts *counts = nullptr;
 
 // The program's own allocator.
@@ -62,16 +62,15 @@ const Next &next() noexcept {
     return functions;
 }
 
-void before_fork() {
-    heap.before_fork();
-}
-
-void after_fork_in_parent() {
-    heap.after_fork_in_parent();
-}
-
-void after_fork_in_child() {
-    heap.after_fork_in_child();
+// Its library is beside this one.  With another C library than GNU's it does
+// not load, and all memory stays ordinary.
+Heap *find_heap(std::size_t length) noexcept {
+    void *const library = ::dlopen(snaprun::heap_library, RTLD_NOW);
+    if (library == nullptr)
+        return nullptr;
+    auto *const entry = reinterpret_cast<snaprun::HeapEntry *>(
+        ::dlsym(library, snaprun::heap_entry));
+    return entry(length / SNAP_BUFFER_ALIGN * SNAP_BUFFER_ALIGN);
 }
 
 __attribute__((constructor)) void enable() noexcept {
@@ -81,18 +80,27 @@ __attribute__((constructor)) void enable() noexcept {
     if (::secure_getenv(snaprun::aligned_variable) != nullptr)
         alignment_limit = SNAP_BUFFER_ALIGN + 1;
     counts = snaprun::shared_counts();
-    heap.set_length(std::strtoull(length, nullptr, 10) / SNAP_BUFFER_ALIGN *
-                    SNAP_BUFFER_ALIGN);
-    enabled = ::pthread_atfork(before_fork, after_fork_in_parent,
-                               after_fork_in_child) == 0;
+    std::size_t bytes = 0;
+    std::from_chars(length, length + std::strlen(length), bytes);
+    heap = find_heap(bytes);
 }
 
-// A piece of the region, or null.  Programs that send nothing need none.
+// Programs that send nothing need no regions.
+bool sends() noexcept {
+    return &snap_run_mapped != nullptr &&
+           snap_run_mapped.load(std::memory_order_relaxed);
+}
+
+bool in_region(const void *piece) noexcept {
+    return heap != nullptr && heap->owns(piece);
+}
+
+// A piece of the region, or null.
 void *allocate(std::size_t alignment, std::size_t bytes) noexcept {
-    if (bytes < large_bytes || alignment >= alignment_limit || !enabled ||
-        !snap_run_mapped.load(std::memory_order_relaxed))
+    if (bytes < large_bytes || alignment >= alignment_limit || !sends())
         return nullptr;
-    void *const piece = heap.allocate(alignment, bytes);
+    void *const piece =
+        heap != nullptr ? heap->allocate(alignment, bytes) : nullptr;
     if (counts != nullptr)
         (piece != nullptr ? counts->in_region : counts->elsewhere)
             .fetch_add(1, std::memory_order_relaxed);
@@ -105,7 +113,7 @@ void *allocate(std::size_t bytes) noexcept {
 
 // As realloc(3), of a piece of the region.
 void *resize(void *piece, std::size_t bytes) noexcept {
-    const std::size_t room = heap.room(piece);
+    const std::size_t room = heap->room(piece);
     if (bytes <= room && bytes > room / 2)
         return piece;
     void *moved = allocate(bytes);
@@ -114,7 +122,7 @@ void *resize(void *piece, std::size_t bytes) noexcept {
     if (moved == nullptr)
         return bytes <= room ? piece : nullptr; // to shrink must not fail
     std::memcpy(moved, piece, std::min(bytes, room));
-    heap.release(piece);
+    heap->release(piece);
     return moved;
 }
 
@@ -137,17 +145,17 @@ SNAP_RUN_EXPORT void *calloc(std::size_t count, std::size_t bytes) noexcept {
 }
 
 SNAP_RUN_EXPORT void free(void *piece) noexcept {
-    if (heap.owns(piece))
-        heap.release(piece);
+    if (in_region(piece))
+        heap->release(piece);
     else
         next().free(piece);
 }
 
 SNAP_RUN_EXPORT void *realloc(void *piece, std::size_t bytes) noexcept {
-    if (heap.owns(piece)) {
+    if (in_region(piece)) {
         if (bytes != 0)
             return resize(piece, bytes);
-        heap.release(piece);
+        heap->release(piece);
         return nullptr;
     }
     void *const moved = allocate(bytes);
@@ -187,7 +195,7 @@ SNAP_RUN_EXPORT int posix_memalign(void **piece, std::size_t alignment,
 }
 
 SNAP_RUN_EXPORT std::size_t malloc_usable_size(void *piece) noexcept {
-    return heap.owns(piece) ? heap.room(piece)
+    return in_region(piece) ? heap->room(piece)
                             : next().malloc_usable_size(piece);
 }
 // NOLINTEND(cppcoreguidelines-no-malloc)

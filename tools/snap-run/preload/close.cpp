@@ -6,10 +6,12 @@
 
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <csignal>
 #include <cstdlib>
 #include <dirent.h>
 #include <fcntl.h>
+#include <string_view>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -61,8 +63,11 @@ void tell_open_sockets() noexcept {
         for (ssize_t at = 0; at < length;) {
             const auto *const entry =
                 reinterpret_cast<const dirent64 *>(entries.data() + at);
-            if (*entry->d_name != '.')
-                tell(static_cast<int>(std::strtol(entry->d_name, nullptr, 10)));
+            const std::string_view name(entry->d_name);
+            int fd = -1;
+            std::from_chars(name.data(), name.data() + name.size(), fd);
+            if (fd >= 0)
+                tell(fd);
             at += entry->d_reclen;
         }
     }

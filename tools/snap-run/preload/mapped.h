@@ -8,7 +8,8 @@
 extern "C" {
 
 // This process, or one that it was forked from, has made an AF_SNAP socket.
-extern std::atomic<bool> snap_run_mapped;
+// Weak, in place of a dependency that not every loader would find.
+__attribute__((weak)) extern std::atomic<bool> snap_run_mapped;
 }
 
 #endif

@@ -3,9 +3,8 @@
 #ifndef SNAP_RUN_REGION_HEAP_H
 #define SNAP_RUN_REGION_HEAP_H
 
-#include <atomic>
-#include <cstddef>
-#include <cstdint>
+#include "heap.h"
+
 #include <mutex>
 #include <snap/libsnap.h>
 
@@ -21,23 +20,15 @@ namespace snaprun {
 // memory.  Mapped MADV_DONTFORK, a child that is made behind the back of the C
 // library (clone(2) without CLONE_VM) has no memory there, rather than its
 // parent's.
-class RegionHeap {
+class RegionHeap final : public Heap {
   public:
     // Before any other call: makes a region of that length with the first
     // allocation.
     void set_length(std::size_t bytes) noexcept { length_ = bytes; }
 
-    // Null: no room.  alignment is a power of two, at most a page.
-    void *allocate(std::size_t alignment, std::size_t bytes) noexcept;
-    void release(void *piece) noexcept;
-    std::size_t room(const void *piece) noexcept;
-
-    // True for every piece that allocate() has given.
-    bool owns(const void *memory) const noexcept {
-        const auto start = start_.load(std::memory_order_acquire);
-        return start != 0 &&
-               reinterpret_cast<std::uintptr_t>(memory) - start < length_;
-    }
+    void *allocate(std::size_t alignment, std::size_t bytes) noexcept override;
+    void release(void *piece) noexcept override;
+    std::size_t room(const void *piece) noexcept override;
 
     // Around fork(2), for pthread_atfork(3).  They allocate nothing: other
     // allocators may be locked.
@@ -57,12 +48,10 @@ class RegionHeap {
     bool adopt_clone() noexcept;
     void adopt_copy() noexcept;
 
-    std::mutex lock_;        // guards what follows
-    std::size_t length_ = 0; // constant after set_length()
-    bool tried_ = false;     // to make the region: once is enough
+    std::mutex lock_;    // guards what follows
+    bool tried_ = false; // to make the region: once is enough
     snap_region *region_ = nullptr;
     snap_heap *heap_ = nullptr;
-    std::atomic<std::uintptr_t> start_ = 0; // published last; read unlocked
     std::size_t used_ = 0;     // bytes up to which pieces ever were
     std::int64_t handle_ = -1; // the device's name of the region
     bool in_region_ = false;   // the memory is that of region_->fd

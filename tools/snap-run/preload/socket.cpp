@@ -7,11 +7,13 @@
 #include "mapped.h"
 #include "next.h"
 #include "own_counts.h"
+#include "sandbox.h"
 #include "shared_counts.h"
 
 #include <cerrno>
 
-__attribute__((visibility("default"))) std::atomic<bool> snap_run_mapped;
+__attribute__((visibility("default"))) std::atomic<bool> snap_run_mapped =
+    false;
 
 namespace snaprun {
 
@@ -51,6 +53,12 @@ socket(int family, int type, int protocol) noexcept {
     if (!snap)
         return next(family, type, protocol);
 
+    if (snaprun::sandboxed.load() != 0) {
+        const int fd = next(family, type, protocol);
+        if (fd >= 0)
+            count_fallback(EPERM);
+        return fd;
+    }
     const int before = errno;
     int fd = next(AF_SNAP, type, *snap);
     if (fd >= 0) {
