@@ -112,8 +112,8 @@ struct snap_info {
 	__u64 free_frames;
 	__u64 out_frames;	/* held by sockets, packets and batches */
 	__u64 window_pages;
-	__u64 quota_frames;	/* of the calling user, for regions and snapshots */
-	__u64 used_frames;	/* of it: taken, or kept for later stores */
+	__u64 quota_frames;	/* of the calling user, at most */
+	__u64 used_frames;	/* of it: regions and snapshots, and kept for stores */
 	__u64 frame_bytes;
 };
 

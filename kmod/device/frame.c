@@ -33,18 +33,22 @@ enum snap_frame_state {
 
 /**
  * struct snap_frame - what is known of one frame
- * @user: who is charged while OUT, or NULL; holds a reference
+ * @user: whose capture it is while OUT, or NULL; holds a reference
+ * @views: how many pages of views it is
  * @next: in the list of frames to return, or SNAP_FRAME_NONE
  * @holds: how often the guest holds it
  * @state: enum snap_frame_state
  * @listed: in the list: FREE, or OUT with more than the one hold it needs
+ * @received: OUT, and came in a packet
  */
 struct snap_frame {
 	struct snap_user *user;
+	u32 views;
 	u32 next;
 	u32 holds;
 	u8 state;
 	u8 listed;
+	u8 received;
 };
 
 /**
@@ -59,6 +63,7 @@ struct snap_frame {
  * @to_return: head of the list of frames to return
  * @nreturn: its length
  * @out: number of frames OUT; from 0 to 1 it takes the module, back it puts it
+ * @received: of them, those of received packets, without those in views
  * @orphan: freed when @out reaches 0
  * @flush: returns what no batch took
  * @forgotten: frees what processors keep for later, while frames are OUT
@@ -75,6 +80,7 @@ struct snap_frames {
 	u32 to_return;
 	u32 nreturn;
 	u32 out;
+	u32 received;
 	bool orphan;
 	struct delayed_work flush;
 	struct delayed_work forgotten;
@@ -93,6 +99,11 @@ u32 snap_frames_count(const struct snap_frames *sf)
 u32 snap_frames_out(struct snap_frames *sf)
 {
 	return READ_ONCE(sf->out);
+}
+
+u32 snap_frames_received(const struct snap_frames *sf)
+{
+	return READ_ONCE(sf->received);
 }
 
 bool snap_frames_owns(const struct snap_frames *sf, const struct page *page)
@@ -124,13 +135,42 @@ static void snap_frames_list(struct snap_frames *sf, u32 f)
 		queue_delayed_work(snap_frames_wq, &sf->flush, SNAP_RELEASE_DELAY);
 }
 
-static void snap_frames_uncharge(struct snap_frame *fr)
+/* The frame is, or is no longer, on the account that it came from. */
+static void snap_frames_charge(struct snap_frames *sf, struct snap_frame *fr)
 {
-	if (fr->user) {
-		atomic_dec(&fr->user->flight_frames);
+	lockdep_assert_held(&sf->lock);
+	if (fr->user)
+		snap_user_add(fr->user, 1);
+	sf->received += fr->received;
+}
+
+static void snap_frames_uncharge(struct snap_frames *sf, struct snap_frame *fr)
+{
+	lockdep_assert_held(&sf->lock);
+	if (fr->user)
+		snap_user_uncharge(fr->user, 1);
+	sf->received -= fr->received;
+}
+
+static void snap_frames_assign(struct snap_frames *sf, struct snap_frame *fr,
+			       struct snap_user *user)
+{
+	lockdep_assert_held(&sf->lock);
+	if (user)
+		snap_user_hold(user);
+	fr->user = user;
+	if (!fr->views)
+		snap_frames_charge(sf, fr);
+}
+
+/* No view has it: each would have kept it OUT. */
+static void snap_frames_forget(struct snap_frames *sf, struct snap_frame *fr)
+{
+	snap_frames_uncharge(sf, fr);
+	if (fr->user)
 		snap_user_put(fr->user);
-		fr->user = NULL;
-	}
+	fr->user = NULL;
+	fr->received = 0;
 }
 
 /*
@@ -260,7 +300,7 @@ static void snap_frames_page_free(struct page *page)
 		return;
 	}
 	fr->state = SNAP_FRAME_FREE;
-	snap_frames_uncharge(fr);
+	snap_frames_forget(sf, fr);
 	if (!sf->orphan)
 		snap_frames_list(sf, f);
 	flush = !sf->orphan && sf->nreturn >= SNAP_RELEASE_BATCH;
@@ -290,7 +330,7 @@ static const struct dev_pagemap_ops snap_frames_pgmap_ops = {
  * or the module on its way out.  The hold then goes back as well.
  */
 static struct page *snap_frames_take(struct snap_frames *sf, u32 f,
-				     struct snap_user *user)
+				     struct snap_user *user, bool received)
 {
 	struct page *page = snap_frames_page(sf, f);
 	struct snap_frame *fr = &sf->frame[f];
@@ -300,7 +340,12 @@ static struct page *snap_frames_take(struct snap_frames *sf, u32 f,
 	if (fr->state == SNAP_FRAME_OUT) {
 		/* one hold is enough: the others must not pile up */
 		snap_frames_list(sf, f);
-		return get_page_unless_zero(page) ? page : NULL;
+		if (!get_page_unless_zero(page))
+			return NULL;
+		/* so far somebody looked at it only */
+		if (!fr->user && !fr->received)
+			snap_frames_assign(sf, fr, user);
+		return page;
 	}
 	/*
 	 * The count of an IDLE frame may be above one for a moment: whoever
@@ -318,16 +363,14 @@ static struct page *snap_frames_take(struct snap_frames *sf, u32 f,
 		queue_delayed_work(snap_frames_wq, &sf->forgotten,
 				   SNAP_FORGOTTEN_DELAY);
 	fr->state = SNAP_FRAME_OUT;
-	fr->user = user;
-	if (user) {
-		snap_user_hold(user);
-		atomic_inc(&user->flight_frames);
-	}
+	fr->received = received;
+	snap_frames_assign(sf, fr, user);
 	return page;
 }
 
-int snap_frames_adopt(struct snap_frames *sf, const u32 *frame, u32 n,
-		      struct snap_user *user, struct page **page)
+static int snap_frames_adopt_for(struct snap_frames *sf, const u32 *frame, u32 n,
+				 struct snap_user *user, bool received,
+				 struct page **page)
 {
 	unsigned long flags;
 	int err = 0;
@@ -338,12 +381,24 @@ int snap_frames_adopt(struct snap_frames *sf, const u32 *frame, u32 n,
 			return -EIO;
 	spin_lock_irqsave(&sf->lock, flags);
 	for (i = 0; i < n; i++) {
-		page[i] = snap_frames_take(sf, frame[i], user);
+		page[i] = snap_frames_take(sf, frame[i], user, received);
 		if (!page[i])
 			err = -EAGAIN;
 	}
 	spin_unlock_irqrestore(&sf->lock, flags);
 	return err;
+}
+
+int snap_frames_adopt(struct snap_frames *sf, const u32 *frame, u32 n,
+		      struct snap_user *user, struct page **page)
+{
+	return snap_frames_adopt_for(sf, frame, n, user, false, page);
+}
+
+int snap_frames_adopt_received(struct snap_frames *sf, const u32 *frame, u32 n,
+			       struct page **page)
+{
+	return snap_frames_adopt_for(sf, frame, n, NULL, true, page);
 }
 
 bool snap_frame_is(const struct page *page)
@@ -352,7 +407,7 @@ bool snap_frame_is(const struct page *page)
 	       page->pgmap->ops == &snap_frames_pgmap_ops;
 }
 
-bool snap_frame_charge(struct page *page, struct snap_user *user)
+bool snap_frame_view(struct page *page, struct snap_user *user, bool force)
 {
 	struct snap_frames *sf = container_of(page->pgmap, struct snap_frames,
 					      pgmap);
@@ -362,17 +417,28 @@ bool snap_frame_charge(struct page *page, struct snap_user *user)
 
 	spin_lock_irqsave(&sf->lock, flags);
 	ok = sf->sd && !READ_ONCE(sf->sd->gone);
-	if (ok && fr->user != user) {
-		ok = snap_user_charge(&user->flight_frames, 1,
-				      snap_user_flight_quota(sf->count));
-		if (ok) {
-			snap_frames_uncharge(fr);
-			snap_user_hold(user);
-			fr->user = user;
-		}
-	}
+	if (ok && force)
+		snap_user_add(user, 1);
+	else if (ok)
+		ok = snap_user_try(user, sf->sd, 1);
+	if (ok && !fr->views++)
+		snap_frames_uncharge(sf, fr);
 	spin_unlock_irqrestore(&sf->lock, flags);
 	return ok;
+}
+
+void snap_frame_unview(struct page *page, struct snap_user *user)
+{
+	struct snap_frames *sf = container_of(page->pgmap, struct snap_frames,
+					      pgmap);
+	struct snap_frame *fr = &sf->frame[page_to_pfn(page) - sf->first_pfn];
+	unsigned long flags;
+
+	spin_lock_irqsave(&sf->lock, flags);
+	snap_user_uncharge(user, 1);
+	if (!--fr->views)
+		snap_frames_charge(sf, fr);
+	spin_unlock_irqrestore(&sf->lock, flags);
 }
 
 bool snap_frames_orphaned_at(phys_addr_t start)

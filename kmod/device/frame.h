@@ -10,6 +10,11 @@
  *   FREE  its last page reference was dropped; the holds go back to the
  *         device in the next batch
  *
+ * A frame that is OUT is on one account: that of the user whose capture it is, or
+ * the pool's own for what was received.  As long as it is in views, those who
+ * have the views answer for it instead, each for each page; from the last view on
+ * it is again on the account that it came from.
+ *
  * The core calls page_free() before it sets the count of a freed page back
  * to one.  A FREE frame whose count is still zero is not touched: returned
  * that early, it could come back from the device while the core still writes
@@ -74,21 +79,29 @@ u64 snap_frames_offset(const struct snap_frames *sf, const struct page *page);
  */
 int snap_frames_adopt(struct snap_frames *sf, const u32 *frame, u32 n,
 		      struct snap_user *user, struct page **page);
+/* The same for frames of received packets. */
+int snap_frames_adopt_received(struct snap_frames *sf, const u32 *frame, u32 n,
+			       struct page **page);
+
+/* How many frames received packets keep that no view answers for. */
+u32 snap_frames_received(const struct snap_frames *sf);
 
 /* Is this a frame, of whatever pool?  The caller has a reference on the page. */
 bool snap_frame_is(const struct page *page);
 
 /**
- * snap_frame_charge() - another user is to answer for a frame
- * @page: a frame; the caller has a reference on it
- * @user: charged for a frame in flight until it goes home, in place of whoever
- *	was
+ * snap_frame_view() - a view is to have a frame
+ * @page: a frame; the caller has a reference on it, and keeps it for the view
+ * @user: charged for it, until snap_frame_unview()
+ * @force: whatever its quota
  *
  * Context: any.
  * Return: false, and nothing has changed, if @user has its share already, or the
  * device is gone.
  */
-bool snap_frame_charge(struct page *page, struct snap_user *user);
+bool snap_frame_view(struct page *page, struct snap_user *user, bool force);
+/* Before the view's reference goes. */
+void snap_frame_unview(struct page *page, struct snap_user *user);
 
 /* Return what is FREE to the device now.  Process or softirq, interrupts on. */
 void snap_frames_flush(struct snap_frames *sf);

@@ -36,17 +36,15 @@ static int snap_capture_adopt(struct snap_dev *sd, u32 handle, u64 offset,
 int snap_capture(struct snap_dev *sd, u32 handle, u64 offset, u32 length,
 		 struct snap_user *user, struct page **page, u32 npages)
 {
-	u32 quota;
 	int err;
 
 	if (!user)
 		return snap_capture_adopt(sd, handle, offset, length, NULL, page,
 					  npages);
 	/* the quota covers the pages before there are frames to charge */
-	quota = snap_user_flight_quota(snap_frames_count(sd->frames));
-	if (!snap_user_charge(&user->flight_frames, npages, quota))
+	if (!snap_user_charge(user, sd, npages))
 		return -EDQUOT;
 	err = snap_capture_adopt(sd, handle, offset, length, user, page, npages);
-	atomic_sub(npages, &user->flight_frames);
+	snap_user_uncharge(user, npages);
 	return err;
 }

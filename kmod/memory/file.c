@@ -18,8 +18,7 @@ int snap_file_init(struct snap_file *f, struct snap_dev *sd,
 		   struct snap_user *user, enum snap_object_kind kind,
 		   u32 npages)
 {
-	if (!snap_user_charge(&user->objects[kind], 1,
-			      snap_user_object_quota(kind)))
+	if (!snap_user_add_object(user, kind))
 		return -EDQUOT;
 	snap_user_hold(user);
 	kref_get(&sd->ref);
@@ -32,7 +31,7 @@ int snap_file_init(struct snap_file *f, struct snap_dev *sd,
 
 void snap_file_exit(struct snap_file *f)
 {
-	atomic_dec(&f->user->objects[f->kind]);
+	snap_user_remove_object(f->user, f->kind);
 	snap_user_put(f->user);
 	snap_dev_put(f->sd);
 }

@@ -22,13 +22,12 @@
 static int snap_misc_info_read(struct snap_dev *sd, struct snap_info *info)
 {
 	struct snap_object o;
-	int err = snap_cmd_info(sd, 0, from_kuid(&init_user_ns, current_uid()), &o);
+	int err = snap_cmd_info(sd, 0, from_kuid(&init_user_ns, snap_user_uid()), &o);
 
 	if (err)
 		return err;
 	info->pool_frames = snap_frames_count(sd->frames);
-	info->quota_frames = min_t(u64, info->pool_frames,
-				   snap_user_region_quota(info->pool_frames));
+	info->quota_frames = snap_user_quota(info->pool_frames);
 	info->used_frames = le32_to_cpu(o.charged);
 	info->out_frames = snap_frames_out(sd->frames);
 	info->device_version = snap_read(sd, SNAP_REG_VERSION);

@@ -39,16 +39,11 @@ static void snap_rebind_end(struct snap_region *r)
 	up_write(&r->rebind);	/* of snap_rebind_begin() */
 }
 
-/* What the owner of the region may have, as far as the caller says. */
-static u32 snap_rebind_quota(struct snap_region *r)
-{
-	return snap_user_region_quota(snap_frames_count(r->f.sd->frames));
-}
-
 int snap_rebind_commit(struct snap_region *r, void __user *arg)
 {
 	struct snap_commit_args args;
 	struct snap_file *from;
+	struct snap_bind b;
 	struct file *file;
 	int err = snap_args_read(&args, sizeof(args), arg);
 
@@ -60,8 +55,10 @@ int snap_rebind_commit(struct snap_region *r, void __user *arg)
 	err = snap_rebind_begin(r, 0, 0);
 	if (err)
 		goto put_file;
-	err = snap_cmd_commit(r->f.sd, r->f.handle, from->handle,
-			      snap_rebind_quota(r), &args.version);
+	snap_bind_begin(&b, r->f.user, r->f.sd, r->f.npages);
+	err = snap_cmd_commit(r->f.sd, r->f.handle, from->handle, b.quota,
+			      &args.version);
+	snap_bind_end(&b);
 	snap_rebind_end(r);
 	if (!err && copy_to_user(arg, &args, sizeof(args)))
 		err = -EFAULT;
@@ -91,14 +88,17 @@ static int snap_rebind_merge_with(struct snap_region *r, struct snap_merge *m,
 				  const struct snap_file *from)
 {
 	int err = snap_rebind_begin(r, 0, 0);
+	struct snap_bind b;
 
 	if (err)
 		return err;
 	m->region = cpu_to_le32(r->f.handle);
 	m->base = cpu_to_le32(base->handle);
 	m->from = cpu_to_le32(from->handle);
-	m->quota = cpu_to_le32(snap_rebind_quota(r));
+	snap_bind_begin(&b, r->f.user, r->f.sd, r->f.npages);
+	m->quota = cpu_to_le32(b.quota);
 	err = snap_cmd_merge(r->f.sd, m);
+	snap_bind_end(&b);
 	snap_rebind_end(r);
 	return err;
 }
@@ -150,6 +150,7 @@ int snap_rebind_discard(struct snap_region *r, const void __user *arg)
 		return err;
 	err = snap_cmd_discard(r->f.sd, r->f.handle, args.offset >> PAGE_SHIFT,
 			       args.length >> PAGE_SHIFT);
+	snap_user_unbind(r->f.user, r->f.sd);
 	snap_rebind_end(r);
 	return err;
 }

@@ -93,6 +93,7 @@ static void snap_region_destroy(struct snap_region *r)
 {
 	if (!snap_dev_enter(r->f.sd)) {
 		snap_cmd_region_destroy(r->f.sd, r->f.handle);
+		snap_user_unbind(r->f.user, r->f.sd);
 		snap_dev_leave(r->f.sd);
 	}
 	snap_file_exit(&r->f);
@@ -145,16 +146,19 @@ static int snap_region_command(struct snap_region *r,
 {
 	struct snap_dev *sd = r->f.sd;
 	int err = snap_dev_enter(sd);
+	struct snap_bind b;
 
 	if (err)
 		return err;
-	spec->quota = snap_user_region_quota(snap_frames_count(sd->frames));
+	snap_bind_begin(&b, r->f.user, sd, spec->npages);
+	spec->quota = b.quota;
 	if (snapshot)
 		err = snap_cmd_clone(sd, snapshot->handle, spec, &r->f.handle,
 				     &r->window_page);
 	else
 		err = snap_cmd_region_create(sd, spec, &r->f.handle,
 					     &r->window_page);
+	snap_bind_end(&b);
 	snap_dev_leave(sd);
 	return err;
 }

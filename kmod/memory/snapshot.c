@@ -203,6 +203,7 @@ static void snap_snapshot_destroy(struct snap_file *s)
 {
 	if (!snap_dev_enter(s->sd)) {
 		snap_cmd_snapshot_drop(s->sd, s->handle);
+		snap_user_unbind(s->user, s->sd);
 		snap_dev_leave(s->sd);
 	}
 	snap_file_exit(s);
@@ -254,6 +255,7 @@ static struct snap_file *snap_snapshot_take(struct snap_file *region,
 {
 	struct snap_file *s = kzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT);
 	struct snap_dev *sd = region->sd;
+	struct snap_bind b;
 	int err;
 
 	if (!s)
@@ -265,9 +267,9 @@ static struct snap_file *snap_snapshot_take(struct snap_file *region,
 	err = snap_dev_enter(sd);
 	if (err)
 		goto exit_file;
-	err = snap_cmd_snapshot(sd, region->handle,
-				snap_user_region_quota(snap_frames_count(sd->frames)),
-				&s->handle, version);
+	snap_bind_begin(&b, s->user, sd, s->npages);
+	err = snap_cmd_snapshot(sd, region->handle, b.quota, &s->handle, version);
+	snap_bind_end(&b);
 	snap_dev_leave(sd);
 	if (!err)
 		return s;

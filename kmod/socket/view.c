@@ -88,16 +88,27 @@ static u32 snap_view_room(const struct snap_view *view, const struct sock *sk,
 	return min_t(unsigned long, at, view->npages);
 }
 
-static bool snap_view_charge(const struct snap_view *view,
-			     const struct snap_view_run *run)
+static bool snap_view_charge(const struct snap_view *view, struct page *page)
+{
+	return snap_frame_view(page, view->user, false) ||
+	       (snap_user_unlimited(view->user) &&
+		snap_frame_view(page, view->user, true));
+}
+
+/* All of the run, or nothing. */
+static bool snap_view_charge_run(const struct snap_view *view,
+				 const struct snap_view_run *run)
 {
 	u32 i;
 
-	/* what has been charged stays so until the frames go home */
 	for (i = 0; i < run->npages; i++)
-		if (!snap_frame_charge(run->page[i], view->user))
-			return false;
-	return true;
+		if (!snap_view_charge(view, run->page[i]))
+			break;
+	if (i == run->npages)
+		return true;
+	while (i--)
+		snap_frame_unview(run->page[i], view->user);
+	return false;
 }
 
 bool snap_view_place(struct snap_view *view, const struct sock *sk,
@@ -108,7 +119,7 @@ bool snap_view_place(struct snap_view *view, const struct sock *sk,
 
 	down_write(&view->lock);
 	at = snap_view_room(view, sk, run->npages);
-	ok = at < view->npages && snap_view_charge(view, run);
+	ok = at < view->npages && snap_view_charge_run(view, run);
 	if (ok) {
 		for (i = 0; i < run->npages; i++) {
 			get_page(run->page[i]);
@@ -137,6 +148,7 @@ static void snap_view_clear(struct snap_view *view, u32 first, u32 end,
 	for (; i < end; i = find_next_bit(view->taken, end, i + 1)) {
 		if (sf && !snap_frames_owns(sf, view->page[i]))
 			continue;
+		snap_frame_unview(view->page[i], view->user);
 		put_page(view->page[i]);
 		view->page[i] = NULL;
 		__clear_bit(i, view->taken);

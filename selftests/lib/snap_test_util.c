@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/gen_stats.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -139,6 +141,22 @@ uint64_t wait_free_frames(uint64_t wanted, unsigned int ms)
 			return info.free_frames;
 		sleep_ms(5);
 	}
+}
+
+int quotas_bind(bool bind)
+{
+	struct __user_cap_header_struct header = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	if (syscall(SYS_capget, &header, data))
+		return -1;
+	if (bind)
+		data[0].effective &= ~(1u << CAP_SYS_RESOURCE);
+	else
+		data[0].effective |= 1u << CAP_SYS_RESOURCE;
+	return syscall(SYS_capset, &header, data);
 }
 
 /* ---- Regions ------------------------------------------------------------ */

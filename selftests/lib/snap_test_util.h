@@ -56,6 +56,13 @@ uint64_t wait_no_guest_frames(unsigned int ms);
 /* Wait until at least that many frames are free; what was free at the end. */
 uint64_t wait_free_frames(uint64_t wanted, unsigned int ms);
 
+/* Percent of the pool that a user may have. */
+#define USER_QUOTA		"/sys/module/snap/parameters/user_quota"
+#define USER_QUOTA_DEFAULT	"40"
+
+/* Root as one whom quotas bind, or not: CAP_SYS_RESOURCE; 0 or -1. */
+int quotas_bind(bool bind);
+
 /* ---- Regions ------------------------------------------------------------ */
 
 struct region {

@@ -531,7 +531,7 @@ static int as_nobody(void)
 
 	if (setgid(NOBODY) || setuid(NOBODY) || dev_info(&info))
 		return 1;
-	quota = info.pool_frames / 2;
+	quota = info.pool_frames * read_number(USER_QUOTA) / 100;
 	if (info.quota_frames != quota || info.used_frames)
 		return 2;
 	fd = region_fd((quota + 1) * PAGE, SNAP_HINT_NONE);
@@ -567,11 +567,10 @@ TEST_F(memory, quota_of_a_user)
 
 TEST_F(memory, quota_parameter)
 {
-	const char *path = "/sys/module/snap/parameters/region_quota_pct";
 	int status;
 	pid_t pid;
 
-	ASSERT_EQ(0, write_text(path, "0"));
+	ASSERT_EQ(0, write_text(USER_QUOTA, "0"));
 	pid = fork();
 	if (!pid) {
 		if (setgid(NOBODY) || setuid(NOBODY))
@@ -579,7 +578,7 @@ TEST_F(memory, quota_parameter)
 		_exit(region_fd(PAGE, 0) == -EDQUOT ? 0 : 2);
 	}
 	waitpid(pid, &status, 0);
-	ASSERT_EQ(0, write_text(path, "50"));
+	ASSERT_EQ(0, write_text(USER_QUOTA, USER_QUOTA_DEFAULT));
 	EXPECT_EQ(0, status);
 }
 

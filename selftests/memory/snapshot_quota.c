@@ -73,9 +73,6 @@ TEST_F(quota, at_most_so_many)
 
 /* ---- Quotas and the end of the pool ------------------------------------- */
 
-#define REGION_QUOTA	"/sys/module/snap/parameters/region_quota_pct"
-#define FLIGHT_QUOTA	"/sys/module/snap/parameters/flight_quota_pct"
-
 /* Frames that are kept for stores count, too. */
 static int snapshot_over_quota(void)
 {
@@ -185,12 +182,12 @@ TEST_F(quota, of_objects)
 	int status;
 	pid_t pid;
 
-	ASSERT_EQ(0, write_text(REGION_QUOTA, "1"));
+	ASSERT_EQ(0, write_text(USER_QUOTA, "1"));
 	pid = fork();
 	if (!pid)
 		_exit(objects_as_nobody());
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
-	ASSERT_EQ(0, write_text(REGION_QUOTA, "50"));
+	ASSERT_EQ(0, write_text(USER_QUOTA, USER_QUOTA_DEFAULT));
 	EXPECT_TRUE(WIFEXITED(status));
 	EXPECT_EQ(0, WEXITSTATUS(status));
 }
@@ -201,13 +198,15 @@ TEST_F(quota, of_frames_in_flight)
 	const char *p = snapshot_map(self->fd, LENGTH);
 
 	ASSERT_NE(MAP_FAILED, p);
-	ASSERT_EQ(0, write_text(FLIGHT_QUOTA, "0"));
+	ASSERT_EQ(0, write_text(USER_QUOTA, "0"));
+	ASSERT_EQ(0, quotas_bind(true));
 	EXPECT_EQ(-1, differs(p, LENGTH, 1));
 	EXPECT_EQ(0, wait_no_frames_out(2000));
 	EXPECT_TRUE(store_is_fatal((char *)p + 1, SIGSEGV));
 	fill(self->r.p, LENGTH, 2);
 	EXPECT_EQ(-1, differs(p, LENGTH, 1));
-	ASSERT_EQ(0, write_text(FLIGHT_QUOTA, "50"));
+	ASSERT_EQ(0, quotas_bind(false));
+	ASSERT_EQ(0, write_text(USER_QUOTA, USER_QUOTA_DEFAULT));
 	munmap((void *)p, LENGTH);
 }
 

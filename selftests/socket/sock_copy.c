@@ -280,11 +280,11 @@ TEST_F(copy, no_route)
 
 TEST_F(copy, in_flight_quota)
 {
-	const char *path = "/sys/module/snap/parameters/flight_quota_pct";
-
-	ASSERT_EQ(0, write_text(path, "0"));
+	ASSERT_EQ(0, write_text(USER_QUOTA, "0"));
+	ASSERT_EQ(0, quotas_bind(true));
 	EXPECT_EQ(LENGTH, send(self->fd, self->r.p, LENGTH, 0));
-	ASSERT_EQ(0, write_text(path, "50"));
+	ASSERT_EQ(0, quotas_bind(false));
+	ASSERT_EQ(0, write_text(USER_QUOTA, USER_QUOTA_DEFAULT));
 	EXPECT_TRUE(arrives(self->sink, LENGTH, 1));
 	EXPECT_COPIED(SNAP_COPY_QUOTA, LENGTH);
 }

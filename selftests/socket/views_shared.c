@@ -27,7 +27,6 @@
 #define WINDOW		(256 * PAGE)
 #define MESSAGE		(2 * PAGE + 808)
 #define MAX		SNAP_VIEW_PARTS_MAX
-#define QUOTA		"/sys/module/snap/parameters/flight_quota_pct"
 
 FIXTURE(shared)
 {
@@ -475,9 +474,7 @@ static int view_of_nobody(int fd)
 TEST_F(shared, viewer_pays)
 {
 	struct snap_info info;
-	long before = read_number(QUOTA);
 	unsigned int i, share;
-	char text[16];
 
 	ASSERT_EQ(0, dev_info(&info));
 	share = info.pool_frames / 100;
@@ -487,7 +484,8 @@ TEST_F(shared, viewer_pays)
 	self->v.p = mmap(NULL, WINDOW, PROT_READ, MAP_SHARED, self->fd[0], 0);
 	self->v.length = WINDOW;
 	ASSERT_NE(MAP_FAILED, self->v.p);
-	ASSERT_EQ(0, write_text(QUOTA, "1"));
+	ASSERT_EQ(0, write_text(USER_QUOTA, "1"));
+	ASSERT_EQ(0, quotas_bind(true));
 	/* more than the share, but never more at once than one message */
 	for (i = 0; i < share / 3 + 4; i++) {
 		/* an unchanged buffer would be the same frames again */
@@ -497,8 +495,8 @@ TEST_F(shared, viewer_pays)
 		if (self->got.bytes != MESSAGE)
 			break;
 	}
-	snprintf(text, sizeof(text), "%ld", before);
-	ASSERT_EQ(0, write_text(QUOTA, text));
+	ASSERT_EQ(0, quotas_bind(false));
+	ASSERT_EQ(0, write_text(USER_QUOTA, USER_QUOTA_DEFAULT));
 	EXPECT_EQ(share / 3 + 4, i);
 	/* the viewer had his share, and then copies; the sender never did */
 	EXPECT_GE(share * PAGE, view_used(self->fd[0]));
