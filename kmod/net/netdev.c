@@ -134,6 +134,8 @@ static const char snap_netdev_own_names[][ETH_GSTRING_LEN] = {
 	"driver_rx_copied_bytes",
 	"driver_tx_dma_packets",
 	"driver_out_frames",
+	"driver_rx_over_bytes",
+	"driver_received_frames",
 };
 
 static int snap_netdev_get_sset_count(struct net_device *netdev, int set)
@@ -162,6 +164,8 @@ static void snap_netdev_get_ethtool_stats(struct net_device *netdev,
 	*data++ = sn->rx_copied;
 	*data++ = sn->tx_dma;
 	*data++ = snap_frames_out(sn->sd->frames);
+	*data++ = sn->rx_over;
+	*data++ = snap_frames_received(sn->sd->frames);
 }
 
 static void snap_netdev_get_drvinfo(struct net_device *netdev,

@@ -21,7 +21,8 @@ struct snap_dev;
  * @batch: page of the batch being read, or NULL; NAPI only
  * @batch_pos: byte offset of the next entry in it
  * @batch_left: entries left in it
- * @rx_copied: payload bytes copied because frames were short
+ * @rx_copied: payload bytes copied because frames were short, or
+ * @rx_over: of them, because received packets keep their share
  * @tx_dma: skbs that had segments in guest memory
  */
 struct snap_netdev {
@@ -32,6 +33,7 @@ struct snap_netdev {
 	u32 batch_pos;
 	u32 batch_left;
 	u64 rx_copied;
+	u64 rx_over;
 	u64 tx_dma;
 };
 

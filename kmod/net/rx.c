@@ -9,6 +9,7 @@
 
 #include "device/dev.h"
 #include "device/frame.h"
+#include "device/user.h"
 #include "net/netdev.h"
 
 /* Frames are short: return payload frames at once, so that reception goes on
@@ -17,6 +18,19 @@
 static bool snap_rx_short(const struct snap_dev *sd)
 {
 	return le32_to_cpu(READ_ONCE(sd->status->free_frames)) <= sd->rx_low;
+}
+
+/*
+ * Received packets keep what is their share at most.  Where others have all they
+ * can get, it is what reception has for itself: what is kept back is not theirs.
+ */
+static bool snap_rx_over(const struct snap_dev *sd)
+{
+	u32 received = snap_frames_received(sd->frames);
+
+	return received > snap_user_reception_quota(snap_frames_count(sd->frames)) ||
+	       (received > sd->rx_low &&
+		le32_to_cpu(READ_ONCE(sd->status->free_frames)) <= snap_user_kept(sd));
 }
 
 static void snap_rx_put_pages(struct page **page, u32 n)
@@ -30,13 +44,14 @@ static void snap_rx_put_pages(struct page **page, u32 n)
 
 /* Replace a frame by an ordinary page with the same bytes; NULL: no memory. */
 static struct page *snap_rx_copy(struct snap_netdev *sn, struct page *frame,
-				 u32 len)
+				 u32 len, bool over)
 {
 	struct page *page = dev_alloc_page();
 
 	if (page) {
 		memcpy(page_address(page), page_address(frame), len);
 		sn->rx_copied += len;
+		sn->rx_over += over ? len : 0;
 	}
 	put_page(frame);
 	return page;
@@ -46,13 +61,14 @@ static struct page *snap_rx_copy(struct snap_netdev *sn, struct page *frame,
 static bool snap_rx_payload(struct snap_netdev *sn, struct sk_buff *skb,
 			    struct page **page, u32 nframes, u32 payload)
 {
-	bool copy = snap_rx_short(sn->sd);
+	bool over = nframes && snap_rx_over(sn->sd);
+	bool copy = over || snap_rx_short(sn->sd);
 	u32 i, len;
 
 	for (i = 0; i < nframes; i++) {
 		len = min_t(u32, payload, PAGE_SIZE);
 		if (copy)
-			page[i] = snap_rx_copy(sn, page[i], len);
+			page[i] = snap_rx_copy(sn, page[i], len, over);
 		if (!page[i])
 			goto drop;
 		/* truesize is the whole frame: that is what it keeps busy */
@@ -140,7 +156,7 @@ static const struct snap_rx *snap_rx_next(struct snap_netdev *sn,
 	nframes = le16_to_cpu(rx->nframes);
 	for (i = 0; i < nframes; i++)
 		frame[i] = le32_to_cpu(((const __le32 *)(rx + 1))[i]);
-	err = snap_frames_adopt(sn->sd->frames, frame, nframes, NULL, page);
+	err = snap_frames_adopt_received(sn->sd->frames, frame, nframes, page);
 	if (err && err != -EAGAIN)
 		goto unusable;
 	sn->batch_pos += le16_to_cpu(rx->size);
