@@ -2,8 +2,10 @@
 /* Frames as pages and their way home; see frame.h. */
 
 #include <linux/delay.h>
+#include <linux/fs.h>
 #include <linux/memremap.h>
 #include <linux/module.h>
+#include <linux/pagemap.h>
 #include <linux/vmalloc.h>
 #include <linux/workqueue.h>
 
@@ -90,6 +92,19 @@ struct snap_frames {
 static_assert(SNAP_FRAME_SIZE == PAGE_SIZE);
 
 static struct workqueue_struct *snap_frames_wq;
+
+/*
+ * The core inserts pages without a mapping into memory of whoever receives with
+ * TCP_ZEROCOPY_RECEIVE, where no account and no removal would know of them.
+ * Frames have one, which has nothing: their bytes are copied.
+ */
+static const struct address_space_operations snap_frames_aops = {
+	.dirty_folio = noop_dirty_folio,
+};
+
+static struct address_space snap_frames_mapping = {
+	.a_ops = &snap_frames_aops,
+};
 
 u32 snap_frames_count(const struct snap_frames *sf)
 {
@@ -362,6 +377,7 @@ static struct page *snap_frames_take(struct snap_frames *sf, u32 f,
 	if (!sf->out++)
 		queue_delayed_work(snap_frames_wq, &sf->forgotten,
 				   SNAP_FORGOTTEN_DELAY);
+	page->mapping = &snap_frames_mapping;	/* until the core frees it */
 	fr->state = SNAP_FRAME_OUT;
 	fr->received = received;
 	snap_frames_assign(sf, fr, user);

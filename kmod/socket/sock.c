@@ -301,7 +301,7 @@ static int snap_sock_listen(struct socket *sock, int backlog)
 	return snap_sock_of(sock)->base->listen(sock, backlog);
 }
 
-/* Without a view a stream's is TCP's own, for TCP_ZEROCOPY_RECEIVE. */
+/* Without a view a stream's is TCP's own; it maps no frames (device/frame.c). */
 static int snap_sock_mmap(struct file *file, struct socket *sock,
 			  struct vm_area_struct *vma)
 {
