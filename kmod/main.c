@@ -8,6 +8,7 @@
 #include "device/frame.h"
 #include "memory/file.h"
 #include "memory/misc.h"
+#include "net/edge.h"
 #include "net/netdev.h"
 #include "observe/list.h"
 #include "observe/proc.h"
@@ -36,6 +37,9 @@ static int __init snap_init(void)
 	err = snap_frames_init();
 	if (err)
 		goto exit_sysctl;
+	err = snap_edge_init();
+	if (err)
+		goto exit_frames;
 	/* who is told of devices, in this order */
 	snap_netdev_init();
 	snap_files_init();
@@ -59,6 +63,8 @@ exit_parts:
 	snap_views_exit();
 	snap_files_exit();
 	snap_netdev_exit();
+	snap_edge_exit();
+exit_frames:
 	snap_frames_exit();
 exit_sysctl:
 	snap_sysctl_exit();
@@ -79,6 +85,7 @@ static void __exit snap_exit(void)
 	snap_views_exit();
 	snap_files_exit();
 	snap_netdev_exit();
+	snap_edge_exit();
 	snap_frames_exit();
 	snap_sysctl_exit();
 	snap_proc_exit();

@@ -9,6 +9,7 @@
 #include "device/dev.h"
 #include "device/frame.h"
 #include "device/part.h"
+#include "net/edge.h"
 #include "net/netdev.h"
 
 static irqreturn_t snap_netdev_data_irq(int irq, void *arg)
@@ -86,6 +87,11 @@ static const struct net_device_ops snap_netdev_ops = {
 	.ndo_validate_addr = eth_validate_addr,
 };
 
+bool snap_netdev_is(const struct net_device *netdev)
+{
+	return netdev->netdev_ops == &snap_netdev_ops;
+}
+
 static const char snap_netdev_counter_names[SNAP_CTR_MAX][ETH_GSTRING_LEN] = {
 	[SNAP_CTR_DOORBELLS] = "doorbells",
 	[SNAP_CTR_TAKES] = "takes",
@@ -136,6 +142,9 @@ static const char snap_netdev_own_names[][ETH_GSTRING_LEN] = {
 	"driver_out_frames",
 	"driver_rx_over_bytes",
 	"driver_received_frames",
+	"driver_edge_packets",
+	"driver_edge_bytes",
+	"driver_edge_dropped",
 };
 
 static int snap_netdev_get_sset_count(struct net_device *netdev, int set)
@@ -166,6 +175,8 @@ static void snap_netdev_get_ethtool_stats(struct net_device *netdev,
 	*data++ = snap_frames_out(sn->sd->frames);
 	*data++ = sn->rx_over;
 	*data++ = snap_frames_received(sn->sd->frames);
+	for (i = 0; i < SNAP_EDGE_COUNTERS; i++)
+		*data++ = snap_edge_count(i);
 }
 
 static void snap_netdev_get_drvinfo(struct net_device *netdev,

@@ -40,6 +40,8 @@ struct snap_netdev {
 /* Each device gets an interface; see device/part.h. */
 void snap_netdev_init(void);
 void snap_netdev_exit(void);
+/* Is it one of them? */
+bool snap_netdev_is(const struct net_device *netdev);
 
 /* tx.c; context: transmit lock held, softirqs off */
 netdev_tx_t snap_tx_xmit(struct sk_buff *skb, struct net_device *netdev);

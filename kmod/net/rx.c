@@ -10,6 +10,7 @@
 #include "device/dev.h"
 #include "device/frame.h"
 #include "device/user.h"
+#include "net/edge.h"
 #include "net/netdev.h"
 
 /* Frames are short: return payload frames at once, so that reception goes on
@@ -62,7 +63,9 @@ static bool snap_rx_payload(struct snap_netdev *sn, struct sk_buff *skb,
 			    struct page **page, u32 nframes, u32 payload)
 {
 	bool over = nframes && snap_rx_over(sn->sd);
-	bool copy = over || snap_rx_short(sn->sd);
+	/* a program of tc may redirect it past the edge */
+	bool copy = over || snap_rx_short(sn->sd) ||
+		    snap_edge_diverts(sn->sd->netdev);
 	u32 i, len;
 
 	for (i = 0; i < nframes; i++) {

@@ -54,6 +54,7 @@ options_of() {
     unplug) options+=(--monitor --host selftests/peers/unplug-host.sh) ;;
     stream_long) options+=(--timeout 900) ;;
     no_trap) options+=(--qemu "$selftests/vm/qemu-without-trap") ;;
+    edge) options+=(--vhost-user --host selftests/peers/vhost-user.sh) ;;
     # The kernel tells of those that it kills.
     memcg) options+=(--expect 'invoked oom-killer|Call Trace') ;;
     *) die "$1 has no machine" ;;

@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/ethtool.h>
 #include <linux/gen_stats.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
@@ -116,6 +118,43 @@ static uint64_t wait_zero(uint64_t (*level)(void), unsigned int ms)
 			packet_on_each_cpu();
 		sleep_ms(5);
 	}
+	return value;
+}
+
+static int ethtool(void *command)
+{
+	struct ifreq ifr = { .ifr_name = NETDEV, .ifr_data = command };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	int ret = ioctl(fd, SIOCETHTOOL, &ifr);
+
+	close(fd);
+	return ret;
+}
+
+uint64_t ethtool_counter(const char *name)
+{
+	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
+	struct ethtool_gstrings *names;
+	struct ethtool_stats *stats;
+	uint64_t value = ~0ull;
+	unsigned int i;
+
+	if (ethtool(&info))
+		return value;
+	names = calloc(1, sizeof(*names) + info.n_stats * ETH_GSTRING_LEN);
+	stats = calloc(1, sizeof(*stats) + info.n_stats * sizeof(uint64_t));
+	names->cmd = ETHTOOL_GSTRINGS;
+	names->string_set = ETH_SS_STATS;
+	names->len = info.n_stats;
+	stats->cmd = ETHTOOL_GSTATS;
+	stats->n_stats = info.n_stats;
+	if (!ethtool(names) && !ethtool(stats))
+		for (i = 0; i < info.n_stats; i++)
+			if (!strncmp((char *)names->data + i * ETH_GSTRING_LEN,
+				     name, ETH_GSTRING_LEN))
+				value = stats->data[i];
+	free(names);
+	free(stats);
 	return value;
 }
 

@@ -49,6 +49,9 @@ int dev_stats(struct snap_stats *stats);
 /* A counter of the device; ~0 if it cannot be read. */
 uint64_t dev_counter(enum snap_counter counter);
 
+/* One that `ethtool -S` has of NETDEV; ~0 if there is none of that name. */
+uint64_t ethtool_counter(const char *name);
+
 /* Wait until no socket, packet or batch has frames; what was out at the end. */
 uint64_t wait_no_frames_out(unsigned int ms);
 /* Wait until the device sees no frame held by the guest; what is left. */

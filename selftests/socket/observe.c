@@ -710,22 +710,6 @@ TEST_F(observe, tracepoints)
 
 /* ---- ethtool ------------------------------------------------------------ */
 
-static uint64_t ethtool_counter(const char *name)
-{
-	char line[64], command[128];
-	uint64_t value = ~0ull;
-	FILE *out;
-
-	snprintf(command, sizeof(command), "ethtool -S " NETDEV " | grep ' %s: '",
-		 name);
-	out = popen(command, "r");
-	if (out && fgets(line, sizeof(line), out))
-		sscanf(line, "%*s %" SCNu64, &value);
-	if (out)
-		pclose(out);
-	return value;
-}
-
 /* Those of the device are its own; frames in a queue are out. */
 TEST_F(observe, ethtool_counters)
 {
