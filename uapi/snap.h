@@ -65,12 +65,18 @@ struct snap_sock_stats {
 };
 
 /*
- * A view: mmap(2) the socket, and recvmsg(2) leaves what lies in frames where it
- * is, mapped read-only.  A control message SOL_SNAP, SNAP_VIEW of struct
- * snap_view_part says which bytes of the message these are; the others are in
- * the buffers, each at its place.
+ * A view belongs to the process that makes it.  It maps the socket from
+ * SNAP_VIEW_OFFSET on, read-only, and its recvmsg(2) with MSG_SNAP_VIEW leaves what
+ * lies in frames where it is.  The answer has MSG_SNAP_VIEW in msg_flags then, and a
+ * control message SOL_SNAP, SNAP_VIEW of struct snap_view_part says which bytes of
+ * the message these are; the others are in the buffers, each at its place.  Without
+ * that flag in the call, or without a view, all of them are.
  */
-#define SNAP_VIEW_NEXT		0x0001	/* a receive releases what is in the view */
+#define MSG_SNAP_VIEW		0x10000000
+#define SNAP_VIEW_OFFSET	0x80000000000ull	/* bytes; for mmap(2) */
+
+/* A receive with MSG_SNAP_VIEW releases what is in the view. */
+#define SNAP_VIEW_NEXT		0x0001
 
 #define SNAP_VIEW_LENGTH_MAX	0x10000000u	/* bytes */
 #define SNAP_VIEW_PARTS_MAX	32u	/* in one control message */
@@ -98,9 +104,10 @@ struct snap_view_range {
 
 /*
  * Rises with what is added; what a version has, all later ones have.  Callers
- * ask for the oldest that has what they need, not for equality.
+ * ask for the oldest that has what they need, not for equality.  With version 3
+ * a receive by view is asked for in the call (MSG_SNAP_VIEW).
  */
-#define SNAP_ABI_VERSION	2
+#define SNAP_ABI_VERSION	3
 
 struct snap_info {
 	__u32 size;		/* bytes of this structure */

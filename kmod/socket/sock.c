@@ -82,10 +82,16 @@ static int snap_sock_recvmsg(struct socket *sock, struct msghdr *msg,
 {
 	struct snap_sock *ss = snap_sock_of(sock);
 	bool look = flags & (MSG_PEEK | MSG_ERRQUEUE);
-	struct snap_view *view = look ? NULL : snap_view_of(ss);
+	struct snap_view *view = NULL;
 	size_t copied, viewed = 0;
 	int ret;
 
+	/* who does not ask, or has no view, finds all bytes in his buffers */
+	if (flags & MSG_SNAP_VIEW && !look)
+		view = snap_view_of(ss);
+	if (view && !snap_view_mine(view))
+		view = NULL;
+	flags &= ~MSG_SNAP_VIEW;
 	ret = view ? snap_view_recv(sock, view, msg, len, flags, &viewed) :
 		     ss->base->recvmsg(sock, msg, len, flags);
 	/* no bytes: a datagram may have none, a stream has none at its end */
@@ -301,14 +307,17 @@ static int snap_sock_listen(struct socket *sock, int backlog)
 	return snap_sock_of(sock)->base->listen(sock, backlog);
 }
 
-/* Without a view a stream's is TCP's own; it maps no frames (device/frame.c). */
+/*
+ * The window is far out; a stream's other mappings are for TCP_ZEROCOPY_RECEIVE,
+ * which maps no frames (device/frame.c).
+ */
 static int snap_sock_mmap(struct file *file, struct socket *sock,
 			  struct vm_area_struct *vma)
 {
 	struct snap_sock *ss = snap_sock_of(sock);
-	struct snap_view *view = snap_view_of(ss);
 
-	return view ? snap_view_mmap(view, vma) : ss->base->mmap(file, sock, vma);
+	return snap_view_mmaps(vma) ? snap_view_mmap(snap_view_of(ss), vma) :
+				      ss->base->mmap(file, sock, vma);
 }
 
 static ssize_t snap_sock_splice_read(struct socket *sock, loff_t *ppos,

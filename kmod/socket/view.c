@@ -3,6 +3,7 @@
 
 #include <linux/bitmap.h>
 #include <linux/mm.h>
+#include <linux/sched/mm.h>
 #include <net/sock.h>
 
 #include "device/dev.h"
@@ -12,6 +13,9 @@
 #include "memory/args.h"
 #include "socket/sock.h"
 #include "socket/view.h"
+
+/* Nothing but windows is mapped from here on: see snap_view_mmaps(). */
+#define SNAP_VIEW_PGOFF		(SNAP_VIEW_OFFSET >> PAGE_SHIFT)
 
 /* A fault maps so many pages: one for a message, most of the time. */
 #define SNAP_VIEW_FAULT_PAGES	16
@@ -27,23 +31,28 @@ struct snap_view *snap_view_of(const struct snap_sock *ss)
 	return smp_load_acquire(&ss->view);
 }
 
+bool snap_view_mine(const struct snap_view *view)
+{
+	return current->mm == view->mm;
+}
+
 /* ---- Mappings ----------------------------------------------------------- */
 
 static vm_fault_t snap_view_fault(struct vm_fault *vmf)
 {
 	struct snap_view *view = vmf->vma->vm_private_data;
 	unsigned long addr = vmf->address & PAGE_MASK;
+	pgoff_t i, end, first = vmf->pgoff - SNAP_VIEW_PGOFF;
 	vm_fault_t ret = VM_FAULT_SIGBUS;
-	pgoff_t i, end;
 
 	/* The pages stay what they are until all of them are mapped. */
 	down_read(&view->lock);
-	end = min_t(pgoff_t, view->npages, vmf->pgoff + SNAP_VIEW_FAULT_PAGES);
-	for (i = vmf->pgoff; i < end && addr < vmf->vma->vm_end && view->page[i];
+	end = min_t(pgoff_t, view->npages, first + SNAP_VIEW_FAULT_PAGES);
+	for (i = first; i < end && addr < vmf->vma->vm_end && view->page[i];
 	     i++, addr += PAGE_SIZE) {
 		vm_fault_t one = vmf_insert_page(vmf->vma, addr, view->page[i]);
 
-		if (i == vmf->pgoff)
+		if (i == first)
 			ret = one;
 		if (one != VM_FAULT_NOPAGE)
 			break;
@@ -56,12 +65,21 @@ static const struct vm_operations_struct snap_view_vm_ops = {
 	.fault = snap_view_fault,
 };
 
+bool snap_view_mmaps(struct vm_area_struct *vma)
+{
+	return vma->vm_pgoff + vma_pages(vma) > SNAP_VIEW_PGOFF;
+}
+
 int snap_view_mmap(struct snap_view *view, struct vm_area_struct *vma)
 {
-	if (vma->vm_flags & (VM_WRITE | VM_EXEC))
+	pgoff_t first = vma->vm_pgoff - SNAP_VIEW_PGOFF;
+
+	if (!view)
+		return -ENODEV;
+	if (vma->vm_flags & (VM_WRITE | VM_EXEC) || !snap_view_mine(view))
 		return -EPERM;
-	if (!(vma->vm_flags & VM_SHARED) || vma->vm_pgoff >= view->npages ||
-	    vma_pages(vma) > view->npages - vma->vm_pgoff)
+	if (!(vma->vm_flags & VM_SHARED) || first >= view->npages ||
+	    vma_pages(vma) > view->npages - first)
 		return -EINVAL;
 	vm_flags_mod(vma, VM_MIXEDMAP | VM_DONTEXPAND | VM_DONTDUMP,
 		     VM_MAYWRITE | VM_MAYEXEC);
@@ -143,7 +161,8 @@ static void snap_view_clear(struct snap_view *view, u32 first, u32 end,
 	down_write(&view->lock);
 	i = find_next_bit(view->taken, end, first);
 	if (i < end)
-		unmap_mapping_range(view->mapping, (loff_t)first << PAGE_SHIFT,
+		unmap_mapping_range(view->mapping,
+				    SNAP_VIEW_OFFSET + ((loff_t)first << PAGE_SHIFT),
 				    (loff_t)(end - first) << PAGE_SHIFT, 1);
 	for (; i < end; i = find_next_bit(view->taken, end, i + 1)) {
 		if (sf && !snap_frames_owns(sf, view->page[i]))
@@ -205,6 +224,8 @@ static struct snap_view *snap_view_new(struct socket *sock,
 	init_rwsem(&view->lock);
 	INIT_LIST_HEAD(&view->list);
 	view->mapping = SOCK_INODE(sock)->i_mapping;
+	view->mm = current->mm;
+	mmgrab(view->mm);
 	view->flags = args->flags;
 	view->npages = args->length >> PAGE_SHIFT;
 	view->user = snap_user_get();
@@ -231,6 +252,7 @@ void snap_view_destroy(struct snap_view *view)
 	mutex_unlock(&snap_views_lock);
 	if (view->user)
 		snap_user_put(view->user);
+	mmdrop(view->mm);
 	kvfree(view->taken);
 	kvfree(view->page);
 	kfree(view);
@@ -258,7 +280,7 @@ int snap_view_create(struct socket *sock, sockptr_t optval, unsigned int optlen)
 	struct snap_view *view;
 	int err;
 
-	if (sockptr_is_kernel(optval))
+	if (sockptr_is_kernel(optval) || !current->mm)
 		return -EOPNOTSUPP;
 	if (optlen < sizeof(args))
 		return -EINVAL;
@@ -294,6 +316,8 @@ int snap_view_release(struct snap_sock *ss, sockptr_t optval, unsigned int optle
 
 	if (!view)
 		return -ENODATA;
+	if (!snap_view_mine(view))
+		return -EPERM;
 	if (optlen != sizeof(range))
 		return -EINVAL;
 	if (copy_from_sockptr(&range, optval, sizeof(range)))

@@ -7,7 +7,8 @@
  *
  * A page of the window has a frame from the receive that filled it to its
  * release, and a reference on it.  The window lives as long as its socket, which
- * each mapping of it keeps.
+ * each mapping of it keeps.  It is that of one process: who else has the descriptor
+ * neither receives into it, nor maps it, nor releases anything.
  */
 #ifndef SNAP_VIEW_H
 #define SNAP_VIEW_H
@@ -20,6 +21,7 @@
 
 #include "snap.h"
 
+struct mm_struct;
 struct msghdr;
 struct snap_sock;
 struct snap_user;
@@ -31,7 +33,8 @@ struct vm_area_struct;
  * struct snap_view - the window of a socket
  * @lock: page faults read it, what changes below writes it
  * @list: in the list of all views, once a socket has it
- * @mapping: of the socket's inode
+ * @mapping: of the socket's inode, from SNAP_VIEW_OFFSET on
+ * @mm: of the process that made it; holds a reference, not its memory
  * @user: answers for the frames; holds a reference
  * @flags: SNAP_VIEW_*, as made
  * @npages: length
@@ -44,6 +47,7 @@ struct snap_view {
 	struct rw_semaphore lock;	/* guards all below but list, constants */
 	struct list_head list;
 	struct address_space *mapping;
+	struct mm_struct *mm;
 	struct snap_user *user;
 	u32 flags;
 	u32 npages;
@@ -100,11 +104,16 @@ struct snap_view *snap_view_of(const struct snap_sock *ss);
 int snap_view_create(struct socket *sock, sockptr_t optval, unsigned int optlen);
 /* What a view is, for getsockopt(). */
 void snap_view_describe(struct snap_view *view, struct snap_view_args *args);
-/* SNAP_VIEW_RELEASE: 0; EFAULT, EINVAL; ENODATA without a view. */
+/* Is it the view of this process? */
+bool snap_view_mine(const struct snap_view *view);
+/* SNAP_VIEW_RELEASE: 0; EFAULT, EINVAL; ENODATA without a view; EPERM: not ours. */
 int snap_view_release(struct snap_sock *ss, sockptr_t optval, unsigned int optlen);
 /* Of a socket that nobody uses any more. */
 void snap_view_destroy(struct snap_view *view);
 
+/* Does a mapping of a socket begin, or end, where the window is? */
+bool snap_view_mmaps(struct vm_area_struct *vma);
+/* 0; ENODEV without a view, EPERM, EINVAL. */
 int snap_view_mmap(struct snap_view *view, struct vm_area_struct *vma);
 
 /**
@@ -143,10 +152,11 @@ void snap_view_take_back(struct snap_view_take *take);
  * @view: of it
  * @msg: as of recvmsg()
  * @len: bytes at most
- * @flags: MSG_*, neither MSG_PEEK nor MSG_ERRQUEUE
+ * @flags: MSG_*, none of MSG_PEEK, MSG_ERRQUEUE and MSG_SNAP_VIEW
  * @viewed: filled: bytes of the result that are in the view
  *
- * Return: as the inner family's recvmsg().
+ * Return: as the inner family's recvmsg(); MSG_SNAP_VIEW is in @msg->msg_flags if
+ * there are such bytes.
  */
 int snap_view_recv(struct socket *sock, struct snap_view *view,
 		   struct msghdr *msg, size_t len, int flags, size_t *viewed);

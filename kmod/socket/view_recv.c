@@ -318,5 +318,7 @@ int snap_view_recv(struct socket *sock, struct snap_view *view,
 	      snap_view_recv_stream(sock, &take, len, flags) :
 	      snap_view_recv_dgram(sock, &take, len, flags);
 	*viewed = ret < 0 ? 0 : take.viewed;
+	if (*viewed)
+		msg->msg_flags |= MSG_SNAP_VIEW;
 	return ret;
 }

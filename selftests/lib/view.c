@@ -20,11 +20,14 @@ int view_set(int fd, uint64_t length, uint32_t flags)
 int view_make(struct view *v, int fd, size_t length, uint32_t flags)
 {
 	int err = view_set(fd, length, flags);
-	void *p;
 
-	if (err)
-		return err;
-	p = mmap(NULL, length, PROT_READ, MAP_SHARED, fd, 0);
+	return err ?: view_map(v, fd, length);
+}
+
+int view_map(struct view *v, int fd, size_t length)
+{
+	void *p = mmap(NULL, length, PROT_READ, MAP_SHARED, fd, SNAP_VIEW_OFFSET);
+
 	if (p == MAP_FAILED)
 		return -errno;
 	v->p = p;
@@ -94,7 +97,7 @@ void view_receive_control(int fd, struct view_message *r, size_t length, int fla
 	memset(r->buffer, POISON, sizeof(r->buffer));
 	r->others = 0;
 	r->n = 0;
-	r->bytes = recvmsg(fd, &msg, flags);
+	r->bytes = recvmsg(fd, &msg, flags | MSG_SNAP_VIEW);
 	r->flags = msg.msg_flags;
 	if (r->bytes < 0) {
 		r->bytes = -errno;

@@ -30,6 +30,8 @@ struct view_message {
 int view_set(int fd, uint64_t length, uint32_t flags);
 /* Give a socket a view and map it; 0 or a negative errno. */
 int view_make(struct view *v, int fd, size_t length, uint32_t flags);
+/* Map the one that it has. */
+int view_map(struct view *v, int fd, size_t length);
 void view_drop(struct view *v);
 /* Bytes of the pages that are in the view; negative errno. */
 long view_used(int fd);
@@ -37,7 +39,7 @@ int view_release(int fd, uint64_t offset, uint64_t length);
 /* Release all that was received; 0 or a negative errno. */
 int view_message_release(int fd, const struct view_message *r);
 
-/* recvmsg() of at most so many bytes, with room for so many parts. */
+/* recvmsg() by view of at most so many bytes, with room for so many parts. */
 void view_receive(int fd, struct view_message *r, size_t length, int flags,
 	     unsigned int room);
 /* The same with that control buffer. */

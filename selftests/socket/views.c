@@ -133,6 +133,7 @@ TEST_F(views, by_view)
 	RECEIVE(MESSAGE);
 	stats = sock_stats(self->rx);
 	EXPECT_LE(1, self->got.n);
+	EXPECT_EQ(MSG_SNAP_VIEW, self->got.flags & MSG_SNAP_VIEW);
 	/* packets end where they like: only their ends may be copied */
 	EXPECT_LE(MESSAGE * 3 / 4, view_message_viewed(&self->got));
 	if (variant->type == SOCK_DGRAM && !variant->host)
@@ -228,7 +229,7 @@ TEST_F(views, without_room_to_tell)
 	await(self->rx, MESSAGE);
 	view_receive(self->rx, &self->got, RECEIVE_MAX, 0, 0);
 	ASSERT_EQ(MESSAGE, self->got.bytes);
-	EXPECT_EQ(0, self->got.flags & MSG_CTRUNC);
+	EXPECT_EQ(0, self->got.flags & (MSG_CTRUNC | MSG_SNAP_VIEW));
 	EXPECT_EQ(-1, differs(self->got.buffer, MESSAGE, 1));
 	EXPECT_EQ(0, view_used(self->rx));
 }
@@ -318,7 +319,7 @@ TEST_F(views, room_behind_others_faults)
 	ASSERT_EQ(0, setsockopt(self->rx, SOL_IP, IP_RECVTTL, &on, sizeof(on)));
 	VIEW(WINDOW, 0);
 	ASSERT_EQ(18000, writev(self->tx, rows, 2));
-	EXPECT_EQ(-1, recvmsg(self->rx, &msg, 0));
+	EXPECT_EQ(-1, recvmsg(self->rx, &msg, MSG_SNAP_VIEW));
 	EXPECT_EQ(EFAULT, errno);
 	EXPECT_EQ(0, view_used(self->rx));
 	EXPECT_EQ(0, sock_stats(self->rx).rx_msgs);
@@ -380,7 +381,7 @@ TEST_F(views, counted_by_udp)
 	EXPECT_EQ(before + 1, received_datagrams(six, false));
 	ASSERT_EQ(0, set_copybreak(self->rx, MESSAGE + 1));
 	SEND(0, MESSAGE);
-	EXPECT_EQ(-1, recvmsg(self->rx, &msg, 0));
+	EXPECT_EQ(-1, recvmsg(self->rx, &msg, MSG_SNAP_VIEW));
 	EXPECT_EQ(before + 1, received_datagrams(six, false));
 	EXPECT_EQ(errors + 1, received_datagrams(six, true));
 }
@@ -477,7 +478,7 @@ TEST_F(views, buffer_faults)
 	ASSERT_EQ(0, set_copybreak(self->rx, MESSAGE + 1));
 	SEND(0, MESSAGE);
 	await(self->rx, MESSAGE);
-	EXPECT_EQ(-1, recvmsg(self->rx, &msg, 0));
+	EXPECT_EQ(-1, recvmsg(self->rx, &msg, MSG_SNAP_VIEW));
 	EXPECT_EQ(EFAULT, errno);
 	EXPECT_EQ(0, view_used(self->rx));
 	if (variant->type == SOCK_DGRAM)
@@ -656,7 +657,7 @@ TEST_F(views, path_mtu)
 	ASSERT_EQ(-1, sendto(self->rx, self->got.buffer, 2 * mtu, 0,
 			     (struct sockaddr *)&at, length));
 	ASSERT_EQ(EMSGSIZE, errno);
-	ASSERT_EQ(0, recvmsg(self->rx, &msg, 0));
+	ASSERT_EQ(0, recvmsg(self->rx, &msg, MSG_SNAP_VIEW));
 	ASSERT_NE(NULL, CMSG_FIRSTHDR(&msg));
 	EXPECT_EQ(IPV6_PATHMTU, CMSG_FIRSTHDR(&msg)->cmsg_type);
 	EXPECT_EQ(NULL, CMSG_NXTHDR(&msg, CMSG_FIRSTHDR(&msg)));

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -124,24 +125,21 @@ TEST_F(shared, arguments)
 TEST_F(shared, mapping)
 {
 	int fd = self->fd[0];
+	off_t at = SNAP_VIEW_OFFSET;
 	char *p;
 
+	EXPECT_EQ(ENODEV, mmap_errno(fd, WINDOW, PROT_READ, MAP_SHARED, at));
 	ASSERT_EQ(0, view_set(fd, WINDOW, 0));
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, WINDOW, PROT_READ | PROT_WRITE,
-				   MAP_SHARED, fd, 0));
-	EXPECT_EQ(EPERM, errno);
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, WINDOW, PROT_READ, MAP_PRIVATE, fd, 0));
-	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, WINDOW + PAGE, PROT_READ, MAP_SHARED, fd, 0));
-	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, WINDOW));
-	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(EPERM, mmap_errno(fd, WINDOW, PROT_READ | PROT_WRITE, MAP_SHARED, at));
+	EXPECT_EQ(EINVAL, mmap_errno(fd, WINDOW, PROT_READ, MAP_PRIVATE, at));
+	EXPECT_EQ(EINVAL, mmap_errno(fd, WINDOW + PAGE, PROT_READ, MAP_SHARED, at));
+	EXPECT_EQ(EINVAL, mmap_errno(fd, PAGE, PROT_READ, MAP_SHARED, at + WINDOW));
+	/* nor from before it on */
+	EXPECT_EQ(EINVAL, mmap_errno(fd, 2 * PAGE, PROT_READ, MAP_SHARED, at - PAGE));
 	/* a part of it, twice */
-	self->v.p = mmap(NULL, WINDOW, PROT_READ, MAP_SHARED, fd, 0);
-	self->v.length = WINDOW;
-	p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, PAGE);
+	ASSERT_EQ(0, view_map(&self->v, fd, WINDOW));
+	p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, at + PAGE);
 	ASSERT_NE(MAP_FAILED, p);
-	ASSERT_NE(MAP_FAILED, self->v.p);
 	EXPECT_TRUE(load_is_fatal(p, SIGBUS));
 	SEND();
 	RECEIVE();
@@ -230,7 +228,7 @@ static void *receive_stalled(void *arg)
 		.msg_control = control, .msg_controllen = sizeof(control),
 	};
 
-	me->got = recvmsg(me->fd, &msg, 0);
+	me->got = recvmsg(me->fd, &msg, MSG_SNAP_VIEW);
 	return NULL;
 }
 
@@ -456,18 +454,131 @@ TEST_F(shared, killed)
 	EXPECT_EQ(0, wait_no_guest_frames(10000));
 }
 
+/* A view that an heir makes, and fills: nobody else notices. */
+TEST_F(shared, of_an_heir)
+{
+	static const int on = 1;
+	int up[2], down[2], fd = self->fd[0], status;
+	bool dgram = variant->type == SOCK_DGRAM;
+	char control[256], buffer[MESSAGE], byte;
+	struct iovec iov = { buffer, sizeof(buffer) };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = control, .msg_controllen = sizeof(control),
+	};
+	pid_t pid;
+
+	ASSERT_EQ(0, pipe(up));
+	ASSERT_EQ(0, pipe(down));
+	if (dgram)
+		ASSERT_EQ(0, setsockopt(fd, SOL_IP, IP_PKTINFO, &on, sizeof(on)));
+	SEND();
+	pid = fork();
+	if (!pid) {
+		byte = view_make(&self->v, fd, WINDOW, 0) ? 'n' : 'y';
+		view_receive(fd, &self->got, MESSAGE, 0, MAX);
+		if (write(up[1], &byte, 1) != 1 || read(down[0], &byte, 1) != 1 ||
+		    self->got.n != 1)
+			_exit(1);
+		/* it is all there, whatever the others tried */
+		_exit(memcmp(self->v.p + self->got.part[0].offset, self->r.p, MESSAGE));
+	}
+	ASSERT_EQ(1, read(up[0], &byte, 1));
+	EXPECT_EQ('y', byte);
+	/* who does not ask, and receives as ever */
+	SEND();
+	ASSERT_EQ(MESSAGE, recvmsg(fd, &msg, 0));
+	EXPECT_EQ(0, memcmp(buffer, self->r.p, MESSAGE));
+	EXPECT_EQ(0, msg.msg_flags);
+	if (dgram) {
+		ASSERT_NE(NULL, CMSG_FIRSTHDR(&msg));
+		EXPECT_EQ(IP_PKTINFO, CMSG_FIRSTHDR(&msg)->cmsg_type);
+		EXPECT_EQ(NULL, CMSG_NXTHDR(&msg, CMSG_FIRSTHDR(&msg)));
+	}
+	/* who asks, and has none */
+	SEND();
+	view_receive(fd, &self->got, MESSAGE, 0, MAX);
+	ASSERT_EQ(MESSAGE, self->got.bytes);
+	EXPECT_EQ(0, self->got.n);
+	EXPECT_EQ(0, self->got.flags & MSG_SNAP_VIEW);
+	EXPECT_EQ(0, memcmp(self->got.buffer, self->r.p, MESSAGE));
+	EXPECT_EQ(-EPERM, view_release(fd, 0, WINDOW));
+	EXPECT_EQ(-EPERM, view_map(&self->v, fd, WINDOW));
+	EXPECT_EQ(-EEXIST, view_set(fd, WINDOW, 0));
+	ASSERT_EQ(1, write(down[1], "x", 1));
+	waitpid(pid, &status, 0);
+	EXPECT_EQ(0, status);
+}
+
+/* Its maker may receive by copy whenever he likes. */
+TEST_F(shared, asked_by_call)
+{
+	char buffer[MESSAGE];
+
+	VIEW();
+	SEND();
+	ASSERT_EQ(MESSAGE, recv(self->fd[0], buffer, MESSAGE, 0));
+	EXPECT_EQ(0, memcmp(buffer, self->r.p, MESSAGE));
+	SEND();
+	RECEIVE();
+	EXPECT_EQ(MSG_SNAP_VIEW, self->got.flags);
+	/* on sockets that know nothing of it, it is nothing */
+	SEND();
+	view_receive(self->fd[1], &self->got, 1, MSG_DONTWAIT, MAX);
+	EXPECT_EQ(-EAGAIN, self->got.bytes);
+	ASSERT_EQ(1, send(self->fd[0], "y", 1, 0));
+	view_receive(self->fd[1], &self->got, 1, 0, MAX);
+	EXPECT_EQ(1, self->got.bytes);
+	EXPECT_EQ('y', self->got.buffer[0]);
+	EXPECT_EQ(0, self->got.flags);
+	view_receive(self->fd[0], &self->got, MESSAGE, 0, MAX);
+}
+
+/* What TCP maps is at other places than the view, and stays. */
+TEST_F(shared, beside_zerocopy_receive)
+{
+	struct tcp_zerocopy_receive zc = { .length = 2 * PAGE };
+	socklen_t size = sizeof(zc);
+	char *p, *later;
+
+	if (variant->type != SOCK_STREAM)
+		SKIP(return, "streams only");
+	p = mmap(NULL, 2 * PAGE, PROT_READ, MAP_SHARED, self->fd[0], 0);
+	ASSERT_NE(MAP_FAILED, p);
+	ASSERT_EQ(2 * PAGE, send(self->fd[1], self->r.p, 2 * PAGE, 0));
+	zc.address = (uintptr_t)p;
+	ASSERT_EQ(0, getsockopt(self->fd[0], SOL_TCP, TCP_ZEROCOPY_RECEIVE, &zc, &size));
+	ASSERT_EQ(2 * PAGE, zc.length);
+	EXPECT_EQ(0, memcmp(p, self->r.p, 2 * PAGE));
+	VIEW();
+	SEND();
+	RECEIVE();
+	EXPECT_EQ(0, memcmp(self->v.p + self->got.part[0].offset, self->r.p, MESSAGE));
+	EXPECT_EQ(0, view_release(self->fd[0], 0, WINDOW));
+	ASSERT_FALSE(load_is_fatal(p, SIGBUS));
+	ASSERT_FALSE(load_is_fatal(p + PAGE, SIGBUS));
+	EXPECT_EQ(0, memcmp(p, self->r.p, 2 * PAGE));
+	/* and so it is with what is mapped later */
+	later = mmap(NULL, 2 * PAGE, PROT_READ, MAP_SHARED, self->fd[0], 0);
+	ASSERT_NE(MAP_FAILED, later);
+	ASSERT_EQ(2 * PAGE, send(self->fd[1], self->r.p, 2 * PAGE, 0));
+	zc = (struct tcp_zerocopy_receive){ .address = (uintptr_t)later,
+					    .length = 2 * PAGE };
+	size = sizeof(zc);
+	ASSERT_EQ(0, getsockopt(self->fd[0], SOL_TCP, TCP_ZEROCOPY_RECEIVE, &zc, &size));
+	EXPECT_EQ(2 * PAGE, zc.length);
+	munmap(p, 2 * PAGE);
+	munmap(later, 2 * PAGE);
+}
+
 /* ---- Users -------------------------------------------------------------- */
 
-/* The view of another user: made by a child, who passes the socket on. */
+/* The view of another user, whose this process was when it made it. */
 static int view_of_nobody(int fd)
 {
-	int status;
-	pid_t pid = fork();
+	int err = setresuid(65534, 0, 0) ? -errno : view_set(fd, WINDOW, 0);
 
-	if (!pid)
-		_exit(setresuid(65534, 65534, 65534) || view_set(fd, WINDOW, 0));
-	waitpid(pid, &status, 0);
-	return status;
+	return setresuid(0, 0, 0) ? -errno : err;
 }
 
 /* Who has a view has the frames in it on his account: a sender gets his back. */
@@ -481,9 +592,7 @@ TEST_F(shared, viewer_pays)
 	ASSERT_LE(12, share);
 	ASSERT_GE(WINDOW / PAGE, share);
 	ASSERT_EQ(0, view_of_nobody(self->fd[0]));
-	self->v.p = mmap(NULL, WINDOW, PROT_READ, MAP_SHARED, self->fd[0], 0);
-	self->v.length = WINDOW;
-	ASSERT_NE(MAP_FAILED, self->v.p);
+	ASSERT_EQ(0, view_map(&self->v, self->fd[0], WINDOW));
 	ASSERT_EQ(0, write_text(USER_QUOTA, "1"));
 	ASSERT_EQ(0, quotas_bind(true));
 	/* more than the share, but never more at once than one message */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Owns a shared mapping of a descriptor from its start on.
+// Owns a shared mapping of a descriptor.
 #ifndef LIBSNAP_MAPPING_H
 #define LIBSNAP_MAPPING_H
 
@@ -11,8 +11,10 @@ namespace snap::detail {
 
 class Mapping {
   public:
-    Mapping(int fd, std::size_t length, int protection) noexcept
-        : address_(::mmap(nullptr, length, protection, MAP_SHARED, fd, 0)),
+    Mapping(int fd, std::size_t length, int protection,
+            off64_t offset = 0) noexcept
+        : address_(
+              ::mmap64(nullptr, length, protection, MAP_SHARED, fd, offset)),
           length_(length), error_(valid() ? 0 : errno) {}
     Mapping(const Mapping &) = delete;
     Mapping &operator=(const Mapping &) = delete;

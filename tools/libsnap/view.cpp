@@ -22,7 +22,8 @@ namespace {
 // The public part comes first, so that a pointer to it is one to the whole.
 struct View : snap_view {
     View(int socket, std::size_t bytes)
-        : snap_view{socket, nullptr, bytes}, mapping(socket, bytes, PROT_READ) {
+        : snap_view{socket, nullptr, bytes},
+          mapping(socket, bytes, PROT_READ, SNAP_VIEW_OFFSET) {
         address = mapping.valid() ? mapping.address() : nullptr;
     }
 
@@ -53,6 +54,8 @@ int release(int fd, std::uint64_t offset, std::uint64_t length) {
 }
 
 std::size_t take_parts(msghdr &message, snap_view_part *parts) {
+    if ((message.msg_flags & MSG_SNAP_VIEW) == 0)
+        return 0;
     for (cmsghdr *c = CMSG_FIRSTHDR(&message); c != nullptr;
          c = CMSG_NXTHDR(&message, c)) {
         if (c->cmsg_level != SOL_SNAP || c->cmsg_type != SNAP_VIEW)
@@ -119,7 +122,7 @@ ssize_t snap_view_receive(snap_view *view, void *buffer, size_t length,
     message.msg_iovlen = 1;
     message.msg_control = &control;
     message.msg_controllen = CMSG_SPACE(room * sizeof(snap_view_part));
-    const ssize_t bytes = ::recvmsg(view->fd, &message, flags);
+    const ssize_t bytes = ::recvmsg(view->fd, &message, flags | MSG_SNAP_VIEW);
     if (bytes < 0)
         return -errno;
     if (from != nullptr)

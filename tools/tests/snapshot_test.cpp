@@ -175,7 +175,7 @@ TEST_F(SnapshotTest, ALaterModuleServes) {
     module.abi_version = SNAP_ABI_VERSION + 1;
     ASSERT_EQ(snap_open(&handle), 0);
     snap_close(handle);
-    module.abi_version = 1;
+    module.abi_version = 2;
     EXPECT_EQ(snap_open(&handle), -EPROTONOSUPPORT);
 }
 

@@ -326,7 +326,9 @@ struct snap_view {
 /*
  * Gives the socket its view, for once and all, and maps it.  length is rounded
  * up to pages; flags: 0, or SNAP_VIEW_NEXT: a receive releases what the ones
- * before it gave.  The socket must outlive the view.
+ * before it gave.  The socket must outlive the view.  The view is of this process
+ * alone: in others that have the socket, a child of fork(2) for one,
+ * snap_view_receive() copies everything, and snap_view_release() is -EPERM.
  * -EINVAL: NULL, length 0 or over SNAP_VIEW_LENGTH_MAX, flags unknown; -EEXIST:
  * it has one; -ENOMEM; -EBADF, -ENOTSOCK,
  * -ENOPROTOOPT: not an AF_SNAP socket.
@@ -335,9 +337,8 @@ int snap_view_create(int fd, size_t length, unsigned int flags,
                      struct snap_view **view);
 
 /*
- * Releases all there is in the view and unmaps it; the socket receives by view
- * all the same, for those who know where.  In a child of fork(2) only unmaps
- * it. NULL is allowed.
+ * Releases all there is in the view and unmaps it; in another process than the
+ * one that made it, it only unmaps.  NULL is allowed.
  */
 void snap_view_free(struct snap_view *view);
 
@@ -357,8 +358,8 @@ ssize_t snap_view_receive(struct snap_view *view, void *buffer, size_t length,
                           size_t *nparts);
 
 /*
- * The pages of these parts are gone from the view.  -EINVAL; -EPERM: in a child
- * of fork(2).
+ * The pages of these parts are gone from the view.  -EINVAL; -EPERM: in another
+ * process than the one that made it.
  */
 int snap_view_release(struct snap_view *view,
                       const struct snap_view_part *parts, size_t nparts);
