@@ -35,22 +35,6 @@ FIXTURE(accounts)
 	uint64_t rx_over;
 };
 
-static uint64_t ethtool_counter(const char *name)
-{
-	unsigned long long value = 0;
-	char command[128];
-	FILE *f;
-
-	snprintf(command, sizeof(command), "ethtool -S " NETDEV " | grep ' %s: '",
-		 name);
-	f = popen(command, "r");
-	if (!f || fscanf(f, " %*[^:]: %llu", &value) != 1)
-		value = ~0ull;
-	if (f)
-		pclose(f);
-	return value;
-}
-
 FIXTURE_SETUP(accounts)
 {
 	ASSERT_EQ(0, wait_no_guest_frames(5000));
