@@ -196,6 +196,25 @@ def memory(r):
                    f"{row['next_bytes']:.0f}")
 
 
+def bounds(r):
+    """Single commands in the worst case that a guest can arrange."""
+    print("One command, its worst case arranged (no trap)")
+    for title, name in {
+        "create 256 MiB of frames never used": "worst_create/never_used",
+        "create 256 MiB of frames to clear": "worst_create/used",
+        "create 32 MiB, all frames single": "worst_create/fragmented_32m",
+        "clone 64 MiB of the same owner": "worst_clone/same_owner",
+        "clone 64 MiB of another owner": "worst_clone/other_owner",
+        "snapshot of one page": "worst_snapshot/0/0",
+        "  with 8191 snapshots": "worst_snapshot/8191/0",
+        "  with 1 GiB promised, mappings short": "worst_snapshot/0/262144",
+        "capture without frames, 256 MiB of regions": "worst_capture",
+        "diff of 64 MiB, equal bytes, other frames": "worst_diff",
+    }.items():
+        r.cost(title, name)
+    r.cost("store, copied ahead, 4 GiB of single frames", "worst_store", True)
+
+
 def peers(r):
     """A consistent view while every page is stored to, and other ways."""
     print("A snapshot, and a store to every page while it lasts : other ways")
@@ -223,6 +242,7 @@ def main():
     captures(r)
     changed(r, sys.argv[2])
     memory(r)
+    bounds(r)
     peers(r)
 
 

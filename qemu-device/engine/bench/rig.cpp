@@ -31,15 +31,13 @@ bool Rig::host_can_map(std::uint32_t npages) {
     return snapmem_impl::mappings_max() >= npages + 2 * spare_mappings;
 }
 
-Rig::Rig(Trap kind, Size size, snapmem_mode mode) {
+Rig::Rig(Trap kind, Size size, snapmem_mode mode, std::uint32_t budget) {
     const snapmem_config config{.frames = size.frames,
                                 .window_pages = size.window_pages,
                                 .rx_reserve = 0,
                                 .mode = mode,
                                 .dedup = false};
     std::unique_ptr<snapmem_impl::WriteTrap> trap;
-    // Of the null trap nothing is left to the kernel but what a clone binds.
-    std::uint32_t budget = UINT32_MAX;
     if (kind == Trap::null) {
         auto null = std::make_unique<NullTrap>();
         null_ = null.get();
@@ -66,15 +64,20 @@ RegionName Rig::create(std::uint32_t npages, bool sparse, snapmem_hint hint) {
     return r;
 }
 
-RegionName Rig::clone(std::uint32_t snapshot, std::uint32_t npages) {
+RegionName Rig::clone(std::uint32_t snapshot, std::uint32_t npages,
+                      std::uint32_t owner) {
     const snapmem_region_spec spec{.npages = npages,
                                    .hint = SNAPMEM_HINT_NONE,
                                    .sparse = false,
-                                   .owner = 0,
+                                   .owner = owner,
                                    .quota = SNAPMEM_QUOTA_NONE};
     RegionName r{.npages = npages};
     must(engine_->clone(snapshot, spec, r.handle, r.page), "clone");
     return r;
+}
+
+void Rig::destroy(const RegionName &r) {
+    must(engine_->region_destroy(r.handle), "region_destroy");
 }
 
 std::uint32_t Rig::snapshot(const RegionName &r) {

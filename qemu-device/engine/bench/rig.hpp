@@ -67,14 +67,18 @@ class Rig {
     // May the host have to map each page of a region on its own?
     static bool host_can_map(std::uint32_t npages);
 
-    explicit Rig(Trap kind, Size size, snapmem_mode mode = SNAPMEM_AUTO);
+    // With the null trap, so many mappings; the host's are what they are.
+    explicit Rig(Trap kind, Size size, snapmem_mode mode = SNAPMEM_AUTO,
+                 std::uint32_t budget = UINT32_MAX);
 
     Engine *operator->() { return engine_.get(); }
 
     // Every page has a frame, if not sparse.
     RegionName create(std::uint32_t npages, bool sparse = false,
                       snapmem_hint hint = SNAPMEM_HINT_NONE);
-    RegionName clone(std::uint32_t snapshot, std::uint32_t npages);
+    RegionName clone(std::uint32_t snapshot, std::uint32_t npages,
+                     std::uint32_t owner = 0);
+    void destroy(const RegionName &r);
     std::uint32_t snapshot(const RegionName &r);
     void drop(std::uint32_t snapshot);
     // Returns the new version.

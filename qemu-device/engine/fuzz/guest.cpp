@@ -58,7 +58,14 @@ Guest::Guest(Reader &choices) : choices_(choices), config_{} {
         engine_.reset(snapmem_new(&config_, &error));
     }
     require(engine_ != nullptr, error);
+    // Free frames are not zero.
+    std::vector<std::uint32_t> all(config_.frames);
+    require(snapmem_receive(engine_.get(), all.data(), all.size()) ==
+                SNAPMEM_OK,
+            "the frames of a new pool are not free");
     std::memset(snapmem_pool(engine_.get()), 0xaa, config_.frames * page_bytes);
+    std::reverse(all.begin(), all.end());
+    snapmem_drop(engine_.get(), all.data(), all.size());
 }
 
 Guest::~Guest() = default;

@@ -24,7 +24,7 @@ Engine::Engine(const snapmem_config &config, std::unique_ptr<WriteTrap> trap,
           (std::uint64_t{config.frames} + config.window_pages) * page_bytes)),
       ledger_(SNAPMEM_REGIONS_MAX), pool_(file_, config.frames, ledger_),
       maps_(pool_, ledger_, tuning.fanout_bits),
-      window_(file_, config.frames, config.window_pages),
+      window_(file_, config.frames, config.window_pages, SNAPMEM_REGIONS_MAX),
       regions_(SNAPMEM_REGIONS_MAX, 0),
       snapshots_(SNAPMEM_SNAPSHOTS_MAX, snapshot_tag),
       dedup_(config.dedup ? config.frames : 0), trap_(std::move(trap)) {
@@ -63,8 +63,7 @@ bool Engine::maps_allow(std::uint64_t segments, std::uint64_t promise,
     std::uint64_t sum = window_.segments() + segments;
     for (const Region &region : regions_) {
         if (region.used) {
-            const std::uint32_t now =
-                window_.segments_in(region.first, region.npages);
+            const std::uint32_t now = window_.segments_of(owner(region));
             const std::uint64_t pages =
                 ledger_.promise(slot(region)) + (&region == r ? promise : 0);
             sum += std::min<std::uint64_t>(region.npages,
@@ -75,22 +74,59 @@ bool Engine::maps_allow(std::uint64_t segments, std::uint64_t promise,
     return sum <= map_budget_;
 }
 
-void Engine::reclaim() noexcept {
-    if (!may_reclaim_) {
+void Engine::own_if_alone(const Region &r, Frame f) noexcept {
+    if (pool_.map_holds(f) == 1 && !pool_.is_own(f)) {
+        pool_.own(f, slot(r));
+    }
+}
+
+void Engine::reclaim(Look look) noexcept {
+    if (look == Look::all) {
+        reclaim_all();
+    } else {
+        reclaim_step();
+    }
+}
+
+void Engine::reclaim_all() noexcept {
+    if (reclaim_left_ == 0) {
         return;
     }
-    may_reclaim_ = false;
+    reclaim_left_ = 0;
     for (const Region &r : regions_) {
-        if (!r.used) {
-            continue;
+        if (r.used) {
+            ledger_.set_exclusive_nodes(
+                slot(r), maps_.each_exclusive(r.map, [&](Page, Frame f) {
+                    own_if_alone(r, f);
+                }));
         }
-        const std::uint32_t nodes =
-            maps_.each_exclusive(r.map, [&](Page, Frame f) {
-                if (pool_.map_holds(f) == 1 && !pool_.is_own(f)) {
-                    pool_.own(f, slot(r));
-                }
+    }
+}
+
+// Wherever the hand is: who drops snapshots all the time cannot keep it in
+// one place.
+void Engine::reclaim_step() noexcept {
+    constexpr std::uint64_t region_work = 4; // to find that it has nothing
+    std::uint64_t work = reclaim_slots;
+    while (reclaim_left_ > 0 && work >= region_work) {
+        work -= region_work;
+        work_.reclaimed += region_work;
+        const Region &r = regions_.at(reclaim_slot_);
+        PageMaps::Walk w{.work = work, .next = reclaim_page_};
+        const bool done =
+            !r.used || maps_.some_exclusive(r.map, w, [&](Page, Frame f) {
+                own_if_alone(r, f);
             });
-        ledger_.set_exclusive_nodes(slot(r), nodes);
+        work_.reclaimed += work - w.work;
+        work = w.work;
+        if (!done) {
+            reclaim_page_ = static_cast<Page>(w.next);
+            return;
+        }
+        reclaim_slot_ =
+            static_cast<Slot>((reclaim_slot_ + 1) % SNAPMEM_REGIONS_MAX);
+        reclaim_page_ = 0;
+        --reclaim_left_;
     }
 }
 
@@ -177,8 +213,8 @@ snapmem_status Engine::region_create(const snapmem_region_spec &spec,
         pool_.take_runs(Holder::map, birth.owner, frames);
     }
     Region &r = *birth.region;
+    pool_.clear(frames);
     for (Page p = 0; p < frames.size(); ++p) {
-        std::memset(pool_.data(frames[p]), 0, page_bytes);
         maps_.set(r.map, p, frames[p]);
         pool_.own(frames[p], slot(r));
         r.writable.add(p);
@@ -186,7 +222,8 @@ snapmem_status Engine::region_create(const snapmem_region_spec &spec,
     }
     if (sparse ? !window_.show_scratch(r.first, r.npages, owner(r))
                : !maps_allow(window_.bind_cost(frames)) ||
-                     window_.show(r.first, frames, owner(r)) != r.npages) {
+                     window_.show(r.first, frames, owner(r),
+                                  r.npages <= populate_max) != r.npages) {
         destroy(r);
         return SNAPMEM_NO_MEMORY;
     }
@@ -215,7 +252,7 @@ bool Engine::destroy(Region &r) noexcept {
     pool_.update_available();
     r.writable = WriteSet();
     regions_.clear(r);
-    may_reclaim_ = true;
+    may_reclaim();
     return true;
 }
 
@@ -228,7 +265,7 @@ void Engine::lose(Region &r) noexcept {
     window_.clear_scratch(r.first, r.npages);
     maps_.drop(r.map);
     r.writable.clear();
-    may_reclaim_ = true;
+    may_reclaim();
     pool_.update_available();
 }
 
@@ -348,11 +385,11 @@ snapmem_status Engine::capture(std::uint32_t handle, std::uint64_t offset,
 
     bool share = s != nullptr || wants_share(*r, c);
     const auto need = [&] { return Need{frames_needed(map, c, share), 0}; };
-    snapmem_status status = afford(0, SNAPMEM_QUOTA_NONE, need);
+    snapmem_status status = afford(0, SNAPMEM_QUOTA_NONE, need, Look::step);
     if (status == SNAPMEM_OK && share && r != nullptr &&
         !prepare_share(*r, c)) {
         share = false;
-        status = afford(0, SNAPMEM_QUOTA_NONE, need);
+        status = afford(0, SNAPMEM_QUOTA_NONE, need, Look::step);
     }
     if (status != SNAPMEM_OK) {
         return status;

@@ -17,6 +17,7 @@
 
 #include <memory>
 #include <mutex>
+#include <new>
 #include <span>
 #include <vector>
 
@@ -25,6 +26,16 @@ namespace snapmem_impl {
 struct Tuning {
     std::uint32_t map_budget;      // mapping segments the window may use
     std::uint32_t fanout_bits = 6; // of the page maps, from 1
+};
+
+// What has been done in all, in steps: that the work of an operation has a
+// bound can be seen in them, whatever the time is.
+struct Work {
+    std::uint64_t searched = 0;  // words of the bit map of free frames
+    std::uint64_t cleared = 0;   // frames
+    std::uint64_t reclaimed = 0; // slots of nodes, for frames that became own
+    std::uint64_t compared = 0;  // pages, for a diff
+    std::uint64_t counted = 0;   // window pages, for segments
 };
 
 // Locking: mutex_ guards everything that is not constant. It is a leaf for
@@ -107,8 +118,20 @@ class Engine final : private StoreSink {
     snapmem_status discard(std::uint32_t region, Page first, std::uint32_t n);
     // engine_check.cpp
     [[nodiscard]] const char *check() const;
+    [[nodiscard]] Work work() const;
+
+    // Bounds of the work of one command.
+    static constexpr std::uint32_t reclaim_slots = 4096; // of a data queue
+    static constexpr std::uint32_t diff_pages = 2048;    // compared
 
   private:
+    // A leaf of a diff is this much less than a page.
+    static constexpr std::uint32_t diff_page_work = 16;
+    static constexpr std::uint32_t diff_work = diff_pages * diff_page_work;
+    // Regions whose frames are mapped at once: 1 MiB. Larger ones are when
+    // their pages are used.
+    static constexpr std::uint32_t populate_max = 256;
+
     [[nodiscard]] const char *check_nodes() const;
 
     using Lock = std::lock_guard<std::mutex>;
@@ -164,12 +187,16 @@ class Engine final : private StoreSink {
         std::uint64_t frames, charged;
         std::uint32_t nodes = 0;
     };
+    // How far to look for frames that may be own again: all over for a command
+    // of the mailbox; for one of a data queue a step further each time.
+    enum class Look : std::uint8_t { all, step };
     // Are they there for other purposes than reception, and within the quota?
     // Reclaims if not, which changes what is needed, too: need() is asked
     // again then, and what it said last holds.
     template <typename NeedNow>
-    snapmem_status afford(Owner o, std::uint32_t quota, NeedNow need) {
-        for (;;) {
+    snapmem_status afford(Owner o, std::uint32_t quota, NeedNow need,
+                          Look look = Look::all) {
+        for (bool looked = false;; looked = true) {
             const Need n = need();
             const bool frames =
                 n.frames == 0 || pool_.available() >= n.frames + rx_reserve_;
@@ -181,16 +208,22 @@ class Engine final : private StoreSink {
             if (frames && within) {
                 return SNAPMEM_OK;
             }
-            if (!may_reclaim_) {
+            if (looked || reclaim_left_ == 0) {
                 return frames ? SNAPMEM_QUOTA : SNAPMEM_NO_FRAMES;
             }
-            reclaim();
+            reclaim(look);
         }
     }
     // Make frames own again that were shared with snapshots since dropped.
-    void reclaim() noexcept;
+    void reclaim(Look look) noexcept;
+    void reclaim_all() noexcept;
+    void reclaim_step() noexcept;
+    void own_if_alone(const Region &r, Frame f) noexcept;
+    // Map holds were dropped: there may be such frames, in any region.
+    void may_reclaim() { reclaim_left_ = SNAPMEM_REGIONS_MAX + 1; }
     // Does the budget have that many more segments, and those that rebinding
-    // so many more pages of a region may add? O(1) unless it is short.
+    // so many more pages of a region may add? O(1) unless it is short, then
+    // O(regions).
     [[nodiscard]] bool maps_allow(std::uint64_t segments,
                                   std::uint64_t promise = 0,
                                   const Region *r = nullptr) const;
@@ -253,8 +286,12 @@ class Engine final : private StoreSink {
     DedupCache dedup_;
     // Nodes that the maps of all regions have at most.
     std::size_t node_debt_ = 0;
-    // Map holds were dropped since the last reclaim().
-    bool may_reclaim_ = false;
+    // Where reclaim_step() goes on, and the regions that it has yet to finish:
+    // those of one round, and the rest of the one it is in.
+    Slot reclaim_slot_ = 0;
+    Page reclaim_page_ = 0;
+    std::uint32_t reclaim_left_ = 0;
+    mutable Work work_;           // of what the parts do not count themselves
     snapmem_counters counters_{}; // the levels are kept elsewhere
     // Set once; the thread it may have ends in ~Engine().
     std::unique_ptr<WriteTrap> trap_;

@@ -49,6 +49,15 @@ const char *Engine::check_nodes() const {
     return maps_.spare() < debt ? "stores lack nodes" : nullptr;
 }
 
+Work Engine::work() const {
+    const Lock lock(mutex_);
+    Work w = work_;
+    w.searched = pool_.searched();
+    w.cleared = pool_.cleared();
+    w.counted = window_.counted();
+    return w;
+}
+
 const char *Engine::check() const {
     const Lock lock(mutex_);
     if (const char *message = pool_.check()) {

@@ -103,7 +103,7 @@ void Engine::follow_window(Region &r, std::span<const Change> changes,
             pool_.drop(pages[i], Holder::map);
         }
     }
-    may_reclaim_ = true; // what was replaced may be another region's alone now
+    may_reclaim(); // what was replaced may be another region's alone now
     pool_.update_available();
 }
 
@@ -289,7 +289,7 @@ snapmem_status Engine::discard(std::uint32_t region, Page first,
     }
     r->dirty = true;
     pool_.update_available();
-    may_reclaim_ = true;
+    may_reclaim();
     if (!armed) {
         lose(*r);
         return SNAPMEM_NO_MEMORY;

@@ -36,7 +36,7 @@ bool Engine::guest_holds(Frame first, std::uint32_t count) const noexcept {
 snapmem_status Engine::receive(std::span<Frame> frames) {
     const Lock lock(mutex_);
     if (pool_.available() < frames.size()) {
-        reclaim();
+        reclaim(Look::step);
     }
     if (pool_.available() < frames.size()) {
         return SNAPMEM_NO_FRAMES;

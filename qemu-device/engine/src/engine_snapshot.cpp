@@ -40,7 +40,7 @@ void Engine::share_duplicates(Region &r, PageMap &snapshot) noexcept {
                 known = f;
                 continue;
             }
-            may_reclaim_ = true; // the region's frame may be its own alone
+            may_reclaim(); // the region's frame may be its own alone
             pool_.add(known, Holder::map);
             maps_.set(snapshot, p, known);
             ++counters_.dedup_pages;
@@ -114,7 +114,7 @@ void Engine::forget(Snapshot &s) noexcept {
         pool_.drop(s.zero, Holder::device);
     }
     snapshots_.clear(s);
-    may_reclaim_ = true;
+    may_reclaim();
 }
 
 snapmem_status Engine::snapshot_drop(std::uint32_t snapshot) {
@@ -185,7 +185,8 @@ snapmem_status Engine::clone(std::uint32_t snapshot,
         r.map.owner = birth.owner; // that of an empty map may be stale
         r.map.account = slot(r);
     }
-    if (window_.show(r.first, pages, owner(r)) != r.npages) {
+    if (window_.show(r.first, pages, owner(r), r.npages <= populate_max) !=
+        r.npages) {
         destroy(r);
         return SNAPMEM_NO_MEMORY;
     }
@@ -215,17 +216,33 @@ snapmem_status Engine::diff(std::uint32_t a, std::uint32_t b, Page first,
     }
     std::size_t n = 0;
     Page more = SNAPMEM_DIFF_END;
-    maps_.diff(sa->map, sb->map, first, [&](Page p, Frame fa, Frame fb) {
-        if (std::memcmp(bytes(fa), bytes(fb), page_bytes) == 0) {
-            return true;
-        }
-        if (n == pages.size()) {
+    std::uint32_t work = diff_work;
+    const auto may = [&](Page p, std::uint32_t cost) {
+        if (work < cost) {
             more = p;
             return false;
         }
-        pages[n++] = p;
+        work -= cost;
         return true;
-    });
+    };
+    maps_.diff(
+        sa->map, sb->map, first,
+        [&](Page p, Frame fa, Frame fb) {
+            if (!may(p, diff_page_work)) {
+                return false;
+            }
+            ++work_.compared;
+            if (std::memcmp(bytes(fa), bytes(fb), page_bytes) == 0) {
+                return true;
+            }
+            if (n == pages.size()) {
+                more = p;
+                return false;
+            }
+            pages[n++] = p;
+            return true;
+        },
+        [&](Page p) { return may(p, 1); });
     npages = n;
     next = more;
     return SNAPMEM_OK;

@@ -59,7 +59,7 @@ bool Engine::copy_from(Region &r, Page p) noexcept {
     if (n == 1) {
         fresh[0] = pool_.take(Holder::map, owner_of_frames);
     } else {
-        pool_.take_runs(Holder::map, owner_of_frames, {fresh.data(), n});
+        pool_.take_few(Holder::map, owner_of_frames, {fresh.data(), n});
     }
     for (std::uint32_t i = 0; i < n; ++i) {
         std::memcpy(pool_.data(fresh[i]), bytes(old[i]), page_bytes);
@@ -84,7 +84,7 @@ bool Engine::copy_from(Region &r, Page p) noexcept {
     if (done == 0) {
         return false;
     }
-    may_reclaim_ = true; // the old frames may be another region's alone now
+    may_reclaim(); // the old frames may be another region's alone now
     r.ahead.copied(p, done);
     counters_.ahead_pages += done - 1;
     // If it fails the pages can only be copied from now on.

@@ -2,19 +2,28 @@
 #include "frame_pool.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
+#include <sys/mman.h>
+
+// Since Linux 5.14: older headers lack it.
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 namespace snapmem_impl {
 
 namespace {
 
 constexpr std::uint32_t one_less = ~std::uint32_t{0}; // modular
+constexpr std::size_t populate_min = 8;               // frames
 
 } // namespace
 
 FramePool::FramePool(const Fd &file, std::uint32_t frames, Ledger &ledger)
     : ledger_(ledger), memory_(file, 0, frames * page_bytes), entries_(frames),
-      free_bits_((frames + 63) / 64) {
+      free_bits_((frames + 63) / 64), used_bits_(free_bits_.size()),
+      few_below_(frames) {
     for (Frame f = frames; f-- > 0;) {
         link_free(f);
     }
@@ -59,6 +68,7 @@ void FramePool::reclassify(Frame f, Change change) {
         if (f == zero_) {
             zero_ = no_frame;
         }
+        used_bits_[f / 64] |= std::uint64_t{1} << (f % 64);
         link_free(f);
     }
     update_available();
@@ -108,9 +118,28 @@ Frame FramePool::take_zero(Holder who) {
         return zero_;
     }
     const Frame f = take(who);
-    std::memset(data(f), 0, page_bytes);
+    clear({&f, 1});
     zero_ = f;
     return f;
+}
+
+void FramePool::clear(std::span<const Frame> frames) {
+    while (!frames.empty()) {
+        const Frame first = frames.front();
+        std::size_t n = 0;
+        while (n < frames.size() && frames[n] == first + n &&
+               has_bit(used_bits_, frames[n])) {
+            ++n;
+        }
+        // To map many at once is much cheaper than a fault for each; it is no
+        // more than a hint.
+        if (n >= populate_min) {
+            madvise(data(first), n * page_bytes, MADV_POPULATE_WRITE);
+        }
+        std::memset(data(first), 0, n * page_bytes);
+        cleared_ += n;
+        frames = frames.subspan(std::max<std::size_t>(n, 1));
+    }
 }
 
 void FramePool::add(Frame f, Holder who) {
@@ -147,41 +176,93 @@ void FramePool::disown_all(Slot slot) {
     update_available();
 }
 
-Frame FramePool::find_run(std::uint32_t n, Frame below) const {
-    std::uint32_t run = 0;
-    for (Frame f = below; f-- > 0;) {
-        if (f % 64 == 63 && free_bits_[f / 64] == 0) {
-            f -= 63;
-            run = 0;
-        } else if ((free_bits_[f / 64] >> (f % 64) & 1) == 0) {
-            run = 0;
-        } else if (++run == n) {
-            return f;
+Frame FramePool::find_run(std::uint32_t n, Frame below, std::uint32_t words) {
+    std::uint32_t run = 0; // free frames right above word w
+    Frame top = below;     // their end
+    for (std::uint32_t w = (below + 63) / 64; w-- > 0 && words-- > 0;) {
+        ++searched_;
+        std::uint64_t bits = free_bits_[w];
+        if (w == below / 64) {
+            bits &= (std::uint64_t{1} << (below % 64)) - 1;
         }
+        if (run == 0) {
+            top = (w + 1) * 64;
+        }
+        const auto lead = static_cast<std::uint32_t>(std::countl_one(bits));
+        if (run + lead >= n) {
+            return top - n;
+        }
+        if (lead == 64) {
+            run += lead;
+            continue;
+        }
+        // Starts of runs of n within the word.
+        std::uint64_t starts = n < 64 ? bits : 0;
+        for (std::uint32_t len = 1; len < n && starts != 0;) {
+            const std::uint32_t step = std::min(len, n - len);
+            starts &= starts >> step;
+            len += step;
+        }
+        if (starts != 0) {
+            return w * 64 + 63 -
+                   static_cast<std::uint32_t>(std::countl_zero(starts));
+        }
+        run = static_cast<std::uint32_t>(std::countr_one(bits));
+        top = w * 64 + run;
     }
     return no_frame;
 }
 
+std::size_t FramePool::take_run(Frame first, std::uint32_t n, Holder who,
+                                Owner owner, std::span<Frame> out) {
+    while (n < out.size() && first > 0 && has_bit(free_bits_, first - 1)) {
+        --first;
+        ++n;
+    }
+    for (std::uint32_t i = 0; i < n; ++i) {
+        take_at(first + i, who, owner);
+        out[i] = first + i;
+    }
+    return n;
+}
+
 // From the top of the pool, away from the frames that captures reuse.
 void FramePool::take_runs(Holder who, Owner owner, std::span<Frame> out) {
-    const auto total = static_cast<std::uint32_t>(out.size());
-    std::uint32_t done = 0;
-    std::uint32_t want = total;
+    std::uint32_t want = static_cast<std::uint32_t>(out.size());
     Frame below = frames();
-    while (done < total) {
-        want = std::min(want, total - done);
-        const Frame first = find_run(want, below);
+    while (!out.empty()) {
+        want = std::min(want, static_cast<std::uint32_t>(out.size()));
+        const Frame first = find_run(want, below, ~std::uint32_t{0});
         if (first == no_frame) {
             // All runs this long are used up: look for shorter ones.
-            want = (want + 1) / 2;
+            want = (want + 7) / 8;
             below = frames();
             continue;
         }
-        for (Frame f = first; f < first + want; ++f) {
-            take_at(f, who, owner);
-            out[done++] = f;
+        const std::size_t n = take_run(first, want, who, owner, out);
+        below = out[0];
+        out = out.subspan(n);
+    }
+}
+
+void FramePool::take_few(Holder who, Owner owner, std::span<Frame> out) {
+    for (auto want = static_cast<std::uint32_t>(out.size()); want > 1;) {
+        const Frame first = find_run(want, few_below_, few_words);
+        if (first == no_frame) {
+            want /= 2;
+            continue;
         }
-        below = first;
+        const std::size_t n = take_run(first, want, who, owner, out);
+        few_below_ = out[0];
+        out = out.subspan(n);
+        want = std::min(want, static_cast<std::uint32_t>(out.size()));
+    }
+    if (!out.empty()) { // nothing here: another place next time
+        few_below_ = few_below_ > few_words * 64 ? few_below_ - few_words * 64
+                                                 : frames();
+    }
+    for (Frame &f : out) {
+        f = take(who, owner);
     }
 }
 
@@ -194,7 +275,7 @@ const char *FramePool::check() const {
         free += e.is_free();
         guest += e.guest != 0;
         mapped += e.maps != 0;
-        if ((free_bits_[f / 64] >> (f % 64) & 1) != e.is_free()) {
+        if (has_bit(free_bits_, f) != e.is_free()) {
             return "a free bit is wrong";
         }
         if (!e.is_free() && is_own(e) && e.maps != 1) {

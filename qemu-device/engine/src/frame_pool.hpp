@@ -50,6 +50,19 @@ class FramePool {
     // Take out.size() frames in as few ascending runs as a greedy search
     // finds; that many must be free. O(size + log(size) * pool / 64).
     void take_runs(Holder who, Owner owner, std::span<Frame> out);
+    // The same for few frames at a time when somebody waits: it looks at
+    // few_words words of the bit map at most for each length of runs, and does
+    // without runs then. O(size).
+    void take_few(Holder who, Owner owner, std::span<Frame> out);
+    static constexpr std::uint32_t few_words = 32;
+    // Words of the bit map that searches have looked at.
+    [[nodiscard]] std::uint64_t searched() const { return searched_; }
+
+    // Make frames zero that were just taken. Those that were never freed before
+    // cost nothing: the file was made of zeros. O(count).
+    void clear(std::span<const Frame> frames);
+    // Frames that had to be written to be zero.
+    [[nodiscard]] std::uint64_t cleared() const { return cleared_; }
 
     // The frame of zeros, with one hold more. There is one as long as somebody
     // holds it and it can take many more holds; if not (has_zero()), one must
@@ -145,13 +158,26 @@ class FramePool {
     void link_free(Frame f);
     void unlink_free(Frame f);
     void take_at(Frame f, Holder who, Owner owner);
-    // Highest free run of n frames that ends at or below `below`, or none.
-    [[nodiscard]] Frame find_run(std::uint32_t n, Frame below) const;
+    [[nodiscard]] bool has_bit(const std::vector<std::uint64_t> &bits,
+                               Frame f) const {
+        return (bits[f / 64] >> (f % 64) & 1) != 0;
+    }
+    // Highest free run of n frames that ends at or below `below`, or none in
+    // that many words of the bit map.
+    [[nodiscard]] Frame find_run(std::uint32_t n, Frame below,
+                                 std::uint32_t words);
+    // Take a run, and what is free below it, as much as there is room for.
+    std::size_t take_run(Frame first, std::uint32_t n, Holder who, Owner owner,
+                         std::span<Frame> out);
 
     Ledger &ledger_;
     Mapping memory_;
     std::vector<Entry> entries_;
     std::vector<std::uint64_t> free_bits_;
+    std::vector<std::uint64_t> used_bits_; // freed at least once
+    Frame few_below_;                      // where take_few() goes on
+    std::uint64_t searched_ = 0;
+    std::uint64_t cleared_ = 0;
     Frame head_ = no_frame;
     Frame zero_ = no_frame;
     std::uint32_t free_ = 0;

@@ -6,6 +6,7 @@
 #include "frame_pool.hpp"
 #include "types.hpp"
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -127,18 +128,37 @@ class PageMaps {
     // returns how many such nodes there are.
     template <typename Visit>
     std::uint32_t each_exclusive(const PageMap &m, Visit visit) const {
-        return exclusive_below(m.root, m.levels, 0, visit);
+        Walk all{.work = ~std::uint64_t{0}};
+        exclusive_below(m.root, m.levels, 0, all, visit);
+        return all.nodes;
+    }
+    // The same from w.next on, as far as w.work slots of nodes go; each node
+    // takes all of its own. False: there is more, from w.next on.
+    struct Walk {
+        std::uint64_t work;
+        std::uint64_t next = 0; // page
+        std::uint32_t nodes = 0;
+    };
+    template <typename Visit>
+    bool some_exclusive(const PageMap &m, Walk &w, Visit visit) const {
+        return exclusive_below(m.root, m.levels, 0, w, visit);
     }
     // Nodes of the map that are not in the set; they are then.
     std::uint32_t count_nodes(const PageMap &m, std::vector<bool> &seen) const {
         return nodes_below(m.root, m.levels, seen);
     }
     // visit(page, frame of a, frame of b) where they differ, from first on,
-    // until it returns false. What both share is not visited.
+    // until it returns false. What both share is not visited. leaf(page) comes
+    // before each leaf that differs; false ends it there.
+    template <typename Visit, typename Leaf>
+    void diff(const PageMap &a, const PageMap &b, Page first, Visit visit,
+              Leaf leaf) const {
+        diff_below(a.root, b.root, a.levels, 0, {first, a.npages}, visit, leaf);
+    }
     template <typename Visit>
     void diff(const PageMap &a, const PageMap &b, Page first,
               Visit visit) const {
-        diff_below(a.root, b.root, a.levels, 0, {first, a.npages}, visit);
+        diff(a, b, first, visit, [](Page) { return true; });
     }
 
   private:
@@ -198,29 +218,40 @@ class PageMaps {
     }
 
     template <typename Visit>
-    std::uint32_t exclusive_below(Node n, std::uint32_t level,
-                                  std::uint64_t base, Visit &visit) const {
+    bool exclusive_below(Node n, std::uint32_t level, std::uint64_t base,
+                         Walk &w, Visit &visit) const {
         if (n == 0 || arena_.refs(n) != 1) {
-            return 0;
+            return true;
         }
-        std::uint32_t nodes = 1;
-        for (std::uint32_t i = 0; i < arena_.fanout(); ++i) {
+        if (w.work < arena_.fanout()) {
+            w.next = std::max(w.next, base);
+            return false;
+        }
+        w.work -= arena_.fanout();
+        ++w.nodes;
+        const std::uint64_t step = span(level);
+        const SlotRange range = slots_in(base, step, {w.next, ~Page{0}});
+        for (std::uint32_t i = range.first; i < range.end; ++i) {
             const std::uint32_t slot = arena_.slots(n)[i];
-            const std::uint64_t at = base + i * span(level);
+            const std::uint64_t at = base + i * step;
             if (slot != 0 && level == 1) {
                 visit(static_cast<Page>(at), slot - 1);
-            } else if (slot != 0) {
-                nodes += exclusive_below(slot, level - 1, at, visit);
+            } else if (slot != 0 &&
+                       !exclusive_below(slot, level - 1, at, w, visit)) {
+                return false;
             }
         }
-        return nodes;
+        return true;
     }
 
-    template <typename Visit>
+    template <typename Visit, typename Leaf>
     bool diff_below(Node a, Node b, std::uint32_t level, std::uint64_t base,
-                    Range r, Visit &visit) const {
+                    Range r, Visit &visit, Leaf &leaf) const {
         if (a == b) {
             return true;
+        }
+        if (level == 1 && !leaf(static_cast<Page>(std::max(base, r.first)))) {
+            return false;
         }
         const std::uint64_t step = span(level);
         const SlotRange range = slots_in(base, step, r);
@@ -231,8 +262,9 @@ class PageMaps {
             if (in_a == in_b) {
                 continue;
             }
-            if (level == 1 ? !visit(static_cast<Page>(at), in_a - 1, in_b - 1)
-                           : !diff_below(in_a, in_b, level - 1, at, r, visit)) {
+            if (level == 1
+                    ? !visit(static_cast<Page>(at), in_a - 1, in_b - 1)
+                    : !diff_below(in_a, in_b, level - 1, at, r, visit, leaf)) {
                 return false;
             }
         }

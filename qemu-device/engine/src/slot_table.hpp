@@ -3,7 +3,6 @@
 // Names for regions and snapshots.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -25,7 +24,11 @@ template <typename T>
 class SlotTable {
   public:
     SlotTable(std::uint32_t slots, std::uint32_t tag)
-        : slots_(slots), tag_(tag) {}
+        : slots_(slots), tag_(tag) {
+        for (std::uint32_t i = slots; i-- > 0;) {
+            unused_.push_back(static_cast<std::uint16_t>(i));
+        }
+    }
 
     // The slot of a handle, an unused slot; nullptr if there is none.
     [[nodiscard]] T *find(std::uint32_t handle) {
@@ -37,9 +40,7 @@ class SlotTable {
         return t.named && t.generation == handle >> 16 ? &t : nullptr;
     }
     [[nodiscard]] T *find_unused() {
-        const auto it = std::find_if(slots_.begin(), slots_.end(),
-                                     [](const T &t) { return !t.used; });
-        return it == slots_.end() ? nullptr : &*it;
+        return unused_.empty() ? nullptr : &slots_[unused_.back()];
     }
 
     [[nodiscard]] std::uint32_t handle(const T &t) const {
@@ -50,10 +51,11 @@ class SlotTable {
     }
     [[nodiscard]] T &at(std::uint16_t i) { return slots_[i]; }
 
+    // Of find_unused().
     void name(T &t) {
         t.used = true;
         t.named = true;
-        ++used_;
+        unused_.pop_back();
     }
     // Takes the name away; the slot stays in use until clear().
     static void retire(T &t) {
@@ -64,9 +66,11 @@ class SlotTable {
     }
     void clear(T &t) {
         t.used = false;
-        --used_;
+        unused_.push_back(index(t)); // it has room: the slot was in it
     }
-    [[nodiscard]] std::uint32_t used() const { return used_; }
+    [[nodiscard]] std::uint32_t used() const {
+        return static_cast<std::uint32_t>(slots_.size() - unused_.size());
+    }
 
     [[nodiscard]] auto begin() { return slots_.begin(); }
     [[nodiscard]] auto end() { return slots_.end(); }
@@ -76,7 +80,7 @@ class SlotTable {
   private:
     std::vector<T> slots_;
     std::uint32_t tag_;
-    std::uint32_t used_ = 0;
+    std::vector<std::uint16_t> unused_; // the last one is used first
 };
 
 } // namespace snapmem_impl

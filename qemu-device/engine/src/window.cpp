@@ -7,13 +7,15 @@
 
 namespace snapmem_impl {
 
-Window::Window(const Fd &file, std::uint32_t frames, std::uint32_t pages)
+Window::Window(const Fd &file, std::uint32_t frames, std::uint32_t pages,
+               std::uint32_t owners)
     : file_(file), frames_(frames),
       memory_(file, std::uint64_t{frames} * page_bytes, pages * page_bytes),
-      entries_(pages) {
+      entries_(pages), segments_of_(owners + 1) {
     for (Page p = 0; p < pages; ++p) {
         entries_[p] = {scratch(p), 0};
     }
+    count_begins(0, pages, 1);
 }
 
 std::size_t Window::run_length(std::span<const Backing> pages) const {
@@ -30,21 +32,23 @@ bool Window::begins(Page p) const {
            entries_[p].backing != entries_[p - 1].backing + 1;
 }
 
-std::uint32_t Window::begin_count(Page first, Page end) const {
-    std::uint32_t n = 0;
+void Window::count_begins(Page first, Page end, std::uint32_t by) {
+    counted_ += end - first;
     for (Page p = first; p < end; ++p) {
-        n += begins(p);
+        if (begins(p)) {
+            segments_ += by;
+            segments_of_[entries_[p].owner] += by;
+        }
     }
-    return n;
 }
 
-// Frames are populated: the guest is about to use them. Scratch pages are not:
-// they would take memory of the host.
-bool Window::map(Page p, std::uint32_t n, Backing backing) noexcept {
-    const int populate = backing < frames_ ? MAP_POPULATE : 0;
+// Scratch pages are not populated: they would take memory of the host.
+bool Window::map(Page p, std::uint32_t n, Backing backing,
+                 bool populate) noexcept {
+    const int now = populate && backing < frames_ ? MAP_POPULATE : 0;
     return mmap(memory_.data() + p * page_bytes, n * page_bytes,
                 PROT_READ | PROT_WRITE,
-                MAP_SHARED | MAP_FIXED | MAP_NORESERVE | populate, file_.get(),
+                MAP_SHARED | MAP_FIXED | MAP_NORESERVE | now, file_.get(),
                 static_cast<off_t>(backing * page_bytes)) != MAP_FAILED;
 }
 
@@ -70,19 +74,19 @@ std::uint32_t Window::bind_cost(std::span<const Backing> pages) const {
 void Window::record(Page p, std::uint32_t n, Backing backing,
                     std::uint32_t owner) noexcept {
     const Page end = std::min(p + n + 1, pages());
-    segments_ -= begin_count(p, end);
+    count_begins(p, end, ~std::uint32_t{0});
     for (std::uint32_t i = 0; i < n; ++i) {
         entries_[p + i] = {backing + i, owner};
     }
-    segments_ += begin_count(p, end);
+    count_begins(p, end, 1);
 }
 
 std::uint32_t Window::show(Page p, std::span<const Backing> pages,
-                           std::uint32_t owner) noexcept {
+                           std::uint32_t owner, bool populate) noexcept {
     std::uint32_t done = 0;
     while (!pages.empty()) {
         const auto run = static_cast<std::uint32_t>(run_length(pages));
-        if (!map(p + done, run, pages[0])) {
+        if (!map(p + done, run, pages[0], populate)) {
             break;
         }
         record(p + done, run, pages[0], owner);
@@ -94,7 +98,7 @@ std::uint32_t Window::show(Page p, std::span<const Backing> pages,
 
 bool Window::show_scratch(Page p, std::uint32_t n,
                           std::uint32_t owner) noexcept {
-    if (!map(p, n, scratch(p))) {
+    if (!map(p, n, scratch(p), false)) {
         return false;
     }
     record(p, n, scratch(p), owner);
@@ -108,13 +112,17 @@ void Window::clear_scratch(Page p, std::uint32_t n) noexcept {
 }
 
 const char *Window::check() const {
+    std::uint32_t segments = 0;
+    std::vector<std::uint32_t> of(segments_of_.size());
     for (Page p = 0; p < pages(); ++p) {
         const Entry &e = entries_[p];
         if (e.backing != scratch(p) && (e.owner == 0 || e.backing >= frames_)) {
             return "a window page has the wrong backing";
         }
+        segments += begins(p);
+        of[e.owner] += begins(p);
     }
-    return begin_count(0, pages()) == segments_
+    return segments == segments_ && of == segments_of_
                ? nullptr
                : "the count of mapping segments is wrong";
 }

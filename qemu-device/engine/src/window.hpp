@@ -26,7 +26,9 @@ using Backing = std::uint32_t;
 class Window {
   public:
     // file has `frames` pages of frames and `pages` scratch pages after them.
-    Window(const Fd &file, std::uint32_t frames, std::uint32_t pages);
+    // Owners are numbers up to `owners`.
+    Window(const Fd &file, std::uint32_t frames, std::uint32_t pages,
+           std::uint32_t owners);
 
     [[nodiscard]] std::uint32_t pages() const {
         return static_cast<std::uint32_t>(entries_.size());
@@ -46,9 +48,11 @@ class Window {
 
     // Show other pages of the file from p on, each at once for all threads;
     // returns how many are done, fewer than asked if the host refuses a
-    // mapping. O(pages).
+    // mapping. O(pages). Frames are populated if somebody is about to use
+    // them.
     [[nodiscard]] std::uint32_t show(Page p, std::span<const Backing> pages,
-                                     std::uint32_t owner) noexcept;
+                                     std::uint32_t owner,
+                                     bool populate = true) noexcept;
     // Show scratch pages. False leaves all as it was. Never adds more than
     // two segments.
     [[nodiscard]] bool show_scratch(Page p, std::uint32_t n,
@@ -64,14 +68,17 @@ class Window {
     // Mapping segments the kernel may need for the area, at most. Ends of an
     // owner's run always count, so that unbinding a neighbour adds none.
     [[nodiscard]] std::uint32_t segments() const { return segments_; }
-    // Of a run of pages. O(n).
-    [[nodiscard]] std::uint32_t segments_in(Page p, std::uint32_t n) const {
-        return begin_count(p, p + n);
+    // Of an owner's pages. O(1).
+    [[nodiscard]] std::uint32_t segments_of(std::uint32_t owner) const {
+        return segments_of_[owner];
     }
     // What showing these adds at most to what nobody bound, and what showing
     // another frame in one page adds at most.
     [[nodiscard]] std::uint32_t bind_cost(std::span<const Backing> pages) const;
     static constexpr std::uint32_t rebind_cost = 2;
+
+    // Pages that have been looked at to count them.
+    [[nodiscard]] std::uint64_t counted() const { return counted_; }
 
     // Recount everything: a message, or nullptr.
     [[nodiscard]] const char *check() const;
@@ -86,16 +93,20 @@ class Window {
     [[nodiscard]] std::size_t run_length(std::span<const Backing> pages) const;
     // Does a segment begin at p?
     [[nodiscard]] bool begins(Page p) const;
-    [[nodiscard]] std::uint32_t begin_count(Page first, Page end) const;
+    // Count what begins in a range, by: 1 or the modular -1.
+    void count_begins(Page first, Page end, std::uint32_t by);
     void record(Page p, std::uint32_t n, Backing backing,
                 std::uint32_t owner) noexcept;
-    [[nodiscard]] bool map(Page p, std::uint32_t n, Backing backing) noexcept;
+    [[nodiscard]] bool map(Page p, std::uint32_t n, Backing backing,
+                           bool populate) noexcept;
 
     const Fd &file_;
     std::uint32_t frames_;
     Mapping memory_;
     std::vector<Entry> entries_;
-    std::uint32_t segments_ = 1;
+    std::uint32_t segments_ = 0;
+    std::vector<std::uint32_t> segments_of_; // by owner
+    std::uint64_t counted_ = 0;
 };
 
 } // namespace snapmem_impl

@@ -164,8 +164,15 @@ class Rig {
         engine_->get_counters(c);
         return c;
     }
-    void poison_pool(std::uint32_t frames) {
-        std::memset(engine_->pool_base(), 0xaa, frames * page_bytes);
+    // No free frame is zero any more. The order of free ones stays.
+    void poison_pool(std::uint32_t n) {
+        std::vector<Frame> frames(n);
+        EXPECT_EQ(engine_->receive(frames), SNAPMEM_OK);
+        for (const Frame f : frames) {
+            std::memset(frame(f), 0xaa, page_bytes);
+        }
+        std::reverse(frames.begin(), frames.end());
+        engine_->drop(frames);
     }
 
   private:

@@ -18,7 +18,7 @@ class WindowTest : public testing::Test {
     Fd file_ = make_memory_file("snapmem-test",
                                 std::uint64_t{frames + pages} * page_bytes);
     Mapping pool_{file_, 0, frames *page_bytes};
-    Window window_{file_, frames, pages};
+    Window window_{file_, frames, pages, 8};
 
     void SetUp() override {
         for (Frame f = 0; f < frames; ++f) {

@@ -266,8 +266,9 @@ bool snapmem_guest_holds(const snapmem *m, uint32_t first, uint32_t count);
 /*
  * Take count frames from the free ones, the reserve for reception included,
  * each with one device hold. Their content is undefined: the caller fills
- * every byte before it gives them away. All or none: NO_FRAMES. O(count), and
- * once after a snapshot was dropped O(nodes of all regions) when it is short.
+ * every byte before it gives them away. All or none: NO_FRAMES. O(count), and a
+ * bounded search after a snapshot was dropped when it is short; a frame that
+ * it did not come to may be found the next time. So it is in snapmem_capture().
  */
 snapmem_status snapmem_receive(snapmem *m, uint32_t *frames, size_t count);
 /* Turn the device hold of each frame into a guest hold. O(count). */

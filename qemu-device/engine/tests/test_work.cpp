@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// The work of one command has a bound, whatever was arranged before. Steps are
+// counted, not time.
+#include "rig.hpp"
+
+#include <array>
+#include <gtest/gtest.h>
+
+namespace snapmem_test {
+namespace {
+
+using snapmem_impl::FramePool;
+using snapmem_impl::Work;
+
+snapmem_config config(std::uint32_t frames, std::uint32_t window_pages) {
+    return {.frames = frames,
+            .window_pages = window_pages,
+            .rx_reserve = 0,
+            .mode = SNAPMEM_COPY,
+            .dedup = false};
+}
+
+std::vector<Frame> receive_all(Rig &rig) {
+    std::vector<Frame> frames(rig->available());
+    EXPECT_EQ(rig->receive(frames), SNAPMEM_OK);
+    return frames;
+}
+
+TEST(Bounds, FramesThatWereNeverUsedAreNotCleared) {
+    Rig rig(Trap::fake, config(2048, 2048));
+    const RegionName r = rig.create(1000);
+    EXPECT_EQ(rig->work().cleared, 0U);
+    EXPECT_TRUE(all_bytes(rig.page(r.page), 1000 * page_bytes, 0));
+    rig.fill(r.page, 1, 1000);
+    EXPECT_EQ(rig.destroy(r), SNAPMEM_OK);
+    const RegionName again = rig.create(1000);
+    EXPECT_EQ(rig->work().cleared, 1000U);
+    EXPECT_TRUE(all_bytes(rig.page(again.page), 1000 * page_bytes, 0));
+    EXPECT_STREQ(rig->check(), nullptr);
+}
+
+// No two free frames are neighbours, so there is no run to be found for the
+// pages that a store copies ahead.
+TEST(Bounds, AStoreDoesNotSearchAFragmentedPool) {
+    constexpr std::uint32_t frames = 65536;
+    constexpr std::uint32_t npages = 512;
+    Rig rig(Trap::fake, config(frames, npages));
+    std::vector<Frame> odd;
+    for (const Frame f : receive_all(rig)) {
+        if (f % 2 != 0) {
+            odd.push_back(f);
+        }
+    }
+    rig->drop(odd);
+    const RegionName r = rig.create(npages, true);
+    for (Page p = 0; p < npages; ++p) {
+        const std::uint64_t before = rig->work().searched;
+        rig.fill(r.page + p, 1);
+        // Runs of 16, 8, 4 and 2.
+        ASSERT_LE(rig->work().searched - before, 4 * FramePool::few_words);
+    }
+    EXPECT_GT(rig.counters().ahead_pages, npages / 2);
+    EXPECT_STREQ(rig->check(), nullptr);
+}
+
+TEST(Bounds, RunsThatAreNearAreFound) {
+    constexpr std::uint32_t npages = 512;
+    Rig rig(Trap::fake, config(65536, npages));
+    const RegionName r = rig.create(npages, true);
+    rig.fill(r.page, 1, npages);
+    // Alone, together with one other, with three, with seven, then sixteen.
+    EXPECT_LE(rig->work().searched, npages / 16 + 16);
+    const Captured c = rig.capture(r.handle, 0, page_bytes);
+    EXPECT_EQ(c.status, SNAPMEM_OK);
+    EXPECT_STREQ(rig->check(), nullptr);
+}
+
+// Promises past the budget's half: the sum is looked at more closely, but not
+// page by page.
+TEST(Bounds, ASnapshotDoesNotLookAtTheWindow) {
+    Rig rig(Trap::fake, config(16384, 8192), 9000);
+    rig.create(4096, true);
+    const RegionName small = rig.create(2);
+    for (int i = 0; i < 10; ++i) {
+        rig.fill(small.page, 1, 2);
+        const std::uint64_t before = rig->work().counted;
+        const std::uint32_t s = rig.snapshot(small);
+        EXPECT_EQ(rig->work().counted, before);
+        EXPECT_EQ(rig->snapshot_drop(s), SNAPMEM_OK);
+    }
+    EXPECT_STREQ(rig->check(), nullptr);
+}
+
+// A command of a data queue that lacks frames looks for those that may be own
+// again, and takes a bounded step; and what there is to find is found however
+// often snapshots are dropped meanwhile.
+TEST(Bounds, ACaptureThatFailsTakesOneStepOnly) {
+    constexpr std::uint32_t npages = 16384;
+    constexpr std::uint32_t hidden = 64;
+    Rig rig(Trap::fake, config(npages + 512, npages + 512));
+    const RegionName large = rig.create(npages);
+    const RegionName busy = rig.create(1);
+    const RegionName last = rig.create(hidden);
+    rig->snapshot_drop(rig.snapshot(last));
+    const std::uint32_t keep = rig.snapshot(busy); // all is promised from here
+    receive_all(rig);
+    std::uint32_t captures = 0;
+    for (snapmem_status status = SNAPMEM_NO_FRAMES; status == SNAPMEM_NO_FRAMES;
+         ++captures) {
+        ASSERT_LT(captures, 10U) << "a frame that is there is not found";
+        rig->snapshot_drop(rig.snapshot(busy));
+        const std::uint64_t before = rig->work().reclaimed;
+        status = rig.capture(large.handle, 0, page_bytes).status;
+        ASSERT_LE(rig->work().reclaimed - before, Engine::reclaim_slots);
+    }
+    EXPECT_GT(captures, npages / Engine::reclaim_slots);
+    EXPECT_EQ(rig->snapshot_drop(keep), SNAPMEM_OK);
+    EXPECT_STREQ(rig->check(), nullptr);
+}
+
+TEST(Bounds, ADiffOfEqualBytesGoesOnLater) {
+    constexpr std::uint32_t npages = 5000;
+    Rig rig(Trap::fake, config(3 * npages, npages));
+    const RegionName r = rig.create(npages);
+    const std::uint32_t a = rig.snapshot(r);
+    rig.fill(r.page, 0, npages - 1); // other frames, the same bytes
+    rig.fill(r.page + npages - 1, 1);
+    const std::uint32_t b = rig.snapshot(r);
+    std::array<Page, 16> pages{};
+    std::uint32_t commands = 0;
+    for (Page next = 0; next != SNAPMEM_DIFF_END; ++commands) {
+        std::size_t n = 0;
+        const std::uint64_t before = rig->work().compared;
+        ASSERT_EQ(rig->diff(a, b, next, pages, n, next), SNAPMEM_OK);
+        ASSERT_LE(rig->work().compared - before, Engine::diff_pages);
+        ASSERT_EQ(n, next == SNAPMEM_DIFF_END ? 1U : 0U);
+    }
+    EXPECT_EQ(pages[0], npages - 1);
+    EXPECT_EQ(commands, npages / Engine::diff_pages + 1);
+}
+
+} // namespace
+} // namespace snapmem_test
