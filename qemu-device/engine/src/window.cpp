@@ -16,6 +16,7 @@ Window::Window(const Fd &file, std::uint32_t frames, std::uint32_t pages,
         entries_[p] = {scratch(p), 0};
     }
     count_begins(0, pages, 1);
+    advise(0, pages);
 }
 
 std::size_t Window::run_length(std::span<const Backing> pages) const {
@@ -46,10 +47,26 @@ void Window::count_begins(Page first, Page end, std::uint32_t by) {
 bool Window::map(Page p, std::uint32_t n, Backing backing,
                  bool populate) noexcept {
     const int now = populate && backing < frames_ ? MAP_POPULATE : 0;
-    return mmap(memory_.data() + p * page_bytes, n * page_bytes,
-                PROT_READ | PROT_WRITE,
-                MAP_SHARED | MAP_FIXED | MAP_NORESERVE | now, file_.get(),
-                static_cast<off_t>(backing * page_bytes)) != MAP_FAILED;
+    if (mmap(memory_.data() + p * page_bytes, n * page_bytes,
+             PROT_READ | PROT_WRITE,
+             MAP_SHARED | MAP_FIXED | MAP_NORESERVE | now, file_.get(),
+             static_cast<off_t>(backing * page_bytes)) == MAP_FAILED) {
+        return false;
+    }
+    advise(p, n);
+    return true;
+}
+
+// A new mapping has none of the advice that the old one had. All have the same
+// here, and more than whoever made the area part of a guest gives it once, for
+// two reasons: their bytes are not in core dumps (those of frames are, with the
+// pool, if that is wanted) and no child of fork() keeps frames mapped; and the
+// kernel merges neighbours of one kind only, as segments() expects. What the
+// kernel does not know it refuses for all of them.
+void Window::advise(Page p, std::uint32_t n) const noexcept {
+    for (const int advice : {MADV_DONTDUMP, MADV_DONTFORK, MADV_HUGEPAGE}) {
+        madvise(memory_.data() + p * page_bytes, n * page_bytes, advice);
+    }
 }
 
 std::optional<Page> Window::find_gap(std::uint32_t n) const {

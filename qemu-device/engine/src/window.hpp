@@ -97,6 +97,7 @@ class Window {
     void count_begins(Page first, Page end, std::uint32_t by);
     void record(Page p, std::uint32_t n, Backing backing,
                 std::uint32_t owner) noexcept;
+    void advise(Page p, std::uint32_t n) const noexcept;
     [[nodiscard]] bool map(Page p, std::uint32_t n, Backing backing,
                            bool populate) noexcept;
 

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <random>
 #include <string>
+#include <sys/mman.h>
 #include <vector>
 
 namespace snapmem_impl {
@@ -152,6 +153,45 @@ TEST_F(WindowTest, SegmentsBoundTheKernelsMappings) {
             ASSERT_LE(kernel_segments(), window_.segments());
         }
     }
+}
+
+// The flags of the window's mappings in /proc/self/smaps.
+std::vector<std::string> vm_flags(const std::uint8_t *base, std::size_t bytes) {
+    const auto begin = reinterpret_cast<std::uintptr_t>(base);
+    std::ifstream maps("/proc/self/smaps");
+    std::vector<std::string> flags;
+    bool ours = false;
+    for (std::string line; std::getline(maps, line);) {
+        if (line.starts_with("VmFlags:")) {
+            if (ours) {
+                flags.push_back(line + " ");
+            }
+        } else if (line.find(':') > line.find('-')) { // begins a mapping
+            const auto start = std::stoull(line, nullptr, 16);
+            ours = start >= begin && start < begin + bytes;
+        }
+    }
+    return flags;
+}
+
+TEST_F(WindowTest, StaysOutOfDumpsAndForksWhateverItShows) {
+    // As QEMU does with a guest's memory, once.
+    madvise(window_.base(), pages * page_bytes, MADV_HUGEPAGE);
+    madvise(window_.base(), pages * page_bytes, MADV_DONTFORK);
+    ASSERT_TRUE(bind(8, {3, 4, 20, 9}, 1));
+    ASSERT_TRUE(rebind(9, 30));
+    ASSERT_TRUE(bind(30, {40}, 2));
+    for (Page p = 40; p < 60; p += 2) {
+        ASSERT_TRUE(bind(p, {1}, 3));
+        unbind(p, 1);
+    }
+    const auto flags = vm_flags(window_.base(), pages * page_bytes);
+    ASSERT_GE(flags.size(), 6U);
+    for (const std::string &f : flags) {
+        EXPECT_NE(f.find(" dd "), std::string::npos) << f;
+        EXPECT_NE(f.find(" dc "), std::string::npos) << f;
+    }
+    EXPECT_LE(kernel_segments(), window_.segments());
 }
 
 } // namespace
