@@ -259,6 +259,7 @@ class Engine final : private StoreSink {
     // engine_store.cpp
     bool resolve_store(Page p) noexcept override;
     [[nodiscard]] bool needs_copy(const PageMaps::Found &found) const;
+    void count_fault(Region &r, Frame f) noexcept;
     void make_writable(Region &r, Page p) noexcept;
     void disarm_from(Region &r, Page p) noexcept;
     bool copy_from(Region &r, Page p) noexcept;

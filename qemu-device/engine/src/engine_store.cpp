@@ -13,6 +13,15 @@ bool Engine::needs_copy(const PageMaps::Found &found) const {
            pool_.map_holds(found.frame) != 1 || pool_.held(found.frame);
 }
 
+// A store to a page that only a capture has armed tells against sharing; one
+// that a snapshot, a commit or a merge has armed does not.
+void Engine::count_fault(Region &r, Frame f) noexcept {
+    if (pool_.is_own(f) && pool_.captured(f)) {
+        pool_.set_captured(f, false);
+        r.policy.faulted();
+    }
+}
+
 void Engine::make_writable(Region &r, Page p) noexcept {
     r.writable.add(p);
     r.dirty = true;
@@ -29,9 +38,8 @@ void Engine::disarm_from(Region &r, Page p) noexcept {
         if (needs_copy(found)) {
             break;
         }
-        if (pool_.is_own(found.frame)) {
-            r.policy.faulted(); // armed by a capture
-        } else {
+        count_fault(r, found.frame);
+        if (!pool_.is_own(found.frame)) {
             pool_.own(found.frame, slot(r));
         }
         make_writable(r, last++);
@@ -73,9 +81,7 @@ bool Engine::copy_from(Region &r, Page p) noexcept {
         }
         if (old[i] != no_frame) {
             ++counters_.cow_copies;
-            if (pool_.is_own(old[i])) {
-                r.policy.faulted();
-            }
+            count_fault(r, old[i]);
         }
         maps_.set(r.map, p + i, fresh[i]);
         pool_.own(fresh[i], slot(r));

@@ -100,7 +100,7 @@ void FramePool::take_at(Frame f, Holder who, Owner owner) {
     Entry &e = entries_[f];
     unlink_free(f);
     --free_;
-    e.mark = {0, 0, owner};
+    e.mark = {0, 0, 0, owner};
     e.holds(who) = 1;
     count(e, 1);
     update_available();

@@ -91,6 +91,14 @@ class FramePool {
 
     // Mark a frame with one map hold as the region's own.
     void own(Frame f, Slot slot);
+    // A capture shares an own frame, whose page it has armed; and a store to
+    // that page has come.
+    void set_captured(Frame f, bool captured) {
+        entries_[f].mark.captured = captured ? 1 : 0;
+    }
+    [[nodiscard]] bool captured(Frame f) const {
+        return entries_[f].mark.captured != 0;
+    }
     // No frame is the region's own any more. O(1), nearly always.
     void disown_all(Slot slot);
 
@@ -127,7 +135,8 @@ class FramePool {
     };
     struct Mark {
         std::uint32_t epoch; // own if the epoch of the slot's account; or 0
-        Slot slot;
+        Slot slot : 15;
+        Slot captured : 1;
         Owner owner;
     };
     struct Entry {

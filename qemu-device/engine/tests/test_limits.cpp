@@ -356,6 +356,46 @@ TEST(Limits, WithoutATrapAutoCopiesAndShareRefuses) {
     EXPECT_FALSE(make().can_share());
 }
 
+// Pages 0 to 15 are captured and stay; the others are written, and armed by
+// others than captures.
+TEST(Limits, AutoCountsOnlyWhatCapturesHaveArmed) {
+    constexpr std::size_t captured = 16 * page_bytes;
+    Rig rig(Trap::fake, {.frames = 512,
+                         .window_pages = 64,
+                         .rx_reserve = 0,
+                         .mode = SNAPMEM_AUTO,
+                         .dedup = false});
+    const RegionName r = rig.create(32);
+    snapmem_object o{};
+    for (int i = 0; i < 80 && !o.sharing; ++i) {
+        rig.release(rig.capture(r.handle, 0, captured).frames);
+        EXPECT_EQ(rig->get_object(r.handle, o), SNAPMEM_OK);
+    }
+    ASSERT_TRUE(o.sharing);
+    const std::uint32_t s = rig.snapshot(r);
+    std::uint64_t version = 0;
+    std::size_t conflicts = 0;
+    for (std::uint8_t i = 1; i < 20; ++i) {
+        rig.fill(r.page + 16, i, 16);
+        ASSERT_EQ(rig->merge(r.handle, s, s, SNAPMEM_QUOTA_NONE, {}, conflicts,
+                             version),
+                  SNAPMEM_OK); // arms what was written
+        if (i == 10) {
+            ASSERT_EQ(rig->snapshot_drop(rig.snapshot(r)), SNAPMEM_OK);
+        }
+    }
+    rig.release(rig.capture(r.handle, 0, captured).frames);
+    EXPECT_EQ(rig->get_object(r.handle, o), SNAPMEM_OK);
+    EXPECT_TRUE(o.sharing) << "as if captured pages had been written";
+    // And those count.
+    for (int i = 0; i < 3; ++i) {
+        rig.fill(r.page, 1, 16);
+        rig.release(rig.capture(r.handle, 0, captured).frames);
+    }
+    EXPECT_EQ(rig->get_object(r.handle, o), SNAPMEM_OK);
+    EXPECT_FALSE(o.sharing);
+}
+
 TEST(Limits, AutoFindsABufferThatStaysAndOneThatDoesNot) {
     Rig rig(Trap::fake, {.frames = 256,
                          .window_pages = 64,
