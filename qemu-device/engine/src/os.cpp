@@ -7,6 +7,11 @@
 #include <system_error>
 #include <unistd.h>
 
+// Since Linux 6.3; older kernels say EINVAL, older headers lack it.
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
 namespace snapmem_impl {
 
 void throw_errno(const char *what) {
@@ -20,7 +25,10 @@ Fd::~Fd() {
 }
 
 Fd make_memory_file(const char *name, std::uint64_t bytes) {
-    Fd file(memfd_create(name, MFD_CLOEXEC));
+    Fd file(memfd_create(name, MFD_CLOEXEC | MFD_NOEXEC_SEAL));
+    if (!file && errno == EINVAL) {
+        file = Fd(memfd_create(name, MFD_CLOEXEC));
+    }
     if (!file) {
         throw_errno("memfd_create");
     }

@@ -33,7 +33,8 @@ class Fd {
     int fd_ = -1;
 };
 
-// A file in memory of that many bytes, all zero and none allocated yet.
+// A file in memory of that many bytes, all zero and none allocated yet. It
+// cannot be made executable, where the kernel knows how (Linux 6.3).
 Fd make_memory_file(const char *name, std::uint64_t bytes);
 
 // A shared read-write mapping of a file, for the life of the object.
