@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "userfault_trap.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
-#include <chrono>
 #include <csignal>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
@@ -137,14 +137,34 @@ bool UserfaultTrap::disarm(Page p, std::uint32_t n) noexcept {
     return write_protect(p, n, 0);
 }
 
-bool UserfaultTrap::serve_pending() noexcept {
+void UserfaultTrap::wake(Page p) noexcept {
+    uffdio_range range{address(window_ + p * page_bytes), page_bytes};
+    ioctl(userfault_.get(), UFFDIO_WAKE, &range);
+}
+
+// Other threads' faults are served meanwhile.
+void UserfaultTrap::wait(Page p) noexcept {
+    const auto end = waiting_.begin() + static_cast<std::ptrdiff_t>(nwaiting_);
+    if (std::find(waiting_.begin(), end, p) != end) {
+        return;
+    }
+    if (nwaiting_ == waiting_.size()) {
+        wake(p);
+        return;
+    }
+    if (nwaiting_ == 0) {
+        retry_at_ = Clock::now() + pause;
+    }
+    waiting_[nwaiting_++] = p;
+}
+
+void UserfaultTrap::serve_pending() noexcept {
     std::array<uffd_msg, 16> messages{};
     const ssize_t got =
         read(userfault_.get(), messages.data(), sizeof(messages));
     if (got <= 0) {
-        return true; // somebody else's disarm() has woken the thread already
+        return; // somebody else's disarm() has woken the thread already
     }
-    bool ok = true;
     for (const uffd_msg &m : std::span(messages).first(
              static_cast<std::size_t>(got) / sizeof(uffd_msg))) {
         if (m.event != UFFD_EVENT_PAGEFAULT) {
@@ -152,26 +172,44 @@ bool UserfaultTrap::serve_pending() noexcept {
         }
         const std::uint64_t offset = m.arg.pagefault.address - address(window_);
         const auto page = static_cast<Page>(offset / page_bytes);
-        ok = sink_->resolve_store(page) && ok;
-        // Also after false: the thread faults again and sends a new message.
-        uffdio_range range{address(window_ + page * page_bytes), page_bytes};
-        ioctl(userfault_.get(), UFFDIO_WAKE, &range);
+        if (sink_->resolve_store(page)) {
+            wake(page);
+        } else {
+            wait(page);
+        }
     }
-    return ok;
+}
+
+void UserfaultTrap::retry() noexcept {
+    std::size_t left = 0;
+    for (std::size_t i = 0; i < nwaiting_; ++i) {
+        if (sink_->resolve_store(waiting_[i])) {
+            wake(waiting_[i]);
+        } else {
+            waiting_[left++] = waiting_[i];
+        }
+    }
+    nwaiting_ = left;
+    retry_at_ = Clock::now() + pause;
 }
 
 void UserfaultTrap::serve() noexcept {
     for (;;) {
         std::array<pollfd, 2> fds{
             {{userfault_.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}}};
-        if (poll(fds.data(), fds.size(), -1) < 0) {
+        const int timeout =
+            nwaiting_ == 0 ? -1 : static_cast<int>(pause.count());
+        if (poll(fds.data(), fds.size(), timeout) < 0) {
             continue;
         }
         if (fds[1].revents != 0) {
             return;
         }
-        if (!serve_pending()) {
-            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        if (fds[0].revents != 0) {
+            serve_pending();
+        }
+        if (nwaiting_ != 0 && Clock::now() >= retry_at_) {
+            retry();
         }
     }
 }

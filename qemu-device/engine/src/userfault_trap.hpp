@@ -6,6 +6,8 @@
 #include "os.hpp"
 #include "write_trap.hpp"
 
+#include <array>
+#include <chrono>
 #include <thread>
 
 namespace snapmem_impl {
@@ -26,14 +28,27 @@ class UserfaultTrap final : public WriteTrap {
 
   private:
     void serve() noexcept;
-    // Resolves all faults that wait. False: one could not be resolved.
-    bool serve_pending() noexcept;
+    using Clock = std::chrono::steady_clock;
+    // A fault that cannot be resolved is tried again after that.
+    static constexpr std::chrono::milliseconds pause{1};
+
+    // Resolves the faults that have come; those that cannot be wait.
+    void serve_pending() noexcept;
+    // Tries those that wait again.
+    void retry() noexcept;
+    void wake(Page p) noexcept;
+    void wait(Page p) noexcept;
     bool write_protect(Page p, std::uint32_t n, std::uint64_t mode) noexcept;
 
     Fd userfault_;
     Fd stop_;
     std::uint8_t *window_ = nullptr;
     StoreSink *sink_ = nullptr;
+    // Pages whose stores wait for a mapping, each once; the thread's. The first
+    // `nwaiting_` of them. What does not fit faults again at once.
+    std::array<Page, 64> waiting_{};
+    std::size_t nwaiting_ = 0;
+    Clock::time_point retry_at_;
     std::thread thread_;
 };
 

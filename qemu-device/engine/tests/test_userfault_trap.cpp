@@ -6,19 +6,27 @@
 
 #include <atomic>
 #include <gtest/gtest.h>
+#include <thread>
 
 namespace snapmem_test {
 namespace {
 
-// Disarms what is stored to, and counts; says no the first `refuse` times.
+// Disarms what is stored to, and counts; says no the first `refuse` times, and
+// for the page `stuck`.
 class CountingSink : public snapmem_impl::StoreSink {
   public:
     snapmem_impl::WriteTrap *trap = nullptr;
     std::atomic<int> stores = 0;
     std::atomic<int> refuse = 0;
     std::atomic<Page> last = ~Page{0};
+    std::atomic<Page> stuck = ~Page{0};
+    std::atomic<int> stuck_tries = 0;
 
     bool resolve_store(Page p) noexcept override {
+        if (p == stuck) {
+            ++stuck_tries;
+            return false;
+        }
         ++stores;
         last = p;
         if (refuse > 0) {
@@ -85,6 +93,28 @@ TEST_F(UserfaultTrapTest, TriesAgainWhenTheSinkCannot) {
     store(1, 4);
     EXPECT_EQ(memory_.data()[page_bytes], 4);
     EXPECT_EQ(sink_.stores, 4);
+}
+
+// Each try is followed by a pause, which is that page's alone: many others are
+// stored to in it.
+TEST_F(UserfaultTrapTest, APageThatCannotWaitsAlone) {
+    constexpr int stores = 400;
+    sink_.stuck = 0;
+    ASSERT_TRUE(trap_.arm(0, pages));
+    std::thread waits([this] { store(0, 1); });
+    while (sink_.stuck_tries == 0) {
+        std::this_thread::yield();
+    }
+    const int before = sink_.stuck_tries;
+    for (int i = 0; i < stores; ++i) {
+        const Page p = 1 + static_cast<Page>(i) % (pages - 1);
+        store(p, 2);
+        ASSERT_TRUE(trap_.arm(p, 1));
+    }
+    EXPECT_LT(sink_.stuck_tries - before, stores / 4);
+    sink_.stuck = ~Page{0};
+    waits.join();
+    EXPECT_EQ(memory_.data()[0], 1);
 }
 
 } // namespace
