@@ -14,6 +14,7 @@
 #include "hw/resettable.h"
 #include "migration/vmstate.h"
 #include "net/eth.h"
+#include "system/kvm.h"
 #include "system/replay.h"
 #include "standard-headers/linux/virtio_net.h"
 #include "snap.h"
@@ -199,13 +200,16 @@ static bool snap_make_engine(SnapState *s, Error **errp)
     config.window_pages = s->window_pages;
     config.rx_reserve = s->rx_reserve;
     config.dedup = s->dedup;
-    s->mem = snapmem_new(&config, &why);
+    s->mem = snapmem_new(&config, kvm_enabled(), &why);
     if (!s->mem) {
         error_setg(errp, "snap: no snapshot memory: %s", why);
         return false;
     }
     if (snapmem_can_share(s->mem)) {
         s->features |= SNAP_F_SNAPSHOT;
+    } else {
+        warn_report("snap: captures copy, and there are no snapshots: %s",
+                    snapmem_trap_advice(kvm_enabled()));
     }
     snap_check_mappings(s);
     return true;
@@ -232,8 +236,14 @@ static bool snap_make_memory(SnapState *s, Error **errp)
     memory_region_init_ram_ptr(&s->pool, owner, "snap.pool", s->pool_size,
                                snapmem_pool(s->mem));
     memory_region_set_readonly(&s->pool, true);
-    memory_region_init_ram_ptr(&s->windows, owner, "snap.windows",
-                               s->window_size, snapmem_window(s->mem));
+    /*
+     * Nobody but processors may store to the windows from where they are:
+     * whoever had a pointer into them, a block device with O_DIRECT say,
+     * would let the kernel store behind the trap.  DMA to memory of this kind
+     * goes through a bounce buffer.
+     */
+    memory_region_init_ram_device_ptr(&s->windows, owner, "snap.windows",
+                                      s->window_size, snapmem_window(s->mem));
 
     memory_region_add_subregion(&s->memory, SNAP_STATUS_OFFSET,
                                 &s->status_page);

@@ -6,12 +6,16 @@
  * takes the BQL after that, only for registers.  So it meets a device that
  * goes away while it waits.
  *
+ * "dma-is-direct" asks whether another device would get a pointer to where the
+ * windows are, by which the kernel could store there.
+ *
  * It goes on for as long as it exists, whether there is a device or not: what
  * it reads is never believed, and nothing is expected of it.
  */
 #include "qemu/osdep.h"
 #include "qemu/main-loop.h"
 #include "qemu/module.h"
+#include "qapi/error.h"
 #include "qemu/rcu.h"
 #include "qemu/thread.h"
 #include "hw/pci/pci_device.h"
@@ -34,6 +38,7 @@ struct SnapProcessor {
     /* Properties: bus addresses of the device, and who we are */
     uint64_t registers, msix, slab, window;
     uint32_t index;
+    bool idle;
 
     QemuThread thread;
     bool stop;
@@ -168,19 +173,44 @@ static void snap_processor_realize(DeviceState *dev, Error **errp)
 
     p->slab_bytes = 2 * ROOM;
     p->random = p->index + 1;
-    qemu_thread_create(&p->thread, "snap-processor", snap_processor_run, p,
-                       QEMU_THREAD_JOINABLE);
+    if (!p->idle) {
+        qemu_thread_create(&p->thread, "snap-processor", snap_processor_run, p,
+                           QEMU_THREAD_JOINABLE);
+    }
 }
 
 static void snap_processor_unrealize(DeviceState *dev)
 {
     SnapProcessor *p = SNAP_PROCESSOR(dev);
 
+    if (p->idle) {
+        return;
+    }
     qatomic_set(&p->stop, true);
     /* It may wait for the lock that we have. */
     bql_unlock();
     qemu_thread_join(&p->thread);
     bql_lock();
+}
+
+static bool snap_processor_dma(Object *obj, Error **errp)
+{
+    SnapProcessor *p = SNAP_PROCESSOR(obj);
+    hwaddr bytes = 1;
+    uint8_t before, after;
+    uint8_t *pointer;
+
+    load(p->window, &before, 1);
+    pointer = address_space_map(&address_space_memory, p->window, &bytes, true,
+                                MEMTXATTRS_UNSPECIFIED);
+    if (!pointer) {
+        error_setg(errp, "no room for DMA");
+        return false;
+    }
+    *pointer = ~before;
+    load(p->window, &after, 1);
+    address_space_unmap(&address_space_memory, pointer, 1, true, 0);
+    return after != before;
 }
 
 static const Property snap_processor_properties[] = {
@@ -189,6 +219,7 @@ static const Property snap_processor_properties[] = {
     DEFINE_PROP_UINT64("slab", SnapProcessor, slab, 0),
     DEFINE_PROP_UINT64("window", SnapProcessor, window, 0),
     DEFINE_PROP_UINT32("index", SnapProcessor, index, 0),
+    DEFINE_PROP_BOOL("idle", SnapProcessor, idle, false),
 };
 
 static void snap_processor_class_init(ObjectClass *class, SnapClassData *data)
@@ -199,6 +230,8 @@ static void snap_processor_class_init(ObjectClass *class, SnapClassData *data)
     dc->realize = snap_processor_realize;
     dc->unrealize = snap_processor_unrealize;
     device_class_set_props(dc, snap_processor_properties);
+    object_class_property_add_bool(class, "dma-is-direct", snap_processor_dma,
+                                   NULL);
 }
 
 static const TypeInfo snap_processor_info = {

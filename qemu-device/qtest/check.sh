@@ -109,6 +109,29 @@ start() {
         -icount "shift=0,rr=record,rrfile=$logs/replay" -device snap
 }
 
+# Under KVM, as somebody who gets no trap for the kernel's stores.
+unprivileged() {
+    local nobody=("$top/selftests/vm/qemu-without-trap" --unprivileged)
+    echo "# unprivileged"
+    if ! [[ -w /dev/kvm ]]; then
+        skipped=$((skipped + 2))
+        echo "ok - KVM without a trap # SKIP no /dev/kvm"
+        return
+    fi
+    says "share fails under KVM without a trap for it, and says what helps" \
+        'to share under KVM.* let it open /dev/userfaultfd' \
+        "${nobody[@]}" -M q35 -accel kvm -nodefaults -display none -S \
+        -device snap,capture=share
+    says "auto copies then, and says so" \
+        'warning: snap: captures copy, and .*let it open /dev/userfaultfd' \
+        "${nobody[@]}" -M q35 -accel kvm -nodefaults -display none -S \
+        -device snap -device no-such-device
+    # Only the code of QEMU itself stores under TCG.
+    says "under TCG the same QEMU shares" "'no-such-device' is not a valid" \
+        "${nobody[@]}" -M q35 -accel tcg -nodefaults -display none -S \
+        -device snap,capture=share -device no-such-device
+}
+
 plugin() {
     local machine=(-machine none -display none -S)
     echo "# plug-in"
@@ -133,7 +156,7 @@ for build in "${builds[@]}"; do
     qtest "$build" &
     pid[$build]=$!
 done
-(($#)) || { plugin && start; }
+(($#)) || { plugin && start && unprivileged; }
 for build in "${builds[@]}"; do
     code=0
     wait "${pid[$build]}" || code=$?

@@ -80,9 +80,9 @@ static char *processors(void)
 
     plug(s);
     for (unsigned i = 0; i < PROCESSORS; i++) {
-        g_string_append_printf(options, " -device snap-processor,index=%u,"
+        g_string_append_printf(options, " -device snap-processor,id=cpu%u,index=%u,"
                                "registers=0x%" PRIx64 ",msix=0x%" PRIx64 ","
-                               "slab=0x%" PRIx64 ",window=0x%" PRIx64, i,
+                               "slab=0x%" PRIx64 ",window=0x%" PRIx64, i, i,
                                s->regs.addr, s->dev->msix_table_bar.addr,
                                s->slab, s->window);
     }
@@ -125,7 +125,33 @@ static void test_processors(void)
     halt(s);
 }
 
+/* Other devices have no pointer to where the windows are. */
+static void test_dma(void)
+{
+    g_autofree char *options = NULL, *idle = NULL;
+    QDict *response;
+    Snap *s;
+
+    if (!qtest_has_device("snap-processor")) {
+        g_test_skip("this QEMU has no snap-processor");
+        return;
+    }
+    options = processors();
+    idle = g_strdup_printf("%s -global snap-processor.idle=on", options);
+    s = boot(idle);
+    plug(s);
+    response = qtest_qmp(s->qts, "{ 'execute': 'qom-get', 'arguments': {"
+                         " 'path': '/machine/peripheral/cpu0',"
+                         " 'property': 'dma-is-direct' } }");
+    g_assert_true(qdict_haskey(response, "return"));
+    g_assert_false(qdict_get_bool(response, "return"));
+    qobject_unref(response);
+    unplug(s);
+    halt(s);
+}
+
 void snap_add_unplug_tests(void)
 {
+    qtest_add_func("/snap/dma", test_dma);
     qtest_add_func("/snap/unplug/processors", test_processors);
 }

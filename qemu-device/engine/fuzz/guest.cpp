@@ -52,10 +52,10 @@ Guest::Guest(Reader &choices) : choices_(choices), config_{} {
     config_.mode = static_cast<snapmem_mode>(flags % 3);
     config_.dedup = (flags & 0x80) != 0;
     const char *error = nullptr;
-    engine_.reset(snapmem_new(&config_, &error));
+    engine_.reset(snapmem_new(&config_, false, &error));
     if (!engine_) { // a host without userfaultfd
         config_.mode = SNAPMEM_COPY;
-        engine_.reset(snapmem_new(&config_, &error));
+        engine_.reset(snapmem_new(&config_, false, &error));
     }
     require(engine_ != nullptr, error);
     // Free frames are not zero.

@@ -95,17 +95,17 @@ snapmem_status guarded(F f) noexcept {
 
 extern "C" {
 
-snapmem *snapmem_new(const snapmem_config *config, const char **error) {
+snapmem *snapmem_new(const snapmem_config *config, bool kernel_stores,
+                     const char **error) {
     const char *message = config_error(*config);
     if (message == nullptr) {
         try {
             // Also to copy: snapshots need it.
-            auto trap = std::make_unique<UserfaultTrap>();
+            auto trap = std::make_unique<UserfaultTrap>(kernel_stores);
             return std::make_unique<snapmem>(*config, std::move(trap))
                 .release();
         } catch (const snapmem_impl::TrapError &) {
-            message = "sharing needs userfaultfd with write protection of "
-                      "shared memory, which this host does not give";
+            message = snapmem_trap_advice(kernel_stores);
         } catch (...) {
             message = "no memory for the pool and the window";
         }
@@ -114,6 +114,15 @@ snapmem *snapmem_new(const snapmem_config *config, const char **error) {
         *error = message;
     }
     return nullptr;
+}
+
+const char *snapmem_trap_advice(bool kernel_stores) {
+    return kernel_stores
+               ? "to share under KVM, QEMU needs a userfaultfd that sees the "
+                 "kernel's stores: let it open /dev/userfaultfd, or set "
+                 "vm.unprivileged_userfaultfd=1"
+               : "sharing needs userfaultfd with write protection of shared "
+                 "memory (Linux 5.19), which this host does not give";
 }
 
 void snapmem_free(snapmem *m) {

@@ -16,9 +16,12 @@
 #include <system_error>
 #include <unistd.h>
 
-// Since Linux 5.11 and 5.19: older headers lack them.
+// Since Linux 5.11, 6.1 and 5.19: older headers lack them.
 #ifndef UFFD_USER_MODE_ONLY
 #define UFFD_USER_MODE_ONLY 1
+#endif
+#ifndef USERFAULTFD_IOC_NEW
+#define USERFAULTFD_IOC_NEW _IO(0xAA, 0x00)
 #endif
 #ifndef UFFD_FEATURE_WP_HUGETLBFS_SHMEM
 #define UFFD_FEATURE_WP_HUGETLBFS_SHMEM (1 << 12)
@@ -28,16 +31,22 @@ namespace snapmem_impl {
 
 namespace {
 
-// Without USER_MODE_ONLY stores of the kernel (KVM, system calls of this
-// process) are caught too; an unprivileged process may have only the other.
-Fd open_userfault() {
+// The device's file mode says who may have one that catches stores of the
+// kernel (KVM, system calls of this process), too; the system call wants a
+// privilege or a sysctl for it. Anybody may have one that does not: then such
+// a store to an armed page fails, so that one is no use with kernel stores.
+Fd open_userfault(bool kernel_stores) {
     Fd fd;
+    if (const Fd device(open("/dev/userfaultfd", O_RDWR | O_CLOEXEC)); device) {
+        fd = Fd(
+            ioctl(device.get(), USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK));
+    }
     for (const int extra : {0, UFFD_USER_MODE_ONLY}) {
-        fd = Fd(static_cast<int>(
-            syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | extra)));
-        if (fd) {
+        if (fd || (extra != 0 && kernel_stores)) {
             break;
         }
+        fd = Fd(static_cast<int>(
+            syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | extra)));
     }
     if (!fd) {
         throw_errno("userfaultfd");
@@ -76,7 +85,7 @@ std::uint64_t address(const std::uint8_t *p) {
 
 void UserfaultTrap::start(std::uint8_t *window, std::uint32_t pages,
                           StoreSink &sink) {
-    userfault_ = open_userfault();
+    userfault_ = open_userfault(kernel_stores_);
     stop_ = Fd(eventfd(0, EFD_CLOEXEC));
     if (!stop_) {
         throw_errno("eventfd");

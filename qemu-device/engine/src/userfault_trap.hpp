@@ -14,7 +14,9 @@ namespace snapmem_impl {
 
 class UserfaultTrap final : public WriteTrap {
   public:
-    UserfaultTrap() = default;
+    // kernel_stores: to the window, besides those of this process's own code.
+    explicit UserfaultTrap(bool kernel_stores = false)
+        : kernel_stores_(kernel_stores) {}
     UserfaultTrap(const UserfaultTrap &) = delete;
     UserfaultTrap &operator=(const UserfaultTrap &) = delete;
     ~UserfaultTrap() override { stop(); }
@@ -40,6 +42,7 @@ class UserfaultTrap final : public WriteTrap {
     void wait(Page p) noexcept;
     bool write_protect(Page p, std::uint32_t n, std::uint64_t mode) noexcept;
 
+    const bool kernel_stores_;
     Fd userfault_;
     Fd stop_;
     std::uint8_t *window_ = nullptr;

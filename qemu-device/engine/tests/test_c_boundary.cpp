@@ -16,7 +16,7 @@ struct Free {
 using Handle = std::unique_ptr<snapmem, Free>;
 
 Handle make(snapmem_config config, const char **error) {
-    return Handle(snapmem_new(&config, error));
+    return Handle(snapmem_new(&config, false, error));
 }
 
 TEST(CBoundary, RefusesBadSizes) {

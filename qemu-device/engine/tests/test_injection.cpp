@@ -465,7 +465,7 @@ TEST(Injection, EngineThatCannotBeMade) {
                                     .mode = SNAPMEM_AUTO,
                                     .dedup = true};
         const bool failed =
-            with_failure(n, [&] { m = snapmem_new(&config, &error); });
+            with_failure(n, [&] { m = snapmem_new(&config, false, &error); });
         snapmem_free(m);
         if (!failed) {
             ASSERT_NE(m, nullptr) << error;
@@ -486,7 +486,7 @@ TEST(Injection, StoresNeedNoMemory) {
                                 .mode = SNAPMEM_AUTO,
                                 .dedup = false};
     const char *error = nullptr;
-    snapmem *m = snapmem_new(&config, &error);
+    snapmem *m = snapmem_new(&config, false, &error);
     ASSERT_NE(m, nullptr) << error;
     if (!snapmem_can_share(m)) {
         snapmem_free(m);

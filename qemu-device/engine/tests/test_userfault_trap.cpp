@@ -4,9 +4,20 @@
 #include "os.hpp"
 #include "userfault_trap.hpp"
 
+#include <array>
 #include <atomic>
+#include <cerrno>
+#include <cstddef>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <system_error>
 #include <thread>
+#include <unistd.h>
 
 namespace snapmem_test {
 namespace {
@@ -115,6 +126,54 @@ TEST_F(UserfaultTrapTest, APageThatCannotWaitsAlone) {
     sink_.stuck = ~Page{0};
     waits.join();
     EXPECT_EQ(memory_.data()[0], 1);
+}
+
+// What a process without privileges gets: no /dev/userfaultfd, and of the
+// system call only the kind that does not see the kernel's stores.
+bool drop_kernel_trap() {
+    std::array<sock_filter, 9> steps{{
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 2),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[1])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, _IO(0xAA, 0), 4, 3),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_userfaultfd, 0, 2),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[0])),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 1, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+    }};
+    const sock_fprog program{steps.size(), steps.data()};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+// In a process of its own, which keeps the filter: 0 if the trap starts.
+int start_without_privileges(bool kernel_stores) {
+    const pid_t child = fork();
+    if (child == 0) {
+        if (!drop_kernel_trap()) {
+            _exit(2);
+        }
+        CountingSink sink;
+        const auto file = snapmem_impl::make_memory_file("test", page_bytes);
+        const snapmem_impl::Mapping memory(file, 0, page_bytes);
+        snapmem_impl::UserfaultTrap trap(kernel_stores);
+        try {
+            trap.start(memory.data(), 1, sink);
+        } catch (const std::system_error &) {
+            _exit(1);
+        }
+        trap.stop();
+        _exit(0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST_F(UserfaultTrapTest, WithoutPrivilegesOnlyOwnStoresCanBeTrapped) {
+    EXPECT_EQ(start_without_privileges(false), 0);
+    EXPECT_EQ(start_without_privileges(true), 1);
 }
 
 } // namespace
