@@ -4,7 +4,7 @@
  *
  * Locks, outermost first; Documentation/locking.rst has those above, too:
  *
- *   life > control_lock
+ *   life > snap_bind_lock > control_lock
  *   life > capture_lock
  *   life > i_mmap_rwsem
  *   files_lock > i_mmap_rwsem

@@ -88,6 +88,7 @@ struct snap_user *snap_user_get(void)
 		return NULL;
 	refcount_set(&fresh->ref, 1);
 	fresh->uid = uid;
+	fresh->asked = jiffies - 1;
 	spin_lock_irqsave(&snap_users_lock, flags);
 	user = snap_user_find(uid);
 	if (!user) {
@@ -234,7 +235,8 @@ bool snap_user_charge(struct snap_user *user, struct snap_dev *sd, u32 n)
 	 * Frames may have come home that the device counted in the meantime.  Who
 	 * sends does not wait for a command, nor ask for each message.
 	 */
-	if (READ_ONCE(user->asked) == jiffies || !mutex_trylock(&snap_bind_lock))
+	if (!time_after(jiffies, READ_ONCE(user->asked)) ||
+	    !mutex_trylock(&snap_bind_lock))
 		return false;
 	snap_user_ask(user, sd);
 	mutex_unlock(&snap_bind_lock);
