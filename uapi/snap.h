@@ -49,6 +49,20 @@ enum snap_copy_reason {
 	SNAP_COPY_REASONS
 };
 
+/* Why bytes that were received were copied. */
+enum snap_recv_reason {
+	SNAP_RECV_NOT_ASKED,	/* no MSG_SNAP_VIEW, or no view of this process */
+	SNAP_RECV_NOT_FRAMES,	/* they arrived elsewhere than in frames */
+	SNAP_RECV_SHORT,	/* a row of frames below the copybreak */
+	SNAP_RECV_SHARED,	/* the frame has other bytes beside them */
+	SNAP_RECV_SCATTERED,	/* fragments of IP, or UDP_GRO */
+	SNAP_RECV_FLAGS,	/* for UDP or TCP itself: flags, options, sockmap */
+	SNAP_RECV_CONTROL,	/* no room to tell of them */
+	SNAP_RECV_FULL,		/* no room in the window, or over SO_RCVBUF */
+	SNAP_RECV_QUOTA,	/* the maker of the view has his share of frames */
+	SNAP_RECV_REASONS
+};
+
 struct snap_sock_stats {
 	__u32 size;		/* bytes of this structure */
 	__u32 reserved;
@@ -62,6 +76,8 @@ struct snap_sock_stats {
 	__u64 rx_viewed_bytes;
 	__u64 copied_msgs[SNAP_COPY_REASONS];	/* of tx_copied_msgs, by reason */
 	__u64 copied_bytes[SNAP_COPY_REASONS];	/* of tx_copied_bytes, by reason */
+	__u64 recv_msgs[SNAP_RECV_REASONS];	/* of rx_msgs: with bytes copied for it */
+	__u64 recv_bytes[SNAP_RECV_REASONS];	/* of rx_copied_bytes, by reason */
 };
 
 /*
@@ -241,7 +257,8 @@ struct snap_object_info {
 
 #define SNAP_UAPI_ASSERT(c)	static_assert(c, #c)
 
-SNAP_UAPI_ASSERT(sizeof(struct snap_sock_stats) == 72 + 16 * SNAP_COPY_REASONS);
+SNAP_UAPI_ASSERT(sizeof(struct snap_sock_stats) ==
+		 72 + 16 * SNAP_COPY_REASONS + 16 * SNAP_RECV_REASONS);
 SNAP_UAPI_ASSERT(offsetof(struct snap_sock_stats, tx_ref_msgs) == 8);
 SNAP_UAPI_ASSERT(offsetof(struct snap_sock_stats, copied_msgs) == 72);
 SNAP_UAPI_ASSERT(sizeof(struct snap_view_args) == 24);

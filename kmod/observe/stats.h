@@ -4,6 +4,7 @@
 #define SNAP_STATS_H
 
 #include <linux/atomic.h>
+#include <linux/types.h>
 
 #include "snap.h"
 
@@ -14,27 +15,42 @@ struct net;
  * @tx_ref_msgs: messages sent by reference
  * @tx_ref_bytes: bytes in them
  * @rx_msgs: messages received
- * @rx_copied_bytes: bytes copied to the application in them
  * @rx_viewed_msgs: messages of which bytes went into the view
  * @rx_viewed_bytes: these bytes
  * @copied_msgs: messages sent by copy, by reason
  * @copied_bytes: bytes in them
+ * @recv_msgs: messages received with bytes that were copied, by reason
+ * @recv_bytes: these bytes
  */
 struct snap_counts {
 	atomic64_t tx_ref_msgs;
 	atomic64_t tx_ref_bytes;
 	atomic64_t rx_msgs;
-	atomic64_t rx_copied_bytes;
 	atomic64_t rx_viewed_msgs;
 	atomic64_t rx_viewed_bytes;
 	atomic64_t copied_msgs[SNAP_COPY_REASONS];
 	atomic64_t copied_bytes[SNAP_COPY_REASONS];
+	atomic64_t recv_msgs[SNAP_RECV_REASONS];
+	atomic64_t recv_bytes[SNAP_RECV_REASONS];
 };
+
+/**
+ * struct snap_received - where the bytes of a message went
+ * @viewed: bytes that were left in the view
+ * @copied: bytes that were copied, by reason
+ */
+struct snap_received {
+	size_t viewed;
+	size_t copied[SNAP_RECV_REASONS];
+};
+
+/* Bits 1 << enum snap_recv_reason. */
+u32 snap_received_why(const struct snap_received *got);
 
 void snap_counts_ref(struct snap_counts *c, size_t bytes);
 void snap_counts_copy(struct snap_counts *c, enum snap_copy_reason reason,
 		      size_t bytes);
-void snap_counts_receive(struct snap_counts *c, size_t copied, size_t viewed);
+void snap_counts_receive(struct snap_counts *c, const struct snap_received *got);
 void snap_counts_read(struct snap_counts *c, struct snap_sock_stats *out);
 
 /* The namespace's counters; they live as long as the namespace. */

@@ -41,6 +41,18 @@ TRACE_DEFINE_ENUM(SNAP_COPY_DEVICE);
 	{ SNAP_COPY_RACE, "race" },		\
 	{ SNAP_COPY_DEVICE, "device" }
 
+/* Bits, whose numbers __print_flags() needs as such. */
+#define SNAP_TRACE_RECV_REASONS			\
+	{ 1u << 0, "not_asked" },		\
+	{ 1u << 1, "not_frames" },		\
+	{ 1u << 2, "short" },			\
+	{ 1u << 3, "shared" },			\
+	{ 1u << 4, "scattered" },		\
+	{ 1u << 5, "flags" },			\
+	{ 1u << 6, "control" },			\
+	{ 1u << 7, "full" },			\
+	{ 1u << 8, "quota" }
+
 /* Every event of a socket begins so. */
 #define SNAP_TRACE_SOCK				\
 	__field(const void *, skaddr)		\
@@ -118,21 +130,25 @@ TRACE_EVENT(snap_send_copy,
 		  __print_symbolic(__entry->reason, SNAP_TRACE_REASONS))
 );
 
+/* @why: bits 1 << enum snap_recv_reason of what was copied. */
 TRACE_EVENT(snap_recv,
-	TP_PROTO(struct sock *sk, size_t copied, size_t viewed),
-	TP_ARGS(sk, copied, viewed),
+	TP_PROTO(struct sock *sk, size_t copied, size_t viewed, u32 why),
+	TP_ARGS(sk, copied, viewed, why),
 	TP_STRUCT__entry(
 		SNAP_TRACE_SOCK
 		__field(u64, copied)
 		__field(u64, viewed)
+		__field(u32, why)
 	),
 	TP_fast_assign(
 		SNAP_TRACE_SOCK_ASSIGN(sk);
 		__entry->copied = copied;
 		__entry->viewed = viewed;
+		__entry->why = why;
 	),
-	TP_printk(SNAP_TRACE_SOCK_FORMAT "copied=%llu viewed=%llu",
-		  SNAP_TRACE_SOCK_ARGS, __entry->copied, __entry->viewed)
+	TP_printk(SNAP_TRACE_SOCK_FORMAT "copied=%llu viewed=%llu why=%s",
+		  SNAP_TRACE_SOCK_ARGS, __entry->copied, __entry->viewed,
+		  __print_flags(__entry->why, "|", SNAP_TRACE_RECV_REASONS))
 );
 
 /*

@@ -83,7 +83,8 @@ static int snap_sock_recvmsg(struct socket *sock, struct msghdr *msg,
 	struct snap_sock *ss = snap_sock_of(sock);
 	bool look = flags & (MSG_PEEK | MSG_ERRQUEUE);
 	struct snap_view *view = NULL;
-	size_t copied, viewed = 0;
+	struct snap_received got = { };
+	size_t copied;
 	int ret;
 
 	/* who does not ask, or has no view, finds all bytes in his buffers */
@@ -92,15 +93,17 @@ static int snap_sock_recvmsg(struct socket *sock, struct msghdr *msg,
 	if (view && !snap_view_mine(view))
 		view = NULL;
 	flags &= ~MSG_SNAP_VIEW;
-	ret = view ? snap_view_recv(sock, view, msg, len, flags, &viewed) :
+	ret = view ? snap_view_recv(sock, view, msg, len, flags, &got) :
 		     ss->base->recvmsg(sock, msg, len, flags);
 	/* no bytes: a datagram may have none, a stream has none at its end */
 	if (look || ret < 0 || (!ret && sock->type == SOCK_STREAM))
 		return ret;
-	copied = min_t(size_t, ret, len) - viewed;	/* MSG_TRUNC */
-	snap_counts_receive(&ss->shown.counts, copied, viewed);
-	snap_counts_receive(snap_counts_of(sock_net(sock->sk)), copied, viewed);
-	trace_snap_recv(sock->sk, copied, viewed);
+	copied = min_t(size_t, ret, len) - got.viewed;	/* MSG_TRUNC */
+	if (!view)
+		got.copied[SNAP_RECV_NOT_ASKED] = copied;
+	snap_counts_receive(&ss->shown.counts, &got);
+	snap_counts_receive(snap_counts_of(sock_net(sock->sk)), &got);
+	trace_snap_recv(sock->sk, copied, got.viewed, snap_received_why(&got));
 	return ret;
 }
 

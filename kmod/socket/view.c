@@ -129,7 +129,7 @@ static bool snap_view_charge_run(const struct snap_view *view,
 	return false;
 }
 
-bool snap_view_place(struct snap_view *view, const struct sock *sk,
+int snap_view_place(struct snap_view *view, const struct sock *sk,
 		     const struct snap_view_run *run, u64 *offset)
 {
 	bool ok;
@@ -149,7 +149,9 @@ bool snap_view_place(struct snap_view *view, const struct sock *sk,
 	}
 	up_write(&view->lock);
 	*offset = ((u64)at << PAGE_SHIFT) + run->offset;
-	return ok;
+	if (ok)
+		return 0;
+	return -1 - (at < view->npages ? SNAP_RECV_QUOTA : SNAP_RECV_FULL);
 }
 
 /* Release pages, all or those of a pool; what else is mapped faults in again. */

@@ -19,6 +19,7 @@
 #include <linux/sockptr.h>
 #include <linux/types.h>
 
+#include "observe/stats.h"
 #include "snap.h"
 
 struct mm_struct;
@@ -74,7 +75,7 @@ struct snap_view_run {
  * @room: how many parts may be told
  * @n: how many there are
  * @at: bytes of the message that are done
- * @viewed: of them, in the view
+ * @got: where they went
  * @part: of the message, in the view
  */
 struct snap_view_take {
@@ -85,7 +86,7 @@ struct snap_view_take {
 	unsigned int room;
 	unsigned int n;
 	size_t at;
-	size_t viewed;
+	struct snap_received got;
 	struct snap_view_part part[SNAP_VIEW_PARTS_MAX];
 };
 
@@ -124,9 +125,10 @@ int snap_view_mmap(struct snap_view *view, struct vm_area_struct *vma);
  * @offset: filled: bytes into the view, of the first byte of the run
  *
  * Context: process.
- * Return: false if there is no room, or the user has its share.
+ * Return: 0, or minus one minus an enum snap_recv_reason: there is no room, or the
+ * user has its share.
  */
-bool snap_view_place(struct snap_view *view, const struct sock *sk,
+int snap_view_place(struct snap_view *view, const struct sock *sk,
 		     const struct snap_view_run *run, u64 *offset);
 /* Release the pages that a range touches; it lies in the view. */
 void snap_view_put(struct snap_view *view, u64 offset, u64 length);
@@ -153,13 +155,14 @@ void snap_view_take_back(struct snap_view_take *take);
  * @msg: as of recvmsg()
  * @len: bytes at most
  * @flags: MSG_*, none of MSG_PEEK, MSG_ERRQUEUE and MSG_SNAP_VIEW
- * @viewed: filled: bytes of the result that are in the view
+ * @got: filled: where the bytes of the result went
  *
  * Return: as the inner family's recvmsg(); MSG_SNAP_VIEW is in @msg->msg_flags if
  * there are such bytes.
  */
 int snap_view_recv(struct socket *sock, struct snap_view *view,
-		   struct msghdr *msg, size_t len, int flags, size_t *viewed);
+		   struct msghdr *msg, size_t len, int flags,
+		   struct snap_received *got);
 
 /* Devices take their frames out of all views when they go. */
 void snap_views_init(void);

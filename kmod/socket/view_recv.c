@@ -49,7 +49,19 @@ static void snap_view_recv_begin(struct snap_view_take *take,
 	take->room = snap_view_recv_room(msg);
 	take->n = 0;
 	take->at = 0;
-	take->viewed = 0;
+	memset(&take->got, 0, sizeof(take->got));
+}
+
+/* What the inner family receives by itself, by copy. */
+static int snap_view_recv_inner(struct snap_view_take *take,
+				enum snap_recv_reason reason, size_t len, int flags)
+{
+	struct socket *sock = take->sk->sk_socket;
+	int ret = snap_sock_of(sock)->base->recvmsg(sock, take->msg, len, flags);
+
+	if (ret > 0)
+		take->got.copied[reason] = min_t(size_t, ret, len);
+	return ret;
 }
 
 /*
@@ -167,7 +179,10 @@ static int snap_view_dgram_now(struct socket *sock, struct snap_view_take *take,
 		      READ_ONCE(sk->sk_prot) == ss->prot ?
 		      snap_view_dgram_look(sk, &ret) : NULL;
 		if (!skb)
-			return ret ?: ss->base->recvmsg(sock, msg, len, flags);
+			return ret ?: snap_view_recv_inner(take, take->room ?
+							   SNAP_RECV_FLAGS :
+							   SNAP_RECV_CONTROL,
+							   len, flags);
 		iov_iter_discard(&msg->msg_iter, ITER_DEST, len);
 		ret = ss->base->recvmsg(sock, msg, len, flags | MSG_PEEK | MSG_TRUNC);
 		msg->msg_iter = before.msg_iter;
@@ -247,30 +262,36 @@ static bool snap_view_stream_over(const struct sock *sk, long timeo)
 }
 
 /*
- * Bytes that were taken: at least @low, unless there is no more to wait for or
- * the receive buffer has no room for that many; zero for none; or EFAULT, EPIPE.
- * @timeo becomes what is left; @plain is cleared if the receive is TCP's to do.
+ * Bytes that were taken: all of @len if @all is asked for, else at least those that
+ * SO_RCVLOWAT says, unless there is no more to wait for or the receive buffer has no
+ * room for that many; zero for none; or EFAULT, EPIPE.  @timeo becomes what is left;
+ * @plain is cleared if the rest is TCP's to do.
  */
 static int snap_view_stream_take(struct snap_view_take *take,
-				 const struct snap_sock *ss, size_t len, int low,
+				 const struct snap_sock *ss, size_t len, bool all,
 				 long *timeo, bool *plain)
 {
 	struct sock *sk = take->sk;
-	int ret = 0;
+	size_t done = 0;
+	int ret;
+	bool over;
 
 	lock_sock(sk);
 	do {
+		ret = 0;
+		over = snap_view_stream_over(sk, *timeo);
 		*plain = snap_view_stream_plain(ss, sk);
 		/* TCP wakes nobody for less: nothing is taken before that */
-		if (!*plain || tcp_epollin_ready(sk, low) ||
-		    snap_view_stream_over(sk, *timeo)) {
-			ret = *plain ? snap_view_stream_read(take, len) : 0;
+		if (*plain && (over || tcp_epollin_ready(sk, sock_rcvlowat(sk, 0,
+								    len - done))))
+			ret = snap_view_stream_read(take, len - done);
+		done += max(ret, 0);
+		if (!*plain || over || ret < 0 || done == len || (done && !all))
 			break;
-		}
 		ret = sk_wait_data(sk, timeo, skb_peek_tail(&sk->sk_receive_queue));
 	} while (ret >= 0);
-	if (ret > 0)
-		ret = snap_view_recv_tell(take) ?: ret;
+	if (done)
+		ret = snap_view_recv_tell(take) ?: done;
 	release_sock(sk);
 	return ret;
 }
@@ -284,29 +305,30 @@ static int snap_view_recv_stream(struct socket *sock, struct snap_view_take *tak
 	bool plain;
 	int ret;
 
+	if (!take->room)
+		return snap_view_recv_inner(take, SNAP_RECV_CONTROL, len, flags);
 	/* what these ask for is TCP's to do, and nothing is put into the view */
-	if (!take->room || !len ||
-	    flags & (MSG_WAITALL | MSG_OOB | MSG_TRUNC | MSG_SOCK_DEVMEM))
-		return ss->base->recvmsg(sock, take->msg, len, flags);
+	if (!len || flags & (MSG_OOB | MSG_TRUNC | MSG_SOCK_DEVMEM))
+		return snap_view_recv_inner(take, SNAP_RECV_FLAGS, len, flags);
 	sock_rps_record_flow(sk);
 	if (sk_can_busy_loop(sk) && skb_queue_empty_lockless(&sk->sk_receive_queue) &&
 	    sk->sk_state == TCP_ESTABLISHED)
 		sk_busy_loop(sk, flags & MSG_DONTWAIT);
-	ret = snap_view_stream_take(take, ss, len, sock_rcvlowat(sk, 0, len),
-				    &timeo, &plain);
+	ret = snap_view_stream_take(take, ss, len, flags & MSG_WAITALL, &timeo, &plain);
 	if (ret)
 		return ret;
 	if (!plain)
-		return ss->base->recvmsg(sock, take->msg, len, flags);
+		return snap_view_recv_inner(take, SNAP_RECV_FLAGS, len, flags);
 	/* an error, the end, nothing, or what has come in this moment */
-	ret = ss->base->recvmsg(sock, take->msg, len, flags | MSG_DONTWAIT);
+	ret = snap_view_recv_inner(take, SNAP_RECV_FLAGS, len, flags | MSG_DONTWAIT);
 	if (ret == -EAGAIN && timeo && signal_pending(current))
 		ret = sock_intr_errno(timeo);
 	return ret;
 }
 
 int snap_view_recv(struct socket *sock, struct snap_view *view,
-		   struct msghdr *msg, size_t len, int flags, size_t *viewed)
+		   struct msghdr *msg, size_t len, int flags,
+		   struct snap_received *got)
 {
 	struct snap_view_take take;
 	int ret;
@@ -317,8 +339,8 @@ int snap_view_recv(struct socket *sock, struct snap_view *view,
 	ret = sock->type == SOCK_STREAM ?
 	      snap_view_recv_stream(sock, &take, len, flags) :
 	      snap_view_recv_dgram(sock, &take, len, flags);
-	*viewed = ret < 0 ? 0 : take.viewed;
-	if (*viewed)
+	*got = take.got;
+	if (got->viewed && ret > 0)
 		msg->msg_flags |= MSG_SNAP_VIEW;
 	return ret;
 }

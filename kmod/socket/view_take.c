@@ -10,18 +10,21 @@
 /*
  * May a fragment be seen with the whole page around it?  Frames never change;
  * but a frame may have the bytes of other messages as well, which are not this
- * receiver's to see: nothing but zeroes may be beside the fragment.
+ * receiver's to see: nothing but zeroes may be beside the fragment.  Returns 0, or
+ * minus one minus an enum snap_recv_reason.
  */
-static bool snap_view_visible(const skb_frag_t *frag)
+static int snap_view_visible(const skb_frag_t *frag)
 {
 	const struct page *page = skb_frag_page(frag);
 	size_t offset = skb_frag_off(frag), end = offset + skb_frag_size(frag);
 	const u8 *p;
 
 	if (!page || !snap_frame_is(page) || end > PAGE_SIZE)
-		return false;
+		return -1 - SNAP_RECV_NOT_FRAMES;
 	p = page_address(page);
-	return !memchr_inv(p, 0, offset) && !memchr_inv(p + end, 0, PAGE_SIZE - end);
+	if (memchr_inv(p, 0, offset) || memchr_inv(p + end, 0, PAGE_SIZE - end))
+		return -1 - SNAP_RECV_SHARED;
+	return 0;
 }
 
 static int snap_view_copy(struct snap_view_take *take, const struct sk_buff *skb,
@@ -37,20 +40,26 @@ static int snap_view_copy(struct snap_view_take *take, const struct sk_buff *skb
 	return err;
 }
 
-/* The next part of the message is in the view, if it can be. */
-static bool snap_view_add(struct snap_view_take *take,
+/* The next part of the message is in the view, if it can be; as above. */
+static int snap_view_add(struct snap_view_take *take,
 			  const struct snap_view_run *run, size_t at)
 {
 	struct snap_view_part *part = &take->part[take->n];
 
-	if (run->length < take->copybreak || take->n == take->room ||
-	    !snap_view_place(take->view, take->sk, run, &part->offset))
-		return false;
+	int err;
+
+	if (run->length < take->copybreak)
+		return -1 - SNAP_RECV_SHORT;
+	if (take->n == take->room)
+		return -1 - SNAP_RECV_CONTROL;
+	err = snap_view_place(take->view, take->sk, run, &part->offset);
+	if (err)
+		return err;
 	part->at = at;
 	part->length = run->length;
 	take->n++;
-	take->viewed += run->length;
-	return true;
+	take->got.viewed += run->length;
+	return 0;
 }
 
 /* Does a run go on with @length bytes at @offset of the next page? */
@@ -79,10 +88,14 @@ static int snap_view_flush(struct snap_view_take *take,
 			   struct snap_view_packet *p)
 {
 	struct snap_view_run *run = &p->run;
-	int err;
+	int err, why;
 
-	if (!snap_view_add(take, run, take->at + p->gap)) {
+	if (!run->npages)
+		return 0;
+	why = snap_view_add(take, run, take->at + p->gap);
+	if (why) {
 		p->gap += run->length;
+		take->got.copied[-1 - why] += run->length;
 	} else {
 		err = snap_view_copy(take, p->skb, p->offset, p->gap);
 		if (err)
@@ -104,16 +117,16 @@ static int snap_view_frag(struct snap_view_take *take, struct snap_view_packet *
 {
 	size_t offset = skb_frag_off(frag) + skip;
 	struct snap_view_run *run = &p->run;
-	bool visible = snap_view_visible(frag);
-	int err;
+	int err, why = snap_view_visible(frag);
 
-	if (!visible || !snap_view_goes_on(run, offset)) {
+	if (why || !snap_view_goes_on(run, offset)) {
 		err = snap_view_flush(take, p);
 		if (err)
 			return err;
 	}
-	if (!visible) {
+	if (why) {
 		p->gap += length;
+		take->got.copied[-1 - why] += length;
 		return 0;
 	}
 	if (!run->npages)
@@ -133,6 +146,7 @@ static int snap_view_packet(struct snap_view_take *take,
 	int i, err = 0;
 
 	p->gap = min(end, max(from, begin)) - begin;
+	take->got.copied[SNAP_RECV_NOT_FRAMES] += p->gap;
 	for (i = 0; !err && i < shared->nr_frags && from < end; i++) {
 		const skb_frag_t *frag = &shared->frags[i];
 		size_t to = from + skb_frag_size(frag);
@@ -143,6 +157,8 @@ static int snap_view_packet(struct snap_view_take *take,
 					     last - first);
 		from = to;
 	}
+	if (from < end)
+		take->got.copied[SNAP_RECV_SCATTERED] += end - max(from, begin);
 	if (!err)
 		err = snap_view_flush(take, p);
 	return err ?: snap_view_copy(take, p->skb, p->offset, end - p->offset);
@@ -154,7 +170,7 @@ static void snap_view_drop(struct snap_view_take *take, unsigned int n)
 	while (take->n > n) {
 		const struct snap_view_part *part = &take->part[--take->n];
 
-		take->viewed -= part->length;
+		take->got.viewed -= part->length;
 		snap_view_put(take->view, part->offset, part->length);
 	}
 }
@@ -169,6 +185,7 @@ int snap_view_take(struct snap_view_take *take, const struct sk_buff *skb,
 {
 	struct snap_view_packet p = { .skb = skb, .offset = offset };
 	struct iov_iter iter = take->msg->msg_iter;
+	struct snap_received got = take->got;
 	unsigned int n = take->n;
 	size_t at = take->at;
 	int err = snap_view_packet(take, &p, length);
@@ -176,6 +193,7 @@ int snap_view_take(struct snap_view_take *take, const struct sk_buff *skb,
 	if (err) {
 		snap_view_drop(take, n);
 		take->msg->msg_iter = iter;
+		take->got = got;
 		take->at = at;
 	}
 	return err;

@@ -697,7 +697,7 @@ TEST_F(observe, tracepoints)
 	EXPECT_TRACED("send_copy", "bytes=100 reason=short");
 	EXPECT_TRACED("send_copy", "bytes=%d reason=route", LENGTH);
 	EXPECT_TRUE(traced("snap_recv: "));
-	EXPECT_TRUE(traced(" ino=%lu family=2 type=2 copied=100 viewed=0",
+	EXPECT_TRUE(traced(" ino=%lu family=2 type=2 copied=100 viewed=0 why=not_asked",
 			   inode_of(self->sink)));
 	EXPECT_TRUE(traced("snap_xmit: dev=" NETDEV " queue=1 "));
 	EXPECT_TRUE(traced(" length=1042 "));

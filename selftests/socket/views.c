@@ -120,6 +120,9 @@ static void await(int fd, size_t bytes)
 	ASSERT_EQ(length, self->got.bytes);				\
 } while (0)
 
+/* Bytes that were copied for a reason. */
+#define COPIED(reason)	((long)sock_stats(self->rx).recv_bytes[SNAP_RECV_##reason])
+
 /* No byte was copied, and they are the ones that were sent. */
 TEST_F(views, by_view)
 {
@@ -216,6 +219,7 @@ TEST_F(views, header_and_body)
 		EXPECT_EQ(1, self->got.n);
 		EXPECT_EQ(sizeof(head), self->got.part[0].at);
 		EXPECT_EQ(20000, self->got.part[0].length);
+		EXPECT_EQ(sizeof(head), COPIED(NOT_FRAMES));
 	}
 	view_message_gather(&self->got, &self->v);
 	EXPECT_EQ(0, memcmp(self->got.buffer, head, sizeof(head)));
@@ -232,6 +236,7 @@ TEST_F(views, without_room_to_tell)
 	EXPECT_EQ(0, self->got.flags & (MSG_CTRUNC | MSG_SNAP_VIEW));
 	EXPECT_EQ(-1, differs(self->got.buffer, MESSAGE, 1));
 	EXPECT_EQ(0, view_used(self->rx));
+	EXPECT_EQ(MESSAGE, COPIED(CONTROL));
 }
 
 /* Three rows of frames, and room for one of them. */
@@ -249,6 +254,8 @@ TEST_F(views, little_room_to_tell)
 	ASSERT_EQ(27000, self->got.bytes);
 	EXPECT_EQ(1, self->got.n);
 	EXPECT_EQ(9000, view_message_viewed(&self->got));
+	EXPECT_EQ(18000, COPIED(CONTROL));
+	EXPECT_EQ(1, sock_stats(self->rx).recv_msgs[SNAP_RECV_CONTROL]);
 	view_message_gather(&self->got, &self->v);
 	EXPECT_EQ(0, memcmp(self->got.buffer, self->r.p, 9000));
 	EXPECT_EQ(0, memcmp(self->got.buffer + 9000, self->r.p + 2 * PAGE, 9000));
@@ -337,6 +344,7 @@ TEST_F(views, control_faults)
 	EXPECT_EQ(-1, differs(self->got.buffer, MESSAGE, 1));
 	EXPECT_EQ(0, view_used(self->rx));
 	EXPECT_EQ(0, sock_stats(self->rx).rx_viewed_msgs);
+	EXPECT_EQ(MESSAGE, COPIED(CONTROL));
 	EXPECT_EQ(MESSAGE, sock_stats(self->rx).rx_copied_bytes);
 }
 
@@ -394,6 +402,7 @@ TEST_F(views, shorter_than_the_copybreak)
 	RECEIVE(MESSAGE);
 	EXPECT_EQ(0, self->got.n);
 	EXPECT_EQ(-1, differs(self->got.buffer, MESSAGE, 1));
+	EXPECT_LE(MESSAGE * 3 / 4, COPIED(SHORT));
 	ASSERT_EQ(0, set_copybreak(self->rx, 0));
 	ASSERT_EQ(0, set_copybreak(self->tx, 0));
 	SEND(0, 1500);
@@ -434,6 +443,51 @@ TEST_F(views, peek_offset)
 	RECEIVE(MESSAGE);
 	EXPECT_EQ(0, self->got.n);
 	EXPECT_EQ(-1, differs(self->got.buffer, MESSAGE, 1));
+	EXPECT_EQ(MESSAGE, COPIED(FLAGS));
+}
+
+/* As without a view, and in it: the call ends when all is there. */
+TEST_F(views, wait_all)
+{
+	int status;
+	pid_t child;
+
+	if (variant->type != SOCK_STREAM)
+		SKIP(return, "streams only");
+	VIEW(WINDOW, 0);
+	SEND(0, MESSAGE / 2);
+	child = fork();
+	if (!child) {
+		sleep_ms(200);
+		_exit(send(self->tx, self->r.p + MESSAGE / 2, MESSAGE / 2, 0) !=
+		      MESSAGE / 2);
+	}
+	view_receive(self->rx, &self->got, MESSAGE, MSG_WAITALL, MAX);
+	waitpid(child, &status, 0);
+	EXPECT_EQ(0, status);
+	ASSERT_EQ(MESSAGE, self->got.bytes);
+	EXPECT_LE(MESSAGE * 3 / 4, view_message_viewed(&self->got));
+	view_message_gather(&self->got, &self->v);
+	EXPECT_EQ(-1, differs(self->got.buffer, MESSAGE, 1));
+	/* less is there, and no more comes in time */
+	SEND(0, MESSAGE / 2);
+	ASSERT_EQ(0, set_timeout(self->rx, 100));
+	view_receive(self->rx, &self->got, MESSAGE, MSG_WAITALL, MAX);
+	EXPECT_EQ(MESSAGE / 2, self->got.bytes);
+	EXPECT_LE(1, self->got.n);
+}
+
+/* Out-of-band data is TCP's own to receive. */
+TEST_F(views, urgent)
+{
+	if (variant->type != SOCK_STREAM || variant->host)
+		SKIP(return, "streams, and on this machine");
+	VIEW(WINDOW, 0);
+	ASSERT_EQ(1, send(self->tx, "u", 1, MSG_OOB));
+	view_receive(self->rx, &self->got, 1, MSG_OOB, MAX);
+	ASSERT_EQ(1, self->got.bytes);
+	EXPECT_EQ('u', self->got.buffer[0]);
+	EXPECT_EQ(1, COPIED(FLAGS));
 }
 
 /* Less than was sent: the rest is lost, or there still. */
@@ -502,7 +556,7 @@ TEST_F(views, full)
 	}
 	EXPECT_GE(32 * PAGE, view_used(self->rx));
 	EXPECT_LE(15 * PAGE, view_used(self->rx));
-	EXPECT_LT(0, sock_stats(self->rx).rx_copied_bytes);
+	EXPECT_LT(0, COPIED(FULL));
 	EXPECT_EQ(0, view_release(self->rx, 0, 32 * PAGE));
 	SEND(0, MESSAGE);
 	RECEIVE(MESSAGE);
@@ -526,7 +580,7 @@ TEST_F(views, receive_buffer_bounds_it)
 	}
 	EXPECT_LT(0, view_used(self->rx));
 	EXPECT_GE(small, view_used(self->rx));
-	EXPECT_LT(0, sock_stats(self->rx).rx_copied_bytes);
+	EXPECT_LT(0, COPIED(FULL));
 }
 
 /* What is waited for is more than there is room for: it comes bit by bit. */
@@ -627,6 +681,7 @@ TEST_F(views, neighbours)
 		view_message_gather(&self->got, &self->v);
 		EXPECT_EQ(0, memcmp(self->got.buffer, self->r.p + i * 9000, 9000));
 	}
+	EXPECT_LT(0, COPIED(SHARED));
 }
 
 /*

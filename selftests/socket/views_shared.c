@@ -519,6 +519,7 @@ TEST_F(shared, asked_by_call)
 	SEND();
 	ASSERT_EQ(MESSAGE, recv(self->fd[0], buffer, MESSAGE, 0));
 	EXPECT_EQ(0, memcmp(buffer, self->r.p, MESSAGE));
+	EXPECT_EQ(MESSAGE, sock_stats(self->fd[0]).recv_bytes[SNAP_RECV_NOT_ASKED]);
 	SEND();
 	RECEIVE();
 	EXPECT_EQ(MSG_SNAP_VIEW, self->got.flags);
@@ -610,7 +611,7 @@ TEST_F(shared, viewer_pays)
 	/* the viewer had his share, and then copies; the sender never did */
 	EXPECT_GE(share * PAGE, view_used(self->fd[0]));
 	EXPECT_LT(share / 3 * 2 * PAGE, view_used(self->fd[0]));
-	EXPECT_LT(0, sock_stats(self->fd[0]).rx_copied_bytes);
+	EXPECT_LT(0, sock_stats(self->fd[0]).recv_bytes[SNAP_RECV_QUOTA]);
 	EXPECT_EQ(0, sock_stats(self->fd[1]).copied_msgs[SNAP_COPY_QUOTA]);
 }
 

@@ -29,6 +29,22 @@ constexpr std::array reasons{
     Reason{SNAP_COPY_DEVICE, "device", "the device refused, or is leaving"},
 };
 
+constexpr std::array recv_reasons{
+    Reason{SNAP_RECV_NOT_ASKED, "not_asked",
+           "no MSG_SNAP_VIEW, or no view of this process"},
+    Reason{SNAP_RECV_NOT_FRAMES, "not_frames",
+           "arrived elsewhere than in frames"},
+    Reason{SNAP_RECV_SHORT, "short", "a row of frames below the copybreak"},
+    Reason{SNAP_RECV_SHARED, "shared", "the frame has other bytes beside them"},
+    Reason{SNAP_RECV_SCATTERED, "scattered", "fragments of IP, or UDP_GRO"},
+    Reason{SNAP_RECV_FLAGS, "flags",
+           "for UDP or TCP itself: flags, options, a sockmap"},
+    Reason{SNAP_RECV_CONTROL, "control", "no room to tell of them"},
+    Reason{SNAP_RECV_FULL, "full", "no room in the window, or over SO_RCVBUF"},
+    Reason{SNAP_RECV_QUOTA, "quota",
+           "the maker of the view had his share of frames"},
+};
+
 struct Counter {
     unsigned int value;
     const char *name;
@@ -87,6 +103,8 @@ constexpr bool in_order(const Table &table) {
     return true;
 }
 static_assert(reasons.size() == SNAP_COPY_REASONS && in_order(reasons));
+static_assert(recv_reasons.size() == SNAP_RECV_REASONS &&
+              in_order(recv_reasons));
 static_assert(counters.size() == SNAP_CTR_MAX && in_order(counters));
 
 } // namespace
@@ -99,6 +117,14 @@ const char *snap_copy_reason_name(unsigned int reason) {
 
 const char *snap_copy_reason_text(unsigned int reason) {
     return reason < reasons.size() ? reasons[reason].text : nullptr;
+}
+
+const char *snap_recv_reason_name(unsigned int reason) {
+    return reason < recv_reasons.size() ? recv_reasons[reason].name : nullptr;
+}
+
+const char *snap_recv_reason_text(unsigned int reason) {
+    return reason < recv_reasons.size() ? recv_reasons[reason].text : nullptr;
 }
 
 const char *snap_counter_name(unsigned int counter) {

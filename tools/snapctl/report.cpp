@@ -127,6 +127,12 @@ std::string stats_text(const snap_stats &stats) {
         line(text, name + ".msgs", stats.sockets.copied_msgs[i]);
         line(text, name + ".bytes", stats.sockets.copied_bytes[i]);
     }
+    for (unsigned int i = 0; i < SNAP_RECV_REASONS; i++) {
+        const std::string name =
+            std::string("received.") + snap_recv_reason_name(i);
+        line(text, name + ".msgs", stats.sockets.recv_msgs[i]);
+        line(text, name + ".bytes", stats.sockets.recv_bytes[i]);
+    }
     for (unsigned int i = 0; i < known_counters(stats); i++)
         line(text, std::string("device.") + snap_counter_name(i),
              stats.device[i], snap_counter_is_level(i) != 0 ? "(level)" : "");
@@ -143,6 +149,12 @@ void put_socket_stats(Json &json, const snap_sock_stats &stats, bool reasons) {
         json.open(snap_copy_reason_name(i))
             .put("msgs", stats.copied_msgs[i])
             .put("bytes", stats.copied_bytes[i])
+            .close();
+    json.close().open("received");
+    for (unsigned int i = 0; i < SNAP_RECV_REASONS; i++)
+        json.open(snap_recv_reason_name(i))
+            .put("msgs", stats.recv_msgs[i])
+            .put("bytes", stats.recv_bytes[i])
             .close();
     json.close();
 }
@@ -189,6 +201,10 @@ snap_stats difference(const snap_stats &before, const snap_stats &after) {
     for (unsigned int i = 0; i < SNAP_COPY_REASONS; i++) {
         to.copied_msgs[i] -= from.copied_msgs[i];
         to.copied_bytes[i] -= from.copied_bytes[i];
+    }
+    for (unsigned int i = 0; i < SNAP_RECV_REASONS; i++) {
+        to.recv_msgs[i] -= from.recv_msgs[i];
+        to.recv_bytes[i] -= from.recv_bytes[i];
     }
     for (unsigned int i = 0; i < known_counters(after); i++)
         if (snap_counter_is_level(i) == 0)

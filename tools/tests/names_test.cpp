@@ -18,6 +18,18 @@ TEST(Names, EveryReasonHasItsOwn) {
     EXPECT_STREQ(snap_copy_reason_name(SNAP_COPY_NO_FRAMES), "no_frames");
 }
 
+TEST(Names, EveryReasonToCopyWhatIsReceivedHasItsOwn) {
+    std::set<std::string> seen;
+    for (unsigned int i = 0; i < SNAP_RECV_REASONS; i++) {
+        ASSERT_NE(snap_recv_reason_name(i), nullptr) << i;
+        ASSERT_NE(snap_recv_reason_text(i), nullptr) << i;
+        EXPECT_TRUE(seen.insert(snap_recv_reason_name(i)).second) << i;
+    }
+    EXPECT_EQ(snap_recv_reason_name(SNAP_RECV_REASONS), nullptr);
+    EXPECT_EQ(snap_recv_reason_text(~0U), nullptr);
+    EXPECT_STREQ(snap_recv_reason_name(SNAP_RECV_CONTROL), "control");
+}
+
 TEST(Names, EveryCounterHasItsOwn) {
     std::set<std::string> seen;
     for (unsigned int i = 0; i < SNAP_CTR_MAX; i++) {

@@ -372,6 +372,9 @@ int snap_view_release(struct snap_view *view,
  */
 const char *snap_copy_reason_name(unsigned int reason);
 const char *snap_copy_reason_text(unsigned int reason); /* one sentence */
+/* The same of bytes that were received and copied: enum snap_recv_reason. */
+const char *snap_recv_reason_name(unsigned int reason);
+const char *snap_recv_reason_text(unsigned int reason);
 const char *snap_counter_name(unsigned int counter);
 
 /* 1 if the counter is a level, which falls as well as rises; else 0. */
