@@ -29,17 +29,19 @@ static irqreturn_t snap_netdev_control_irq(int irq, void *arg)
 	return IRQ_HANDLED;
 }
 
-static void snap_netdev_read_link(struct snap_netdev *sn)
-{
-	if (le32_to_cpu(READ_ONCE(sn->sd->status->link_up)))
-		netif_carrier_on(sn->sd->netdev);
-	else
-		netif_carrier_off(sn->sd->netdev);
-}
-
+/*
+ * The only one who reads the link's state and sets the carrier, and never runs
+ * twice at a time: what was read last is what is set last.
+ */
 static void snap_netdev_link_work(struct work_struct *work)
 {
-	snap_netdev_read_link(container_of(work, struct snap_netdev, link_work));
+	struct snap_netdev *sn = container_of(work, struct snap_netdev, link_work);
+	struct snap_dev *sd = sn->sd;
+
+	if (!READ_ONCE(sd->gone) && le32_to_cpu(READ_ONCE(sd->status->link_up)))
+		netif_carrier_on(sd->netdev);
+	else
+		netif_carrier_off(sd->netdev);
 }
 
 static int snap_netdev_open(struct net_device *netdev)
@@ -47,7 +49,7 @@ static int snap_netdev_open(struct net_device *netdev)
 	struct snap_netdev *sn = netdev_priv(netdev);
 
 	napi_enable(&sn->napi);
-	snap_netdev_read_link(sn);
+	schedule_work(&sn->link_work);
 	netif_start_queue(netdev);
 	/* What came while the interface was down is delivered, or dropped by
 	 * the stack, at the first poll.
@@ -263,6 +265,8 @@ static int snap_netdev_create(struct snap_dev *sd)
 
 	netdev->netdev_ops = &snap_netdev_ops;
 	netdev->ethtool_ops = &snap_netdev_ethtool_ops;
+	/* the device asks nobody for whom a packet is */
+	netdev->priv_flags |= IFF_LIVE_ADDR_CHANGE;
 	netdev->pcpu_stat_type = NETDEV_PCPU_STAT_TSTATS;
 	netdev->hw_features = snap_netdev_features(sd->features);
 	netdev->features = netdev->hw_features;

@@ -174,6 +174,24 @@ TEST_F(frames, after_link_down)
 	EXPECT_EQ(0, sh("ping -q -c 1 -W 5 " HOST4 " >/dev/null"));
 }
 
+/* The device asks nobody for whom a packet is. */
+TEST_F(frames, address_changes_while_up)
+{
+	const char *address = "52:54:00:12:34:99";
+	char before[32];
+	FILE *f = fopen("/sys/class/net/" NETDEV "/address", "r");
+
+	ASSERT_NE(NULL, f);
+	ASSERT_NE(NULL, fgets(before, sizeof(before), f));
+	fclose(f);
+	before[strcspn(before, "\n")] = 0;
+	EXPECT_EQ(0, sh("ip link set " NETDEV " address %s", address));
+	EXPECT_EQ(0, sh("ip link show " NETDEV " | grep -q %s", address));
+	EXPECT_EQ(0, sh("ping -q -c 1 -W 5 " HOST4 " >/dev/null"));
+	EXPECT_EQ(0, sh("ip link set " NETDEV " address %s", before));
+	EXPECT_EQ(0, sh("ping -q -c 1 -W 5 " HOST4 " >/dev/null"));
+}
+
 static int unload(void)
 {
 	sh("rmmod snap_diag 2>/dev/null");
