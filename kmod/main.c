@@ -10,6 +10,7 @@
 #include "memory/misc.h"
 #include "net/edge.h"
 #include "net/netdev.h"
+#include "net/rescue.h"
 #include "observe/list.h"
 #include "observe/proc.h"
 #include "observe/stats.h"
@@ -44,6 +45,7 @@ static int __init snap_init(void)
 	snap_netdev_init();
 	snap_files_init();
 	snap_views_init();
+	snap_rescue_init();
 	err = snap_pci_register();
 	if (err)
 		goto exit_parts;
@@ -60,6 +62,7 @@ exit_misc:
 unregister_pci:
 	snap_pci_unregister();
 exit_parts:
+	snap_rescue_exit();
 	snap_views_exit();
 	snap_files_exit();
 	snap_netdev_exit();
@@ -82,6 +85,7 @@ static void __exit snap_exit(void)
 	snap_sock_exit();
 	snap_misc_exit();
 	snap_pci_unregister();
+	snap_rescue_exit();
 	snap_views_exit();
 	snap_files_exit();
 	snap_netdev_exit();

@@ -32,19 +32,21 @@ int snap_cmd_ring(struct snap_dev *sd, u32 queue, u32 slot)
 	for (;;) {
 		/* pairs with the device storing the status after the results */
 		status = le32_to_cpu(smp_load_acquire(&e->status));
+		if (unlikely((int)status == SNAP_ST_GONE))
+			snap_dev_lose(sd);
 		if (likely(status != SNAP_ST_PENDING))
 			return (int)status;
 		if (!deadline) {
 			/* memory of a removed device may read as PENDING */
-			if (snap_read(sd, SNAP_REG_MAGIC) != SNAP_MAGIC) {
-				WRITE_ONCE(sd->gone, true);
+			if (snap_dev_lost(sd)) {
+				snap_dev_lose(sd);
 				return SNAP_ST_GONE;
 			}
 			deadline = ktime_get_ns() + SNAP_CMD_TIMEOUT_NS;
 		} else if (ktime_get_ns() > deadline) {
 			dev_err_ratelimited(&sd->pdev->dev,
-					    "command does not end, device ignored from now on\n");
-			WRITE_ONCE(sd->gone, true);
+					    "command does not end\n");
+			snap_dev_lose(sd);
 			return SNAP_ST_GONE;
 		}
 		cpu_relax();

@@ -12,7 +12,7 @@
  *
  * life is a read-write semaphore: readers use the device, remove() sets `gone`
  * as its writer, so that no reader is left.  A device that stops answering is
- * marked `gone` without it: its readers merely fail.  The spinlocks each guard
+ * marked `gone` without it, by snap_dev_lose(): its readers merely fail.  The spinlocks each guard
  * one slot of a slab; the device executes doorbells of different slots
  * independently, and each command as if it were alone.  Nobody takes life below
  * i_mmap_rwsem.
@@ -51,6 +51,7 @@ struct snap_frames;
  * @frames: the pool
  * @life: see above
  * @gone: no command may be issued any more
+ * @loss: tells the parts of a device that stopped answering
  * @control_lock: guards the mailbox's slab
  * @capture_lock: guards the capture slot
  * @files: regions and snapshots, for unmapping at removal
@@ -73,6 +74,7 @@ struct snap_dev {
 	struct snap_frames *frames;
 	struct rw_semaphore life;
 	bool gone;
+	struct work_struct loss;
 	struct mutex control_lock;	/* guards the mailbox's slab */
 	spinlock_t capture_lock;	/* guards the capture slot */
 	struct list_head files;
@@ -116,9 +118,22 @@ static inline void snap_write(const struct snap_dev *sd, u32 reg, u64 value)
 	writeq(value, sd->regs + reg);
 }
 
+/* 0 of a device that is gone, whose registers read as anything. */
 static inline u64 snap_counter(const struct snap_dev *sd, enum snap_counter c)
 {
-	return snap_read(sd, SNAP_REG_COUNTERS + 8 * c);
+	return READ_ONCE(sd->gone) ? 0 : snap_read(sd, SNAP_REG_COUNTERS + 8 * c);
 }
+
+/* Is it not there any more, so that its memory reads as anything? */
+static inline bool snap_dev_lost(const struct snap_dev *sd)
+{
+	return snap_read(sd, SNAP_REG_MAGIC) != SNAP_MAGIC;
+}
+
+/*
+ * The device does not answer, or not as it should: no command is issued any more,
+ * one message says so, and the parts hear of it.  Any context.
+ */
+void snap_dev_lose(struct snap_dev *sd);
 
 #endif /* SNAP_DEV_H */

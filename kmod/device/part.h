@@ -18,7 +18,8 @@ struct snap_dev;
  * @list: in the table
  * @create: the device has memory and vectors, but does not run: prepare
  * @publish: the device runs: show what was prepared
- * @detach: somebody resets the device: begin nothing new with it
+ * @detach: somebody resets the device, or it is lost: begin nothing new with it, and
+ *	end what goes on by itself
  * @withdraw: the device is about to go: undo @publish
  * @give_up: the device is gone, and nobody is between snap_dev_enter() and
  *	snap_dev_leave(): take its memory away from applications
@@ -29,7 +30,8 @@ struct snap_dev;
  * part fails, those before it undo what they have done.  After @detach comes
  * @give_up, and all the rest with the removal, where @give_up comes again.
  *
- * Context: process, with the lock of the PCI device.
+ * Context: process, with the lock of the PCI device; or, for the loss of a device,
+ * in a work whose end all others wait for.
  */
 struct snap_part {
 	struct list_head list;

@@ -39,6 +39,14 @@ void snap_dev_put(struct snap_dev *sd)
 	kref_put(&sd->ref, snap_dev_free);
 }
 
+void snap_dev_lose(struct snap_dev *sd)
+{
+	if (!xchg(&sd->gone, true))
+		schedule_work(&sd->loss);
+}
+
+static void snap_dev_loss_work(struct work_struct *work);
+
 static struct snap_dev *snap_dev_alloc(struct pci_dev *pdev)
 {
 	struct snap_dev *sd = kzalloc(sizeof(*sd), GFP_KERNEL);
@@ -48,6 +56,7 @@ static struct snap_dev *snap_dev_alloc(struct pci_dev *pdev)
 	kref_init(&sd->ref);
 	INIT_LIST_HEAD(&sd->list);
 	INIT_LIST_HEAD(&sd->files);
+	INIT_WORK(&sd->loss, snap_dev_loss_work);
 	sd->pdev = pdev;
 	init_rwsem(&sd->life);
 	mutex_init(&sd->control_lock);
@@ -243,7 +252,9 @@ static int snap_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 
 reset:
 	snap_write(sd, SNAP_REG_CONTROL, SNAP_CTL_RESET);
+	WRITE_ONCE(sd->gone, true);
 destroy_parts:
+	cancel_work_sync(&sd->loss);
 	snap_parts_destroy(sd);
 free_vectors:
 	pci_free_irq_vectors(pdev);
@@ -260,13 +271,35 @@ put_sd:
 	return err;
 }
 
-/* Nothing of the application uses the device or sees its memory after this. */
+/*
+ * Nothing of the application uses the device or sees its memory after this, and
+ * what is unread of it is in ordinary memory, or an error.
+ */
 static void snap_pci_give_up(struct snap_dev *sd)
 {
 	down_write(&sd->life);
 	WRITE_ONCE(sd->gone, true);
 	up_write(&sd->life);
 	snap_parts_give_up(sd);
+}
+
+/* The interface stays, down, until the driver is unbound. */
+static void snap_pci_detach(struct snap_dev *sd)
+{
+	snap_parts_detach(sd);
+	snap_pci_give_up(sd);
+}
+
+/*
+ * Not under the lock of the PCI device, whose holder waits for this work before it
+ * tells the parts anything.
+ */
+static void snap_dev_loss_work(struct work_struct *work)
+{
+	struct snap_dev *sd = container_of(work, struct snap_dev, loss);
+
+	dev_err(&sd->pdev->dev, "the device does not answer: given up\n");
+	snap_pci_detach(sd);
 }
 
 static void snap_pci_remove(struct pci_dev *pdev)
@@ -277,8 +310,11 @@ static void snap_pci_remove(struct pci_dev *pdev)
 	mutex_lock(&snap_devs_lock);
 	list_del(&sd->list);
 	mutex_unlock(&snap_devs_lock);
+	cancel_work_sync(&sd->loss);
 	snap_parts_withdraw(sd);
 	snap_pci_give_up(sd);
+	/* scheduled before it was given up, if at all */
+	cancel_work_sync(&sd->loss);
 	snap_parts_destroy(sd);
 	pci_free_irq_vectors(pdev);
 	out = snap_pci_unmap(sd);
@@ -299,20 +335,43 @@ static void snap_pci_remove(struct pci_dev *pdev)
 }
 
 /*
- * A reset behind our back would take regions and holds away, so the device is
- * given up before; bind the driver again to use it.
+ * A reset takes regions and holds away, and the memory for as long as it lasts.
+ * So the device is given up before; bind the driver again to use it.
  */
 static void snap_pci_reset_prepare(struct pci_dev *pdev)
 {
 	struct snap_dev *sd = pci_get_drvdata(pdev);
 
-	snap_parts_detach(sd);
-	snap_pci_give_up(sd);
+	cancel_work_sync(&sd->loss);
+	snap_pci_detach(sd);
 	dev_warn(&pdev->dev, "reset: bind the driver again to use the device\n");
+}
+
+/* As at a reset: the slot's, if it gets one, takes everything away as well. */
+static pci_ers_result_t snap_pci_error_detected(struct pci_dev *pdev,
+						pci_channel_state_t state)
+{
+	struct snap_dev *sd = pci_get_drvdata(pdev);
+
+	if (state == pci_channel_io_normal)
+		return PCI_ERS_RESULT_CAN_RECOVER;
+	cancel_work_sync(&sd->loss);
+	snap_pci_detach(sd);
+	dev_warn(&pdev->dev, "bus error: bind the driver again to use the device\n");
+	return state == pci_channel_io_frozen ? PCI_ERS_RESULT_NEED_RESET :
+						PCI_ERS_RESULT_DISCONNECT;
+}
+
+static pci_ers_result_t snap_pci_slot_reset(struct pci_dev *pdev)
+{
+	pci_restore_state(pdev);
+	return PCI_ERS_RESULT_RECOVERED;
 }
 
 static const struct pci_error_handlers snap_pci_error_handlers = {
 	.reset_prepare = snap_pci_reset_prepare,
+	.error_detected = snap_pci_error_detected,
+	.slot_reset = snap_pci_slot_reset,
 };
 
 /* Frames cannot be saved: somebody else may hold them. */

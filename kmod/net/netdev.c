@@ -5,12 +5,16 @@
 #include <linux/ethtool.h>
 #include <linux/interrupt.h>
 #include <linux/module.h>
+#include <linux/rtnetlink.h>
 
 #include "device/dev.h"
 #include "device/frame.h"
 #include "device/part.h"
 #include "net/edge.h"
 #include "net/netdev.h"
+
+/* A backend that does not read pauses TX, rightly, for longer than a wire does. */
+#define SNAP_NETDEV_TX_TIMEOUT	(30 * HZ)
 
 static irqreturn_t snap_netdev_data_irq(int irq, void *arg)
 {
@@ -70,6 +74,18 @@ static int snap_netdev_stop(struct net_device *netdev)
 	return 0;
 }
 
+/* The device has taken nothing for long: is it there, and was a wake-up lost? */
+static void snap_netdev_tx_timeout(struct net_device *netdev, unsigned int queue)
+{
+	struct snap_netdev *sn = netdev_priv(netdev);
+
+	netdev->stats.tx_errors++;
+	if (snap_dev_lost(sn->sd))
+		snap_dev_lose(sn->sd);
+	else
+		snap_tx_resume(sn);
+}
+
 static void snap_netdev_stats64(struct net_device *netdev,
 				struct rtnl_link_stats64 *stats)
 {
@@ -77,6 +93,7 @@ static void snap_netdev_stats64(struct net_device *netdev,
 
 	netdev_stats_to_stats64(stats, &netdev->stats);
 	dev_fetch_sw_netstats(stats, netdev->tstats);
+	/* 0 once the device is gone */
 	stats->rx_missed_errors = snap_counter(sn->sd, SNAP_CTR_RX_DROPPED);
 }
 
@@ -84,6 +101,7 @@ static const struct net_device_ops snap_netdev_ops = {
 	.ndo_open = snap_netdev_open,
 	.ndo_stop = snap_netdev_stop,
 	.ndo_start_xmit = snap_tx_xmit,
+	.ndo_tx_timeout = snap_netdev_tx_timeout,
 	.ndo_get_stats64 = snap_netdev_stats64,
 	.ndo_set_mac_address = eth_mac_addr,
 	.ndo_validate_addr = eth_validate_addr,
@@ -265,6 +283,7 @@ static int snap_netdev_create(struct snap_dev *sd)
 
 	netdev->netdev_ops = &snap_netdev_ops;
 	netdev->ethtool_ops = &snap_netdev_ethtool_ops;
+	netdev->watchdog_timeo = SNAP_NETDEV_TX_TIMEOUT;
 	/* the device asks nobody for whom a packet is */
 	netdev->priv_flags |= IFF_LIVE_ADDR_CHANGE;
 	netdev->pcpu_stat_type = NETDEV_PCPU_STAT_TSTATS;
@@ -303,9 +322,16 @@ static int snap_netdev_publish(struct snap_dev *sd)
 	return register_netdev(sd->netdev);
 }
 
+/* It cannot be set up again: no packet is read of a device that is away. */
 static void snap_netdev_detach(struct snap_dev *sd)
 {
-	netif_device_detach(sd->netdev);
+	struct net_device *netdev = sd->netdev;
+
+	rtnl_lock();
+	netif_device_detach(netdev);
+	netif_carrier_off(netdev);
+	dev_close(netdev);
+	rtnl_unlock();
 }
 
 /* Closes the sockets' way to the device: no skb leaves after this. */

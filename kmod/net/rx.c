@@ -88,10 +88,10 @@ drop:
 }
 
 static void snap_rx_deliver(struct snap_netdev *sn, const struct snap_rx *rx,
-			    struct page **page, u32 nframes)
+			    const void *head, struct page **page)
 {
 	const struct virtio_net_hdr *hdr = (const void *)&rx->offload;
-	const void *head = (const __le32 *)(rx + 1) + nframes;
+	u32 nframes = le16_to_cpu(rx->nframes);
 	u32 hdr_len = le16_to_cpu(rx->hdr_len);
 	u32 payload = le32_to_cpu(rx->payload);
 	struct net_device *netdev = sn->sd->netdev;
@@ -123,7 +123,7 @@ dropped:
 	dev_core_stats_rx_dropped_inc(netdev);
 }
 
-/* Is an entry what a device may write?  The batch page is immutable. */
+/* Is an entry what a device may write? */
 static bool snap_rx_valid(const struct snap_rx *rx, u32 room)
 {
 	u32 nframes = le16_to_cpu(rx->nframes);
@@ -140,32 +140,39 @@ static bool snap_rx_valid(const struct snap_rx *rx, u32 room)
 /**
  * snap_rx_next() - the next entry of the batch
  * @sn: interface with a batch that has entries left
+ * @rx: filled with the entry.  The batch is immutable as long as the device is
+ *	there; what is checked is read once all the same
  * @page: filled with the payload's pages; the caller owns a reference on each
  * @ok: set if they are all there
  *
- * Return: the entry; NULL, and no entries left, if the batch makes no sense.
+ * Return: the packet's headers; NULL, and no entries left, if the batch makes no
+ * sense.
  */
-static const struct snap_rx *snap_rx_next(struct snap_netdev *sn,
-					  struct page **page, bool *ok)
+static const void *snap_rx_next(struct snap_netdev *sn, struct snap_rx *rx,
+				struct page **page, bool *ok)
 {
-	const struct snap_rx *rx = page_address(sn->batch) + sn->batch_pos;
+	const void *entry = page_address(sn->batch) + sn->batch_pos;
 	u32 room = PAGE_SIZE - sn->batch_pos;
+	const __le32 *number = entry + sizeof(*rx);
 	u32 frame[SNAP_RX_FRAMES_MAX];
 	u32 i, nframes;
 	int err;
 
-	if (room < sizeof(*rx) || !snap_rx_valid(rx, room))
+	if (room < sizeof(*rx))
+		goto unusable;
+	memcpy(rx, entry, sizeof(*rx));
+	if (!snap_rx_valid(rx, room))
 		goto unusable;
 	nframes = le16_to_cpu(rx->nframes);
 	for (i = 0; i < nframes; i++)
-		frame[i] = le32_to_cpu(((const __le32 *)(rx + 1))[i]);
+		frame[i] = le32_to_cpu(READ_ONCE(number[i]));
 	err = snap_frames_adopt_received(sn->sd->frames, frame, nframes, page);
 	if (err && err != -EAGAIN)
 		goto unusable;
 	sn->batch_pos += le16_to_cpu(rx->size);
 	sn->batch_left--;
 	*ok = !err;
-	return rx;
+	return number + nframes;
 
 unusable:
 	dev_err_ratelimited(&sn->sd->pdev->dev, "bad entry in a batch\n");
@@ -178,17 +185,18 @@ unusable:
 static void snap_rx_entry(struct snap_netdev *sn)
 {
 	struct page *page[SNAP_RX_FRAMES_MAX];
-	const struct snap_rx *rx;
+	const void *head;
+	struct snap_rx rx;
 	bool ok;
 
-	rx = snap_rx_next(sn, page, &ok);
-	if (!rx)
+	head = snap_rx_next(sn, &rx, page, &ok);
+	if (!head)
 		return;
 	if (ok) {
-		snap_rx_deliver(sn, rx, page, le16_to_cpu(rx->nframes));
+		snap_rx_deliver(sn, &rx, head, page);
 	} else {
 		/* rmmod has begun, or the device gave a frame twice */
-		snap_rx_put_pages(page, le16_to_cpu(rx->nframes));
+		snap_rx_put_pages(page, le16_to_cpu(rx.nframes));
 		dev_core_stats_rx_dropped_inc(sn->sd->netdev);
 	}
 }
@@ -196,16 +204,15 @@ static void snap_rx_entry(struct snap_netdev *sn)
 void snap_rx_drop(struct snap_netdev *sn)
 {
 	struct page *page[SNAP_RX_FRAMES_MAX];
-	const struct snap_rx *rx;
+	struct snap_rx rx;
 	bool ok;
 
 	if (!sn->batch)
 		return;
 	/* the guest holds the frames of entries that nobody has read, too */
 	while (sn->batch_left) {
-		rx = snap_rx_next(sn, page, &ok);
-		if (rx)
-			snap_rx_put_pages(page, le16_to_cpu(rx->nframes));
+		if (snap_rx_next(sn, &rx, page, &ok))
+			snap_rx_put_pages(page, le16_to_cpu(rx.nframes));
 	}
 	put_page(sn->batch);
 	sn->batch = NULL;
@@ -220,6 +227,13 @@ static bool snap_rx_take(struct snap_netdev *sn)
 
 	if (v == SNAP_TAKE_NONE)
 		return false;
+	/* no batch is empty, but registers of a lost device may read as zero */
+	if (!SNAP_TAKE_COUNT(v)) {
+		dev_err_ratelimited(&sd->pdev->dev, "empty batch\n");
+		if (snap_dev_lost(sd))
+			snap_dev_lose(sd);
+		return false;
+	}
 	if (snap_frames_adopt(sd->frames, &frame, 1, NULL, &sn->batch)) {
 		dev_err_ratelimited(&sd->pdev->dev, "bad batch frame %u\n", frame);
 		sn->batch = NULL;

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The host takes the device out while frames are in sockets and in views, and a
- * region and a snapshot are mapped.  The guest lives on, says so once, and lets go of
- * the orphans.
+ * The host takes the device out while frames are in sockets, in views and in a
+ * pipe, and a region and a snapshot are mapped.  What is unread in sockets is
+ * received as it was sent.  The guest lives on, says once that frames are in use,
+ * and lets go of the orphans, which are those in the pipe.
  * The other side is peers/unplug-host.sh, which waits for a file of the share.
  *
  * Machines: share-2 copy-2 debug
  */
 
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 
 #include "kselftest_harness.h"
 #include "view.h"
@@ -116,7 +119,8 @@ TEST_F(unplug, with_frames_out)
 	struct snap_info info;
 	const char *p;
 	struct viewer *v;
-	int snapshot;
+	struct iovec iov;
+	int snapshot, pipes[2];
 
 	/* TCP leaves it to the next packet to free what was received elsewhere */
 	ASSERT_EQ(0, write_text("/proc/sys/net/core/skb_defer_max", "0"));
@@ -129,6 +133,10 @@ TEST_F(unplug, with_frames_out)
 	ASSERT_EQ(1, sock_stats(self->fd).tx_ref_msgs);
 	for (v = self->viewer; v < self->viewer + 2; v++)
 		ASSERT_TRUE(viewer_begin(v, self->r.p));
+	iov.iov_base = (void *)p;
+	iov.iov_len = PAGE;
+	ASSERT_EQ(0, pipe(pipes));
+	ASSERT_EQ(PAGE, vmsplice(pipes[1], &iov, 1, 0));
 	ASSERT_EQ(0, sh("touch $SNAP_VM_SHARE/unplug"));
 	ASSERT_TRUE(wait_until("! ip link show " NETDEV " >/dev/null 2>&1", 60000));
 	ASSERT_TRUE(wait_until("dmesg | grep -q 'frames in use'", 5000));
@@ -153,10 +161,16 @@ TEST_F(unplug, with_frames_out)
 			     SNAP_VIEW_PARTS_MAX);
 		EXPECT_EQ(LENGTH, v->got.bytes);
 		EXPECT_EQ(0, v->got.n);
+		EXPECT_EQ(-1, differs(v->got.buffer, LENGTH, 1));
 		EXPECT_EQ(0, view_used(v->fd[0]));
 	}
-	/* Its content may be lost, its length and its pages are not. */
 	EXPECT_EQ(LENGTH, recv(self->sink, back, LENGTH, MSG_DONTWAIT));
+	EXPECT_EQ(-1, differs(back, LENGTH, 1));
+	/* Its content is lost, its page is not. */
+	EXPECT_NE(0, log_has("last orphaned frame"));
+	EXPECT_EQ(PAGE, read(pipes[0], back, PAGE));
+	close(pipes[0]);
+	close(pipes[1]);
 	EXPECT_TRUE(wait_until("dmesg | grep -q 'last orphaned frame'", 5000));
 	/* what is left of the machine is well */
 	EXPECT_EQ(10, send(self->fd, back, 10, 0));

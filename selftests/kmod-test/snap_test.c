@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What only a kernel module can try: a store into the pool, references of
- * strangers on its pages, sockets of the kernel's own, and one deliberate fault for each detector that the tests rely
- * on.
+ * strangers on its pages, sockets of the kernel's own, and one deliberate fault
+ * for each detector that the tests rely on.
  *
  * insmod snap_test.ko run=NAME does it while loading.
  */

@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What is unread when a device goes; see rescue.h. */
+
+#include <linux/delay.h>
+#include <linux/jiffies.h>
+#include <linux/skbuff.h>
+#include <linux/udp.h>
+#include <net/sock.h>
+#include <net/tcp.h>
+#include <net/udp.h>
+
+#include "device/deferred.h"
+#include "device/dev.h"
+#include "device/frame.h"
+#include "device/part.h"
+#include "net/rescue.h"
+#include "net/walk.h"
+
+/* How long who is at work with frames has to finish. */
+#define SNAP_RESCUE_TIME	HZ
+#define SNAP_RESCUE_STEP_MS	20
+/* Pages at hand where nobody may wait for memory: more than a packet takes. */
+#define SNAP_RESCUE_SPARE	64
+
+/**
+ * struct snap_rescue - of a device
+ * @sd: device
+ * @lost: the bytes are gone
+ * @spare: pages
+ * @nspare: how many
+ */
+struct snap_rescue {
+	struct snap_dev *sd;
+	bool lost;
+	struct page *spare[SNAP_RESCUE_SPARE];
+	unsigned int nspare;
+};
+
+static void snap_rescue_provide(struct snap_rescue *r)
+{
+	struct page *page;
+
+	while (!r->lost && r->nspare < SNAP_RESCUE_SPARE) {
+		page = alloc_page(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN);
+		if (!page)
+			break;
+		r->spare[r->nspare++] = page;
+	}
+}
+
+static struct page *snap_rescue_page(struct snap_rescue *r)
+{
+	return r->nspare ? r->spare[--r->nspare] :
+			   alloc_page(GFP_ATOMIC | __GFP_NOWARN);
+}
+
+/* ---- Packets ------------------------------------------------------------ */
+
+static bool snap_rescue_owns(const struct snap_rescue *r, const skb_frag_t *frag)
+{
+	struct page *page = skb_frag_page(frag);
+
+	return page && snap_frames_owns(r->sd->frames, page);
+}
+
+static bool snap_rescue_concerns(const struct snap_rescue *r,
+				 const struct sk_buff *skb)
+{
+	const struct sk_buff *part;
+	int i;
+
+	for (i = 0; i < skb_shinfo(skb)->nr_frags; i++)
+		if (snap_rescue_owns(r, &skb_shinfo(skb)->frags[i]))
+			return true;
+	skb_walk_frags(skb, part)
+		if (snap_rescue_concerns(r, part))
+			return true;
+	return false;
+}
+
+/* The fragments of a packet that nobody else sees; false: all as it was. */
+static bool snap_rescue_frags(struct snap_rescue *r, struct sk_buff *skb)
+{
+	struct page *page[MAX_SKB_FRAGS] = { };
+	skb_frag_t *frag = skb_shinfo(skb)->frags;
+	int i, n = skb_shinfo(skb)->nr_frags;
+
+	for (i = 0; i < n; i++) {
+		size_t at = skb_frag_off(&frag[i]);
+
+		if (!snap_rescue_owns(r, &frag[i]))
+			continue;
+		page[i] = snap_rescue_page(r);
+		if (!page[i] || at + skb_frag_size(&frag[i]) > PAGE_SIZE)
+			goto undo;
+		memcpy(page_address(page[i]) + at, skb_frag_address(&frag[i]),
+		       skb_frag_size(&frag[i]));
+	}
+	/* What was read of memory that is not there is worth nothing. */
+	if (snap_dev_lost(r->sd)) {
+		r->lost = true;
+		goto undo;
+	}
+	for (i = 0; i < n; i++) {
+		struct page *frame = skb_frag_page(&frag[i]);
+
+		if (!page[i])
+			continue;
+		skb_frag_fill_page_desc(&frag[i], page[i], skb_frag_off(&frag[i]),
+					skb_frag_size(&frag[i]));
+		put_page(frame);
+	}
+	return true;
+
+undo:
+	for (i = 0; i < n; i++)
+		if (page[i])
+			put_page(page[i]);
+	return false;
+}
+
+/*
+ * The caller sees to it that nobody takes the packet meanwhile.  Who has a clone
+ * of it, or a part, keeps the frames, and has a turn of its own.
+ */
+static void snap_rescue_skb(struct snap_rescue *r, struct sk_buff *skb)
+{
+	unsigned int truesize = skb->truesize;
+	struct sk_buff *part, *own, **link;
+
+	if (r->lost || !snap_rescue_concerns(r, skb) || skb_shared(skb) ||
+	    skb_unclone(skb, GFP_ATOMIC))
+		return;
+	skb->truesize = truesize;	/* what its socket was charged */
+	if (!snap_rescue_frags(r, skb))
+		return;
+	for (link = &skb_shinfo(skb)->frag_list; *link; link = &(*link)->next) {
+		part = *link;
+		if (skb_shared(part)) {
+			own = skb_clone(part, GFP_ATOMIC);
+			if (!own)
+				return;
+			own->next = part->next;
+			*link = own;
+			consume_skb(part);
+		}
+		snap_rescue_skb(r, *link);
+	}
+}
+
+/* One that somebody looks at gives its place to a clone, unless it is charged. */
+static void snap_rescue_queue(struct snap_rescue *r, struct sk_buff_head *queue)
+{
+	struct sk_buff *skb, *next, *own;
+
+	skb_queue_walk_safe(queue, skb, next) {
+		if (skb_shared(skb) && !skb->destructor &&
+		    snap_rescue_concerns(r, skb)) {
+			own = skb_clone(skb, GFP_ATOMIC);
+			if (!own)
+				continue;
+			__skb_queue_after(queue, skb, own);
+			__skb_unlink(skb, queue);
+			consume_skb(skb);
+			skb = own;
+		}
+		snap_rescue_skb(r, skb);
+	}
+}
+
+static void snap_rescue_tree(struct snap_rescue *r, struct rb_root *tree)
+{
+	struct sk_buff *skb;
+
+	skb_rbtree_walk(skb, tree)
+		snap_rescue_skb(r, skb);
+}
+
+static bool snap_rescue_left_in_queue(const struct snap_rescue *r,
+				      const struct sk_buff_head *queue)
+{
+	const struct sk_buff *skb;
+
+	skb_queue_walk(queue, skb)
+		if (snap_rescue_concerns(r, skb))
+			return true;
+	return false;
+}
+
+static bool snap_rescue_left_in_tree(const struct snap_rescue *r,
+				     const struct rb_root *tree)
+{
+	const struct sk_buff *skb;
+
+	skb_rbtree_walk(skb, tree)
+		if (snap_rescue_concerns(r, skb))
+			return true;
+	return false;
+}
+
+/* ---- Sockets ------------------------------------------------------------ */
+
+/*
+ * With the lock that softirqs take.  False: a process uses the socket, and may do
+ * so for long, so nobody waits for it.
+ */
+static bool snap_rescue_locked(struct snap_rescue *r, struct sock *sk,
+			       bool (*then)(struct snap_rescue *r, struct sock *sk))
+{
+	bool ret;
+
+	local_bh_disable();
+	bh_lock_sock(sk);
+	ret = !sock_owned_by_user(sk) && then(r, sk);
+	bh_unlock_sock(sk);
+	local_bh_enable();
+	return ret;
+}
+
+/* What waits for recvmsg(MSG_ERRQUEUE) is of either. */
+static void snap_rescue_errors(struct snap_rescue *r, struct sock *sk)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&sk->sk_error_queue.lock, flags);
+	snap_rescue_queue(r, &sk->sk_error_queue);
+	spin_unlock_irqrestore(&sk->sk_error_queue.lock, flags);
+}
+
+static bool snap_rescue_stream(struct snap_rescue *r, struct sock *sk)
+{
+	snap_rescue_queue(r, &sk->sk_receive_queue);
+	snap_rescue_tree(r, &tcp_sk(sk)->out_of_order_queue);
+	snap_rescue_tree(r, &sk->tcp_rtx_queue);
+	snap_rescue_queue(r, &sk->sk_write_queue);
+	snap_rescue_errors(r, sk);
+	return true;
+}
+
+static void snap_rescue_tcp(struct sock *sk, void *arg)
+{
+	snap_rescue_provide(arg);
+	snap_rescue_locked(arg, sk, snap_rescue_stream);
+}
+
+static bool snap_rescue_corked(struct snap_rescue *r, struct sock *sk)
+{
+	snap_rescue_queue(r, &sk->sk_write_queue);
+	snap_rescue_errors(r, sk);
+	return true;
+}
+
+/* All that has arrived into one queue, as recvmsg() does, under its lock. */
+static void snap_rescue_gather(struct sock *sk, struct sk_buff_head *queue)
+{
+	lockdep_assert_held(&queue->lock);
+	spin_lock(&sk->sk_receive_queue.lock);
+	skb_queue_splice_tail_init(&sk->sk_receive_queue, queue);
+	spin_unlock(&sk->sk_receive_queue.lock);
+}
+
+static void snap_rescue_udp(struct sock *sk, void *arg)
+{
+	struct sk_buff_head *queue = &udp_sk(sk)->reader_queue;
+
+	snap_rescue_provide(arg);
+	spin_lock_bh(&queue->lock);
+	snap_rescue_gather(sk, queue);
+	snap_rescue_queue(arg, queue);
+	spin_unlock_bh(&queue->lock);
+	snap_rescue_locked(arg, sk, snap_rescue_corked);
+}
+
+/* True: bytes of it are lost, and those that have arrived are gone. */
+static bool snap_rescue_empty(struct snap_rescue *r, struct sock *sk)
+{
+	struct tcp_sock *tp = tcp_sk(sk);
+
+	if (!snap_rescue_left_in_queue(r, &sk->sk_receive_queue) &&
+	    !snap_rescue_left_in_tree(r, &tp->out_of_order_queue) &&
+	    !snap_rescue_left_in_tree(r, &sk->tcp_rtx_queue) &&
+	    !snap_rescue_left_in_queue(r, &sk->sk_write_queue))
+		return false;
+	/* recvmsg() takes what has arrived before it sees an error */
+	__skb_queue_purge(&sk->sk_receive_queue);
+	WRITE_ONCE(tp->copied_seq, tp->rcv_nxt);
+	return true;
+}
+
+/* A stream with a hole is none: it ends, with an error at both ends. */
+static void snap_rescue_end_tcp(struct sock *sk, void *arg)
+{
+	if (snap_rescue_locked(arg, sk, snap_rescue_empty))
+		tcp_abort(sk, EIO);
+}
+
+/* Datagrams get lost; that these did is said once. */
+static void snap_rescue_end_udp(struct sock *sk, void *arg)
+{
+	struct sk_buff_head *queue = &udp_sk(sk)->reader_queue;
+	struct sk_buff *skb, *next;
+	bool left = false;
+
+	spin_lock_bh(&queue->lock);
+	snap_rescue_gather(sk, queue);
+	skb_queue_walk_safe(queue, skb, next) {
+		if (!snap_rescue_concerns(arg, skb))
+			continue;
+		left = true;
+		__skb_unlink(skb, queue);
+		udp_skb_destructor(sk, skb);
+		atomic_inc(&sk->sk_drops);
+		kfree_skb(skb);
+	}
+	spin_unlock_bh(&queue->lock);
+	if (left) {
+		WRITE_ONCE(sk->sk_err, EIO);
+		sk_error_report(sk);
+	}
+}
+
+/* ---- The device --------------------------------------------------------- */
+
+static void snap_rescue_give_up(struct snap_dev *sd)
+{
+	unsigned long end = jiffies + SNAP_RESCUE_TIME;
+	struct snap_rescue *r;
+
+	snap_skbs_free_deferred();
+	if (!snap_frames_out(sd->frames))
+		return;
+	r = kzalloc(sizeof(*r), GFP_KERNEL);
+	if (!r)
+		return;
+	r->sd = sd;
+	r->lost = snap_dev_lost(sd);
+	while (!r->lost) {
+		snap_walk(snap_rescue_tcp, snap_rescue_udp, r);
+		snap_skbs_free_deferred();
+		if (!snap_frames_out(sd->frames) || time_after(jiffies, end))
+			break;
+		msleep(SNAP_RESCUE_STEP_MS);
+	}
+	if (snap_frames_out(sd->frames))
+		snap_walk(snap_rescue_end_tcp, snap_rescue_end_udp, r);
+	while (r->nspare)
+		__free_page(r->spare[--r->nspare]);
+	kfree(r);
+}
+
+static struct snap_part snap_rescue_part = {
+	.give_up = snap_rescue_give_up,
+};
+
+void __init snap_rescue_init(void)
+{
+	snap_part_register(&snap_rescue_part);
+}
+
+void snap_rescue_exit(void)
+{
+	snap_part_unregister(&snap_rescue_part);
+}
