@@ -105,6 +105,12 @@ static inline void snap_dev_leave(struct snap_dev *sd)
 	up_read(&sd->life);	/* of snap_dev_enter() */
 }
 
+/*
+ * An address has become free: bind devices that were refused because orphans of
+ * an earlier one had it.  Process context.
+ */
+void snap_pci_retry(void);
+
 int snap_pci_register(void);
 void snap_pci_unregister(void);
 

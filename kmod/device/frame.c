@@ -297,6 +297,7 @@ static void snap_frames_reap(struct work_struct *work)
 
 	pr_info("snap: the last orphaned frame was dropped\n");
 	snap_frames_free_memory(sf);
+	snap_pci_retry();
 }
 
 /* The last reference to a frame was dropped.  Any context. */

@@ -10,8 +10,19 @@
 #include "device/frame.h"
 #include "device/part.h"
 
+/**
+ * struct snap_waiter - a device that waits for its address
+ * @list: in snap_waiters
+ * @pdev: holds a reference
+ */
+struct snap_waiter {
+	struct list_head list;
+	struct pci_dev *pdev;
+};
+
 static LIST_HEAD(snap_devs);
-static DEFINE_MUTEX(snap_devs_lock);	/* guards snap_devs */
+static LIST_HEAD(snap_waiters);
+static DEFINE_MUTEX(snap_devs_lock);	/* guards both */
 
 struct snap_dev *snap_dev_get(void)
 {
@@ -79,6 +90,45 @@ static int snap_pci_area(struct snap_dev *sd, u64 offset, u64 size, u64 align,
 	return -ENODEV;
 }
 
+/* Called by probe: it comes again when snap_pci_retry() says so. */
+static int snap_pci_wait(struct pci_dev *pdev)
+{
+	struct snap_waiter *w = kmalloc(sizeof(*w), GFP_KERNEL);
+
+	if (!w)
+		return -ENOMEM;
+	w->pdev = pci_dev_get(pdev);
+	mutex_lock(&snap_devs_lock);
+	list_add(&w->list, &snap_waiters);
+	mutex_unlock(&snap_devs_lock);
+	dev_notice(&pdev->dev,
+		   "waits for frames of the device removed before, which are still in use\n");
+	return -EPROBE_DEFER;
+}
+
+/* Nobody waits any more; with @bind they are probed, and may wait again. */
+static void snap_pci_wake(bool bind)
+{
+	struct snap_waiter *w, *next;
+	LIST_HEAD(waiters);
+
+	mutex_lock(&snap_devs_lock);
+	list_splice_init(&snap_waiters, &waiters);
+	mutex_unlock(&snap_devs_lock);
+	list_for_each_entry_safe(w, next, &waiters, list) {
+		/* does nothing to one that is bound already, or has gone */
+		if (bind && device_attach(&w->pdev->dev) < 0)
+			dev_err(&w->pdev->dev, "cannot be bound\n");
+		pci_dev_put(w->pdev);
+		kfree(w);
+	}
+}
+
+void snap_pci_retry(void)
+{
+	snap_pci_wake(true);
+}
+
 static int snap_pci_negotiate(struct snap_dev *sd)
 {
 	struct device *dev = &sd->pdev->dev;
@@ -98,10 +148,8 @@ static int snap_pci_negotiate(struct snap_dev *sd)
 	}
 	/* Orphans keep the holds of the driver before: no reset under them. */
 	if (snap_frames_orphaned_at(pci_resource_start(sd->pdev, SNAP_BAR_MEMORY) +
-				    snap_read(sd, SNAP_REG_POOL_OFFSET))) {
-		dev_err(dev, "frames of the device removed before are still in use\n");
-		return -EBUSY;
-	}
+				    snap_read(sd, SNAP_REG_POOL_OFFSET)))
+		return snap_pci_wait(sd->pdev);
 	/* Whoever had the device before: regions, holds, batches are gone. */
 	snap_write(sd, SNAP_REG_CONTROL, SNAP_CTL_RESET);
 	sd->features = snap_read(sd, SNAP_REG_FEATURES) & SNAP_F_ALL;
@@ -406,4 +454,5 @@ int snap_pci_register(void)
 void snap_pci_unregister(void)
 {
 	pci_unregister_driver(&snap_pci_driver);
+	snap_pci_wake(false);
 }
