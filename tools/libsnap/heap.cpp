@@ -8,8 +8,8 @@
 #include <memory>
 
 #include "boundary.h"
-#include "owner.h"
 #include "piece_allocator.h"
+#include "region.h"
 
 using snap::detail::guard;
 using snap::detail::PieceAllocator;
@@ -21,6 +21,9 @@ struct snap_heap {
         : owner(snap::detail::owner_of(*memory)),
           start(static_cast<char *>(memory->address)),
           pieces({[memory](size_t count) { return pages(memory, count); },
+                  [memory](size_t first, size_t count) {
+                      return snap::detail::extend_buffer(*memory, first, count);
+                  },
                   [memory](size_t first) {
                       snap_buffer_free(memory,
                                        static_cast<char *>(memory->address) +
@@ -99,7 +102,15 @@ void *snap_heap_realloc(snap_heap *heap, void *piece, size_t length) {
     }
     if (length <= *room && length > *room / 2)
         return piece;
-    void *const moved = snap_heap_alloc(heap, length);
+    const bool grows = length > *room;
+    if (grows && heap->pieces.extend(heap->place(piece), length))
+        return piece;
+    // One that has to move has room for more steps then, if there is any.
+    void *moved = nullptr;
+    if (grows && *room >= SNAP_BUFFER_ALIGN && length < PTRDIFF_MAX)
+        moved = snap_heap_alloc(heap, length + length / 2);
+    if (moved == nullptr)
+        moved = snap_heap_alloc(heap, length);
     if (moved == nullptr && length <= *room)
         return piece; // to shrink must not fail
     if (moved != nullptr) {

@@ -8,8 +8,6 @@
 
 #include <atomic>
 
-struct snap_region;
-
 namespace snap::detail {
 
 class Owner {
@@ -27,9 +25,6 @@ class Owner {
 
     std::atomic<unsigned int> process_;
 };
-
-// Who hands out what is in the region.
-const Owner &owner_of(const snap_region &region) noexcept;
 
 } // namespace snap::detail
 

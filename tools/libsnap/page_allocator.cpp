@@ -32,6 +32,26 @@ std::optional<std::size_t> PageAllocator::allocate(std::size_t pages) {
     return first;
 }
 
+bool PageAllocator::extend(std::size_t first, std::size_t pages) {
+    const std::lock_guard guard(lock_);
+    const auto used = used_.find(first);
+    if (used == used_.end() || pages < used->second)
+        return false;
+    const std::size_t more = pages - used->second;
+    auto node = free_.extract(first + used->second);
+    if (node.empty())
+        return more == 0;
+    const bool fits = node.mapped() >= more;
+    if (fits) {
+        used->second = pages;
+        node.key() += more;
+        node.mapped() -= more;
+    }
+    if (node.mapped() != 0)
+        free_.insert(std::move(node));
+    return fits;
+}
+
 bool PageAllocator::release(std::size_t first) {
     const std::lock_guard guard(lock_);
     auto node = used_.extract(first);

@@ -17,6 +17,10 @@ class PageAllocator {
     // First page of a free run of that many pages (at least 1), or nothing.
     std::optional<std::size_t> allocate(std::size_t pages);
 
+    // Makes the allocation that starts at this page that long, if the pages
+    // behind it are free.
+    bool extend(std::size_t first, std::size_t pages);
+
     // False if no allocation starts at this page.
     bool release(std::size_t first);
 

@@ -84,6 +84,19 @@ PieceAllocator::find(std::size_t place) const {
     return Piece{run, number};
 }
 
+bool PieceAllocator::extend(std::size_t place, std::size_t length) {
+    const std::lock_guard guard(lock_);
+    const auto piece = find(place);
+    if (!piece || piece->run->room < page_bytes ||
+        length > std::numeric_limits<std::size_t>::max() - page_bytes)
+        return false;
+    const std::size_t pages = (length + page_bytes - 1) / page_bytes;
+    if (!pages_.extend(piece->run->first, pages))
+        return false;
+    piece->run->room = pages * page_bytes;
+    return true;
+}
+
 bool PieceAllocator::release(std::size_t place) {
     const std::lock_guard guard(lock_);
     const auto piece = find(place);

@@ -25,6 +25,7 @@ class PieceAllocator {
     // Where whole pages come from, by number: nothing when there are none.
     struct Pages {
         std::function<std::optional<std::size_t>(std::size_t count)> allocate;
+        std::function<bool(std::size_t first, std::size_t count)> extend;
         std::function<void(std::size_t first)> release; // must not throw
     };
 
@@ -36,6 +37,10 @@ class PieceAllocator {
     // alignment: a power of two, at most a page.
     std::optional<std::size_t> allocate(std::size_t length,
                                         std::size_t alignment);
+
+    // Gives the piece more bytes where it is, if it has whole pages and those
+    // behind it are free.
+    bool extend(std::size_t place, std::size_t length);
 
     // False if no piece starts there.
     bool release(std::size_t place);

@@ -8,8 +8,8 @@
 
 #include "handle.h"
 #include "mapping.h"
-#include "owner.h"
 #include "page_allocator.h"
+#include "region.h"
 
 using snap::detail::guard;
 using snap::detail::Mapping;
@@ -53,6 +53,11 @@ Region *whole(snap_region *region) {
 
 const Owner &snap::detail::owner_of(const snap_region &region) noexcept {
     return static_cast<const Region &>(region).owner;
+}
+
+bool snap::detail::extend_buffer(snap_region &region, size_t first,
+                                 size_t pages) {
+    return whole(&region)->buffers.extend(first, pages);
 }
 
 extern "C" {

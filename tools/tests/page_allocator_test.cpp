@@ -19,6 +19,25 @@ TEST(PageAllocator, TakesTheFirstFit) {
     EXPECT_EQ(pages.allocate(1), 5U);
 }
 
+TEST(PageAllocator, ExtendsWhereItIsFree) {
+    PageAllocator pages(10);
+    EXPECT_EQ(pages.allocate(2), 0U);
+    EXPECT_EQ(pages.allocate(2), 2U);
+    EXPECT_FALSE(pages.extend(0, 3)) << "somebody is there";
+    EXPECT_TRUE(pages.extend(0, 2));
+    EXPECT_FALSE(pages.extend(0, 1));
+    EXPECT_FALSE(pages.extend(1, 2));
+    EXPECT_FALSE(pages.extend(2, 9)) << "there is no page 10";
+    EXPECT_TRUE(pages.extend(2, 5));
+    EXPECT_EQ(pages.free_pages(), 3U);
+    EXPECT_EQ(pages.allocate(1), 7U);
+    EXPECT_TRUE(pages.release(7));
+    EXPECT_TRUE(pages.extend(2, 8)) << "all that is there";
+    EXPECT_EQ(pages.free_pages(), 0U);
+    EXPECT_TRUE(pages.release(2));
+    EXPECT_EQ(pages.largest_free(), 8U);
+}
+
 TEST(PageAllocator, RefusesWhatIsNotThere) {
     PageAllocator pages(4);
     EXPECT_EQ(pages.allocate(0), std::nullopt);

@@ -3,14 +3,18 @@
 #include "fake_module.h"
 #include "snap-run/preload/region_heap.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <functional>
 #include <gtest/gtest.h>
 #include <string>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 #include <vector>
 
@@ -22,7 +26,7 @@ constexpr std::size_t length = 1 << 20;
 constexpr std::size_t large = 64 << 10;
 
 class RegionHeapTest : public testing::Test {
-  protected:
+  public:
     RegionHeapTest() { heap_.set_length(length); }
 
     char *allocate(char fill) {
@@ -34,6 +38,21 @@ class RegionHeapTest : public testing::Test {
 
     static bool all(const char *piece, char value) {
         return std::string(piece, large) == std::string(large, value);
+    }
+
+    // True if it is memory of a region, which MAP_SHARED says.
+    static bool shared(const char *memory) {
+        std::ifstream maps("/proc/self/maps");
+        for (std::string line; std::getline(maps, line);) {
+            std::uintptr_t low = 0;
+            std::uintptr_t high = 0;
+            std::array<char, 5> mode{};
+            if (std::sscanf(line.c_str(), "%lx-%lx %4s", &low, &high,
+                            mode.data()) == 3 &&
+                reinterpret_cast<std::uintptr_t>(memory) - low < high - low)
+                return mode[3] == 's';
+        }
+        return false;
     }
 
     // Exit code of a child process that does this.
@@ -74,6 +93,103 @@ TEST_F(RegionHeapTest, GivesNothingThatDoesNotFitAndKeepsErrno) {
     EXPECT_EQ(heap_.allocate(16, length + 1), nullptr);
     EXPECT_EQ(heap_.allocate(16, SIZE_MAX), nullptr);
     EXPECT_EQ(errno, EDOM);
+}
+
+TEST_F(RegionHeapTest, ZeroedPiecesAreZero) {
+    char *const piece = allocate('a');
+    heap_.release(piece);
+    for (const std::size_t bytes : {large, std::size_t{300000}}) {
+        auto *const zeroed = static_cast<char *>(heap_.allocate_zeroed(bytes));
+        ASSERT_NE(zeroed, nullptr);
+        EXPECT_EQ(std::string(zeroed, bytes), std::string(bytes, '\0'));
+        std::memset(zeroed, 'b', heap_.room(zeroed));
+        heap_.release(zeroed);
+    }
+}
+
+// By steps, it stays where it is as long as there is room behind it.
+TEST_F(RegionHeapTest, GrowsInPlace) {
+    char *const piece = allocate('a');
+    EXPECT_EQ(heap_.grow(piece, 2 * large), piece);
+    EXPECT_GE(heap_.room(piece), 2 * large);
+    char *const wall = allocate('b');
+    auto *const moved = static_cast<char *>(heap_.grow(piece, 3 * large));
+    ASSERT_NE(moved, nullptr);
+    EXPECT_NE(moved, piece);
+    EXPECT_TRUE(all(moved, 'a'));
+    EXPECT_TRUE(all(wall, 'b'));
+    EXPECT_GE(heap_.room(moved), 4 * large) << "room for the next steps";
+    EXPECT_EQ(heap_.grow(moved, length), nullptr);
+    EXPECT_TRUE(all(moved, 'a'));
+}
+
+// All of what malloc_usable_size(3) says is the program's, also in a child.
+TEST_F(RegionHeapTest, TheRoomOfAPieceIsKept) {
+    auto *const piece = static_cast<char *>(heap_.allocate(16, large + 1));
+    const std::size_t room = heap_.room(piece);
+    std::memset(piece, 'a', room);
+    module_.fail_with = ENOSPC; // a copy
+    EXPECT_EQ(forked([&] { return piece[room - 1] == 'a' ? 0 : 1; }), 0);
+    module_.fail_with = 0;
+}
+
+TEST_F(RegionHeapTest, OrdinaryPiecesArePrivate) {
+    allocate('x');
+    char *const piece = allocate('a');
+    char *const other = allocate('b');
+    heap_.make_ordinary(piece + large / 2);
+    EXPECT_TRUE(all(piece, 'a'));
+    EXPECT_TRUE(shared(other));
+    EXPECT_FALSE(shared(piece));
+    EXPECT_TRUE(heap_.owns(piece));
+    const auto child = [&] {
+        const bool before = all(piece, 'a') && all(other, 'b');
+        std::memset(piece, 'c', large);
+        std::memset(other, 'c', large);
+        return before ? 0 : 1;
+    };
+    EXPECT_EQ(forked(child), 0);
+    module_.fail_with = ENOSPC;
+    EXPECT_EQ(forked(child), 0) << "with a copy";
+    module_.fail_with = 0;
+    EXPECT_TRUE(all(piece, 'a'));
+    EXPECT_TRUE(all(other, 'b'));
+    EXPECT_EQ(heap_.grow(piece, 2 * large), nullptr);
+    heap_.release(piece);
+    EXPECT_EQ(allocate('d'), piece);
+    EXPECT_TRUE(shared(piece)) << "it is a region's again";
+}
+
+// A child runs on the stack of its parent before it has the region.
+TEST_F(RegionHeapTest, AStackInTheRegionMayFork) {
+    static RegionHeapTest *test;
+    static ucontext_t back;
+    static ucontext_t there;
+    static int result;
+    test = this;
+    allocate('x');
+    char *const stack = allocate('a');
+    char *const other = allocate('b');
+    ASSERT_EQ(::getcontext(&there), 0);
+    there.uc_stack = {stack, 0, large};
+    there.uc_link = &back;
+    ::makecontext(
+        &there,
+        [] {
+            std::array<char, 1000> local;
+            local.fill('l');
+            result = test->forked([&] {
+                return std::count(local.begin(), local.end(), 'l') == 1000 ? 0
+                                                                           : 1;
+            });
+            result +=
+                std::count(local.begin(), local.end(), 'l') == 1000 ? 0 : 100;
+        },
+        0);
+    ASSERT_EQ(::swapcontext(&back, &there), 0);
+    EXPECT_EQ(result, 0);
+    EXPECT_FALSE(shared(stack));
+    EXPECT_TRUE(all(other, 'b'));
 }
 
 TEST_F(RegionHeapTest, WithoutADeviceGivesNothing) {

@@ -152,6 +152,10 @@ check "with --heap and no device" 0 "$(SNAP_DEVICE=/nonexistent/snap \
     run "$snap_run" -c --heap 1M "$here/../../selftests/programs/heap.py")"
 check "large allocations are elsewhere" 1 \
     "$(counts | grep -c ' 0 in regions, [1-9][0-9]* elsewhere')"
+cp "$build/libsnap.a" "$work/file"
+check "memory is as it was, but for where it is" 0 \
+    "$(SNAP_DEVICE=/nonexistent/snap run "$snap_run" --heap 1M \
+        "$build/memory-user" "$work/file" "$work")"
 check "but none if nothing is mapped" 0 "$(SNAP_FAMILY=none \
     SNAP_DEVICE=/nonexistent/snap \
     run "$snap_run" -c --heap 1M "$here/../../selftests/programs/heap.py")"
@@ -174,8 +178,9 @@ check "a library with RTLD_DEEPBIND frees as the program does" 0 \
 strangers() {
     nm -D --undefined-only --without-symbol-versions "$build/$1" |
         sed -n 's/^ *U //p' | grep -vxE "$(tr -d ' \n' <<'END'
-            abort|close|dlsym|fstat|getdents64|getsockopt|mem(cpy|move|set)|
-            mmap|open|pthread_mutex(attr)?_[a-z]+|pthread_sigmask|
+            abort|clearerr|close|dlsym|fstat|getdents64|getsockopt|
+            mem(cpy|move|set)|mmap|munmap|open|pthread_attr_getstack|
+            pthread_mutex(attr)?_[a-z]+|pthread_sigmask|
             secure_getenv|sigfillset|strlen|syscall|__errno_location
 END
         )" || true

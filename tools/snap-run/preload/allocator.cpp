@@ -2,8 +2,8 @@
 // Preloaded with --heap: malloc(3) and its relatives take large pieces from a
 // region, so that what is sent from them goes by reference.  All others, and
 // those that do not fit, come from the allocator that the program would have.
-#include "heap.h"
 #include "mapped.h"
+#include "own_heap.h"
 #include "shared_counts.h"
 
 #include <algorithm>
@@ -15,6 +15,12 @@
 #include <cstring>
 #include <dlfcn.h>
 #include <snap/libsnap.h>
+
+namespace snaprun {
+
+Heap *heap = nullptr;
+
+} // namespace snaprun
 
 namespace {
 
@@ -29,7 +35,9 @@ constexpr std::size_t large_bytes = 64 << 10;
 constexpr std::size_t direct_alignment = 512;
 std::size_t alignment_limit = direct_alignment;
 
-Heap *heap = nullptr; // if there is one
+using snaprun::heap;
+using snaprun::in_region;
+
 Counts *counts = nullptr;
 
 // The program's own allocator.
@@ -91,24 +99,33 @@ bool sends() noexcept {
            snap_run_mapped.load(std::memory_order_relaxed);
 }
 
-bool in_region(const void *piece) noexcept {
-    return heap != nullptr && heap->owns(piece);
+bool wanted(std::size_t alignment, std::size_t bytes) noexcept {
+    return bytes >= large_bytes && alignment < alignment_limit && sends();
 }
 
-// A piece of the region, or null.
-void *allocate(std::size_t alignment, std::size_t bytes) noexcept {
-    if (bytes < large_bytes || alignment >= alignment_limit || !sends())
-        return nullptr;
-    void *const piece =
-        heap != nullptr ? heap->allocate(alignment, bytes) : nullptr;
+void *counted(void *piece) noexcept {
     if (counts != nullptr)
         (piece != nullptr ? counts->in_region : counts->elsewhere)
             .fetch_add(1, std::memory_order_relaxed);
     return piece;
 }
 
+// A piece of the region, or null.
+void *allocate(std::size_t alignment, std::size_t bytes) noexcept {
+    if (!wanted(alignment, bytes))
+        return nullptr;
+    return counted(heap != nullptr ? heap->allocate(alignment, bytes)
+                                   : nullptr);
+}
+
 void *allocate(std::size_t bytes) noexcept {
     return allocate(alignof(std::max_align_t), bytes);
+}
+
+void *allocate_zeroed(std::size_t bytes) noexcept {
+    if (!wanted(alignof(std::max_align_t), bytes))
+        return nullptr;
+    return counted(heap != nullptr ? heap->allocate_zeroed(bytes) : nullptr);
 }
 
 // As realloc(3), of a piece of the region.
@@ -116,7 +133,10 @@ void *resize(void *piece, std::size_t bytes) noexcept {
     const std::size_t room = heap->room(piece);
     if (bytes <= room && bytes > room / 2)
         return piece;
-    void *moved = allocate(bytes);
+    void *moved = bytes > room ? heap->grow(piece, bytes) : nullptr;
+    if (moved != nullptr)
+        return moved;
+    moved = allocate(bytes);
     if (moved == nullptr)
         moved = next().malloc(bytes);
     if (moved == nullptr)
@@ -138,10 +158,10 @@ SNAP_RUN_EXPORT void *malloc(std::size_t bytes) noexcept {
 
 SNAP_RUN_EXPORT void *calloc(std::size_t count, std::size_t bytes) noexcept {
     std::size_t all = 0;
-    void *const piece =
-        __builtin_mul_overflow(count, bytes, &all) ? nullptr : allocate(all);
-    return piece != nullptr ? std::memset(piece, 0, all)
-                            : next().calloc(count, bytes);
+    void *const piece = __builtin_mul_overflow(count, bytes, &all)
+                            ? nullptr
+                            : allocate_zeroed(all);
+    return piece != nullptr ? piece : next().calloc(count, bytes);
 }
 
 SNAP_RUN_EXPORT void free(void *piece) noexcept {

@@ -16,8 +16,16 @@ class Heap {
     // Null: no room.  alignment is a power of two, at most a page.
     virtual void *allocate(std::size_t alignment,
                            std::size_t bytes) noexcept = 0;
+    virtual void *allocate_zeroed(std::size_t bytes) noexcept = 0;
+    // As realloc(3) for more bytes: null: no room, and the piece stays.
+    virtual void *grow(void *piece, std::size_t bytes) noexcept = 0;
     virtual void release(void *piece) noexcept = 0;
     virtual std::size_t room(const void *piece) noexcept = 0;
+
+    // The piece of which this is a byte becomes ordinary memory until it is
+    // released.  No other thread may use it meanwhile; the caller may run on
+    // it.
+    virtual void make_ordinary(const void *memory) noexcept = 0;
 
     // True for every piece that allocate() has given.
     bool owns(const void *memory) const noexcept {

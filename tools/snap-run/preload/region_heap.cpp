@@ -27,6 +27,27 @@ std::int64_t handle_of(int fd) noexcept {
                : -1;
 }
 
+// From so many bytes on, to have them cleared by the device costs less.
+constexpr std::size_t discard_bytes = 256 << 10;
+
+// Ordinary memory with what a snapshot has there; nothing is behind used.
+bool read_pages(int snapshot, char *start, std::size_t offset,
+                std::size_t bytes, std::size_t used) noexcept {
+    if (::mmap(start + offset, bytes, PROT_READ | PROT_WRITE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+               0) != start + offset)
+        return false;
+    const std::size_t end = std::min(offset + bytes, used);
+    for (std::size_t at = offset; at < end;) {
+        const ssize_t got =
+            ::pread(snapshot, start + at, end - at, static_cast<off_t>(at));
+        if (got <= 0)
+            return false;
+        at += static_cast<std::size_t>(got);
+    }
+    return true;
+}
+
 void warn(const char *text) noexcept {
     if (::write(STDERR_FILENO, text, std::strlen(text)) < 0)
         return; // there is nobody else to tell
@@ -70,7 +91,7 @@ bool RegionHeap::create() noexcept {
         return false;
     handle_ = handle_of(region_->fd);
     if (::madvise(region_->address, length_, MADV_DONTFORK) < 0 ||
-        snap_heap_create(region_, &heap_) < 0) {
+        !ordinary_.create(length_) || snap_heap_create(region_, &heap_) < 0) {
         snap_region_free(region_);
         return false;
     }
@@ -80,23 +101,105 @@ bool RegionHeap::create() noexcept {
     return true;
 }
 
+// The program may use all the room that its piece has.
+void *RegionHeap::take(std::size_t alignment, std::size_t bytes) noexcept {
+    void *piece = nullptr;
+    if (heap_ != nullptr || (!tried_ && create()))
+        piece = snap_heap_aligned_alloc(heap_, alignment, bytes);
+    if (piece != nullptr)
+        used_ = std::max(used_, place(piece) + snap_heap_room(heap_, piece));
+    return piece;
+}
+
 void *RegionHeap::allocate(std::size_t alignment, std::size_t bytes) noexcept {
     const int saved = errno;
-    void *piece = nullptr;
     const Turn turn(*this);
-    if (turn && (heap_ != nullptr || (!tried_ && create())))
-        piece = snap_heap_aligned_alloc(heap_, alignment, bytes);
-    if (piece != nullptr) {
-        const auto place = reinterpret_cast<std::uintptr_t>(piece) -
-                           reinterpret_cast<std::uintptr_t>(start());
-        used_ = std::max(used_, place + bytes);
-    }
+    void *const piece = turn ? take(alignment, bytes) : nullptr;
     errno = saved;
     return piece;
 }
 
-void RegionHeap::release(void *piece) noexcept {
+// Pages that the device makes zeros have no frame until they are used.
+void RegionHeap::clear(char *from, std::size_t bytes) noexcept {
+    const std::size_t whole = bytes / SNAP_BUFFER_ALIGN * SNAP_BUFFER_ALIGN;
+    if (whole < discard_bytes || !in_region_ || !has_descriptor() ||
+        snap_region_discard(region_, place(from), whole) < 0)
+        std::memset(from, 0, bytes);
+    else
+        std::memset(from + whole, 0, bytes - whole);
+}
+
+void *RegionHeap::allocate_zeroed(std::size_t bytes) noexcept {
+    const int saved = errno;
     const Turn turn(*this);
+    const std::size_t used = used_;
+    auto *const piece = static_cast<char *>(
+        turn ? take(alignof(std::max_align_t), bytes) : nullptr);
+    if (piece != nullptr && place(piece) < used)
+        clear(piece, std::min(bytes, used - place(piece)));
+    errno = saved;
+    return piece;
+}
+
+void *RegionHeap::grow(void *piece, std::size_t bytes) noexcept {
+    const int saved = errno;
+    const Turn turn(*this);
+    void *grown = nullptr;
+    if (turn && !ordinary_.any(place(piece), snap_heap_room(heap_, piece)))
+        grown = snap_heap_realloc(heap_, piece, bytes);
+    if (grown != nullptr)
+        used_ = std::max(used_, place(grown) + snap_heap_room(heap_, grown));
+    errno = saved;
+    return grown;
+}
+
+void RegionHeap::make_ordinary(const void *memory) noexcept {
+    const int saved = errno;
+    const Turn turn(*this);
+    if (turn && in_region_)
+        put_ordinary_around(memory);
+    errno = saved;
+}
+
+// Pieces of the size that comes here have whole pages.
+void RegionHeap::put_ordinary_around(const void *memory) noexcept {
+    for (std::size_t at = place(memory) / SNAP_BUFFER_ALIGN + 1; at-- > 0;) {
+        char *const piece = start() + at * SNAP_BUFFER_ALIGN;
+        const std::size_t room = snap_heap_room(heap_, piece);
+        if (room == 0)
+            continue;
+        if (place(memory) - place(piece) < room &&
+            !ordinary_.any(place(piece), room) && put_ordinary(piece, room))
+            ordinary_.set(place(piece), room, true);
+        return;
+    }
+}
+
+bool RegionHeap::map_pages(int fd, std::size_t offset,
+                           std::size_t bytes) noexcept {
+    char *const at = start() + offset;
+    return ::mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+                  static_cast<off_t>(offset)) == at &&
+           ::madvise(at, bytes, MADV_DONTFORK) == 0;
+}
+
+// False: it is lost, since the program has closed the region's descriptor.
+bool RegionHeap::put_back(void *piece) noexcept {
+    const std::size_t room = snap_heap_room(heap_, piece);
+    if (!in_region_ || !ordinary_.any(place(piece), room))
+        return true;
+    if (!has_descriptor() || !map_pages(region_->fd, place(piece), room))
+        return false;
+    ordinary_.set(place(piece), room, false);
+    return true;
+}
+
+void RegionHeap::release(void *piece) noexcept {
+    const int saved = errno;
+    const Turn turn(*this);
+    if (!put_back(piece))
+        return;
+    errno = saved;
     if (snap_heap_free(heap_, piece) < 0) {
         warn("snap-run: free(): not the start of an allocation\n");
         ::abort();
@@ -118,6 +221,9 @@ void RegionHeap::before_fork() noexcept {
     busy = true;
     if (!in_region_)
         return;
+    // The child is on this stack before it has a clone.
+    if (const void *const stack = __builtin_frame_address(0); owns(stack))
+        put_ordinary_around(stack);
     if (has_descriptor()) {
         snap_snapshot_args args{};
         args.size = sizeof(args);
@@ -163,11 +269,10 @@ bool RegionHeap::adopt_clone() noexcept {
         snapshot_ < 0 ? -1 : ::ioctl(snapshot_, SNAP_IOC_CLONE, &args);
     if (fd < 0)
         return false;
-    const bool mapped =
-        ::mmap(start(), length_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-               fd, 0) == start() &&
-        ::madvise(start(), length_, MADV_DONTFORK) == 0 &&
-        ::dup3(fd, region_->fd, O_CLOEXEC) >= 0; // in place of the parent's
+    const bool mapped = ordinary_.for_others(length_, [&](std::size_t offset,
+                                                          std::size_t bytes) {
+        return map_pages(fd, offset, bytes);
+    }) && ::dup3(fd, region_->fd, O_CLOEXEC) >= 0; // in place of the parent's
     handle_ = handle_of(fd);
     ::close(fd);
     return mapped;
@@ -180,24 +285,21 @@ void RegionHeap::adopt_copy() noexcept {
     in_region_ = false;
     handle_ = -1;
     if (copy_ != nullptr) {
-        ::mremap(copy_, length_, length_, MREMAP_MAYMOVE | MREMAP_FIXED,
-                 start());
-        copy_ = nullptr;
+        char *const copy = static_cast<char *>(std::exchange(copy_, nullptr));
+        ordinary_.for_others(
+            length_, [&](std::size_t offset, std::size_t bytes) {
+                return ::mremap(copy + offset, bytes, bytes,
+                                MREMAP_MAYMOVE | MREMAP_FIXED,
+                                start() + offset) == start() + offset;
+            });
         return;
     }
     if (snapshot_ < 0)
         return; // told before fork(2): a program that only runs another goes on
-    bool good =
-        ::mmap(start(), length_, PROT_READ | PROT_WRITE,
-               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == start();
-    for (std::size_t done = 0; good && done < used_;) {
-        const ssize_t got =
-            ::pread(snapshot_, static_cast<char *>(start()) + done,
-                    used_ - done, static_cast<off_t>(done));
-        good = got > 0;
-        done += good ? static_cast<std::size_t>(got) : 0;
-    }
-    if (!good) {
+    if (!ordinary_.for_others(
+            length_, [&](std::size_t offset, std::size_t bytes) {
+                return read_pages(snapshot_, start(), offset, bytes, used_);
+            })) {
         warn("snap-run: a child process cannot have the heap\n");
         ::abort();
     }

@@ -4,6 +4,7 @@
 #define SNAP_RUN_REGION_HEAP_H
 
 #include "heap.h"
+#include "ordinary.h"
 
 #include <mutex>
 #include <snap/libsnap.h>
@@ -19,7 +20,8 @@ namespace snaprun {
 // address.  If the device refuses either, the child gets a copy in ordinary
 // memory.  Mapped MADV_DONTFORK, a child that is made behind the back of the C
 // library (clone(2) without CLONE_VM) has no memory there, rather than its
-// parent's.
+// parent's.  A stack in the region becomes ordinary memory: the child runs on
+// it before there is a clone, and threads that end wait for it in the kernel.
 class RegionHeap final : public Heap {
   public:
     // Before any other call: makes a region of that length with the first
@@ -27,8 +29,11 @@ class RegionHeap final : public Heap {
     void set_length(std::size_t bytes) noexcept { length_ = bytes; }
 
     void *allocate(std::size_t alignment, std::size_t bytes) noexcept override;
+    void *allocate_zeroed(std::size_t bytes) noexcept override;
+    void *grow(void *piece, std::size_t bytes) noexcept override;
     void release(void *piece) noexcept override;
     std::size_t room(const void *piece) noexcept override;
+    void make_ordinary(const void *memory) noexcept override;
 
     // Around fork(2), for pthread_atfork(3).  They allocate nothing: other
     // allocators may be locked.
@@ -43,7 +48,19 @@ class RegionHeap final : public Heap {
     class Turn;
 
     bool create() noexcept;
-    void *start() const noexcept { return region_->address; }
+    char *start() const noexcept {
+        return static_cast<char *>(region_->address);
+    }
+    std::size_t place(const void *memory) const noexcept {
+        return static_cast<std::size_t>(static_cast<const char *>(memory) -
+                                        start());
+    }
+    // What follows is for who has the lock.
+    void *take(std::size_t alignment, std::size_t bytes) noexcept;
+    void clear(char *from, std::size_t bytes) noexcept;
+    void put_ordinary_around(const void *memory) noexcept;
+    bool put_back(void *piece) noexcept;
+    bool map_pages(int fd, std::size_t offset, std::size_t bytes) noexcept;
     bool has_descriptor() const noexcept;
     bool adopt_clone() noexcept;
     void adopt_copy() noexcept;
@@ -52,7 +69,8 @@ class RegionHeap final : public Heap {
     bool tried_ = false; // to make the region: once is enough
     snap_region *region_ = nullptr;
     snap_heap *heap_ = nullptr;
-    std::size_t used_ = 0;     // bytes up to which pieces ever were
+    std::size_t used_ = 0;   // bytes up to which pieces ever were: zeros behind
+    OrdinaryPages ordinary_; // of what is in_region_
     std::int64_t handle_ = -1; // the device's name of the region
     bool in_region_ = false;   // the memory is that of region_->fd
     int snapshot_ = -1;        // during fork(2); or else:

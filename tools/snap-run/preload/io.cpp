@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Preloaded with --heap: files whose file system pins the memory that is read
+// or written, or that are open with O_DIRECT, answer EFAULT for memory in a
+// region, before anything else is done.  Such calls are made again with
+// ordinary memory.
+#include "next.h"
+#include "own_heap.h"
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <span>
+#include <sys/mman.h>
+#include <sys/uio.h>
+
+namespace {
+
+constexpr std::size_t page_bytes = 4096;
+
+enum class Direction { in, out }; // as the program sees it
+
+// All of it, so that a wrong address is not ours to touch.
+bool in_region(const void *memory, std::size_t length) noexcept {
+    return length != 0 && snaprun::in_region(memory) &&
+           snaprun::in_region(static_cast<const char *>(memory) + length - 1);
+}
+
+// Ordinary memory in place of what a vector has in the region; the others stay.
+// What is aligned for O_DIRECT stays so.
+class Bounce {
+  public:
+    Bounce(std::span<const iovec> program) noexcept : program_(program) {
+        std::size_t bytes = parts_bytes();
+        for (const auto &part : program_)
+            if (in_region(part.iov_base, part.iov_len))
+                bytes += room_of(part);
+        if (bytes == parts_bytes())
+            return;
+        memory_ = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (memory_ == MAP_FAILED) {
+            memory_ = nullptr;
+            return;
+        }
+        bytes_ = bytes;
+        char *free = static_cast<char *>(memory_) + parts_bytes();
+        for (std::size_t i = 0; i < program_.size(); i++) {
+            parts()[i] = program_[i];
+            if (!in_region(program_[i].iov_base, program_[i].iov_len))
+                continue;
+            parts()[i].iov_base = free + offset(program_[i]);
+            free += room_of(program_[i]);
+        }
+    }
+    Bounce(const Bounce &) = delete;
+    Bounce &operator=(const Bounce &) = delete;
+    ~Bounce() {
+        const int saved = errno;
+        if (memory_ != nullptr)
+            ::munmap(memory_, bytes_);
+        errno = saved;
+    }
+
+    explicit operator bool() const noexcept { return memory_ != nullptr; }
+    iovec *parts() const noexcept { return static_cast<iovec *>(memory_); }
+
+    void fill() const noexcept {
+        for (std::size_t i = 0; i < program_.size(); i++)
+            if (parts()[i].iov_base != program_[i].iov_base)
+                std::memcpy(parts()[i].iov_base, program_[i].iov_base,
+                            program_[i].iov_len);
+    }
+
+    // The first so many bytes, which were read.
+    void give(std::size_t bytes) const noexcept {
+        for (std::size_t i = 0; i < program_.size() && bytes != 0; i++) {
+            const std::size_t length =
+                bytes < program_[i].iov_len ? bytes : program_[i].iov_len;
+            if (parts()[i].iov_base != program_[i].iov_base)
+                std::memcpy(program_[i].iov_base, parts()[i].iov_base, length);
+            bytes -= length;
+        }
+    }
+
+  private:
+    static constexpr std::size_t whole(std::size_t bytes) noexcept {
+        return (bytes + page_bytes - 1) / page_bytes * page_bytes;
+    }
+    static std::size_t offset(const iovec &part) noexcept {
+        return reinterpret_cast<std::uintptr_t>(part.iov_base) % page_bytes;
+    }
+    static std::size_t room_of(const iovec &part) noexcept {
+        return whole(offset(part) + part.iov_len);
+    }
+    std::size_t parts_bytes() const noexcept {
+        return whole(program_.size() * sizeof(iovec));
+    }
+
+    std::span<const iovec> program_;
+    void *memory_ = nullptr; // the vector first
+    std::size_t bytes_ = 0;
+};
+
+// call(parts) makes the system call.
+template <typename Call>
+ssize_t transfer(Direction direction, std::span<const iovec> program,
+                 Call call) noexcept {
+    const int before = errno;
+    const ssize_t first = call(program.data());
+    if (first >= 0 || errno != EFAULT || snaprun::heap == nullptr)
+        return first;
+    const Bounce bounce(program);
+    if (!bounce) {
+        errno = EFAULT;
+        return first;
+    }
+    if (direction == Direction::out)
+        bounce.fill();
+    errno = before;
+    const ssize_t done = call(bounce.parts());
+    if (done > 0 && direction == Direction::in)
+        bounce.give(static_cast<std::size_t>(done));
+    return done;
+}
+
+constexpr std::size_t vector_max = 1024; // IOV_MAX: more is EINVAL
+
+std::span<const iovec> vector(const iovec *parts, int count) noexcept {
+    const bool valid =
+        count > 0 && static_cast<std::size_t>(count) <= vector_max;
+    return {parts, valid ? static_cast<std::size_t>(count) : 0};
+}
+
+// What a stream could not read or write by itself, in its own way.
+template <typename Call>
+std::size_t stream(Direction direction, char *memory, std::size_t bytes,
+                   std::FILE *file, Call call) noexcept {
+    const int before = errno;
+    errno = 0;
+    std::size_t done = call(memory, bytes);
+    if (done == bytes || errno != EFAULT || !in_region(memory, bytes)) {
+        errno = errno != 0 ? errno : before;
+        return done;
+    }
+    ::clearerr(file);
+    const iovec part{memory + done, bytes - done};
+    const Bounce bounce({&part, 1});
+    if (!bounce)
+        return done;
+    if (direction == Direction::out)
+        bounce.fill();
+    errno = before;
+    const std::size_t more =
+        call(static_cast<char *>(bounce.parts()->iov_base), bytes - done);
+    if (direction == Direction::in)
+        bounce.give(more);
+    return done + more;
+}
+
+} // namespace
+
+// NOLINTBEGIN(bugprone-macro-parentheses, cppcoreguidelines-macro-usage)
+#define SNAP_RUN_EXPORT extern "C" __attribute__((visibility("default")))
+
+// read(2) and its like; arguments: those behind the buffer's length.
+#define ONE(NAME, DIRECTION, BUFFER, PARAMETERS, ARGUMENTS)                    \
+    SNAP_RUN_EXPORT ssize_t NAME PARAMETERS {                                  \
+        static constinit snaprun::Next<ssize_t PARAMETERS> next(#NAME);        \
+        auto *const call = next.get();                                         \
+        const iovec part{const_cast<void *>(program), length};                 \
+        return transfer(Direction::DIRECTION, {&part, 1},                      \
+                        [&](const iovec *parts) {                              \
+                            BUFFER buffer = parts->iov_base;                   \
+                            return call ARGUMENTS;                             \
+                        });                                                    \
+    }
+
+ONE(read, in, void *, (int fd, void *program, size_t length),
+    (fd, buffer, length))
+ONE(write, out, const void *, (int fd, const void *program, size_t length),
+    (fd, buffer, length))
+ONE(pread, in, void *, (int fd, void *program, size_t length, off_t at),
+    (fd, buffer, length, at))
+ONE(pread64, in, void *, (int fd, void *program, size_t length, off_t at),
+    (fd, buffer, length, at))
+ONE(pwrite, out, const void *,
+    (int fd, const void *program, size_t length, off_t at),
+    (fd, buffer, length, at))
+ONE(pwrite64, out, const void *,
+    (int fd, const void *program, size_t length, off_t at),
+    (fd, buffer, length, at))
+// What compilers make of them with _FORTIFY_SOURCE.
+ONE(__read_chk, in, void *, (int fd, void *program, size_t length, size_t room),
+    (fd, buffer, length, room))
+ONE(__pread_chk, in, void *,
+    (int fd, void *program, size_t length, off_t at, size_t room),
+    (fd, buffer, length, at, room))
+ONE(__pread64_chk, in, void *,
+    (int fd, void *program, size_t length, off_t at, size_t room),
+    (fd, buffer, length, at, room))
+
+#define MANY(NAME, DIRECTION, PARAMETERS, ARGUMENTS)                           \
+    SNAP_RUN_EXPORT ssize_t NAME PARAMETERS {                                  \
+        static constinit snaprun::Next<ssize_t PARAMETERS> next(#NAME);        \
+        auto *const call = next.get();                                         \
+        return transfer(Direction::DIRECTION, vector(program, count),          \
+                        [&](const iovec *parts) { return call ARGUMENTS; });   \
+    }
+
+MANY(readv, in, (int fd, const iovec *program, int count), (fd, parts, count))
+MANY(writev, out, (int fd, const iovec *program, int count), (fd, parts, count))
+MANY(preadv, in, (int fd, const iovec *program, int count, off_t at),
+     (fd, parts, count, at))
+MANY(preadv64, in, (int fd, const iovec *program, int count, off_t at),
+     (fd, parts, count, at))
+MANY(pwritev, out, (int fd, const iovec *program, int count, off_t at),
+     (fd, parts, count, at))
+MANY(pwritev64, out, (int fd, const iovec *program, int count, off_t at),
+     (fd, parts, count, at))
+MANY(preadv2, in, (int fd, const iovec *program, int count, off_t at, int how),
+     (fd, parts, count, at, how))
+MANY(preadv64v2, in,
+     (int fd, const iovec *program, int count, off_t at, int how),
+     (fd, parts, count, at, how))
+MANY(pwritev2, out,
+     (int fd, const iovec *program, int count, off_t at, int how),
+     (fd, parts, count, at, how))
+MANY(pwritev64v2, out,
+     (int fd, const iovec *program, int count, off_t at, int how),
+     (fd, parts, count, at, how))
+
+// Streams make their system calls by themselves.  Of memory in a region they
+// count bytes, so that it is known what they did.
+#define STREAM(NAME, DIRECTION, POINTER)                                       \
+    SNAP_RUN_EXPORT size_t NAME(POINTER program, size_t size, size_t count,    \
+                                FILE *file) {                                  \
+        static constinit snaprun::Next<size_t(POINTER, size_t, size_t,         \
+                                              FILE *)>                         \
+            next(#NAME);                                                       \
+        auto *const call = next.get();                                         \
+        size_t bytes = 0;                                                      \
+        if (!snaprun::in_region(program) ||                                    \
+            __builtin_mul_overflow(size, count, &bytes) || bytes == 0)         \
+            return call(program, size, count, file);                           \
+        return stream(Direction::DIRECTION,                                    \
+                      static_cast<char *>(const_cast<void *>(program)), bytes, \
+                      file,                                                    \
+                      [&](char *memory, size_t length) {                       \
+                          return call(memory, 1, length, file);                \
+                      }) /                                                     \
+               size;                                                           \
+    }
+
+STREAM(fread, in, void *)
+STREAM(fread_unlocked, in, void *)
+STREAM(fwrite, out, const void *)
+STREAM(fwrite_unlocked, out, const void *)
+// NOLINTEND(bugprone-macro-parentheses, cppcoreguidelines-macro-usage)
