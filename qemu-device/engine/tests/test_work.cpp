@@ -79,7 +79,7 @@ TEST(Bounds, RunsThatAreNearAreFound) {
 // Promises past the budget's half: the sum is looked at more closely, but not
 // page by page.
 TEST(Bounds, ASnapshotDoesNotLookAtTheWindow) {
-    Rig rig(Trap::fake, config(16384, 8192), 9000);
+    Rig rig(Trap::fake, config(16384, 8192), 6000);
     rig.create(4096, true);
     const RegionName small = rig.create(2);
     for (int i = 0; i < 10; ++i) {
