@@ -133,8 +133,8 @@ typedef struct snapmem_object {
  * Make an engine. kernel_stores: not only this process's own code stores to
  * the window, but the kernel as well (KVM). *error gets a message of static
  * storage on failure and the return value is NULL: bad sizes, no memory, or
- * SNAPMEM_SHARE without write protection on this host. With SNAPMEM_AUTO the engine then copies always,
- * and snapmem_can_share() is false. O(pool).
+ * SNAPMEM_SHARE without write protection on this host. With SNAPMEM_AUTO the
+ * engine then copies always, and snapmem_can_share() is false. O(pool).
  */
 snapmem *snapmem_new(const snapmem_config *config, bool kernel_stores,
                      const char **error);
