@@ -112,22 +112,6 @@ static NetClientInfo snap_net_info = {
     .link_status_changed = snap_link_status_changed,
 };
 
-static bool snap_parse_capture(SnapState *s, snapmem_mode *mode, Error **errp)
-{
-    if (!s->capture || !strcmp(s->capture, "auto")) {
-        *mode = SNAPMEM_AUTO;
-    } else if (!strcmp(s->capture, "share")) {
-        *mode = SNAPMEM_SHARE;
-    } else if (!strcmp(s->capture, "copy")) {
-        *mode = SNAPMEM_COPY;
-    } else {
-        error_setg(errp, "snap: capture=%s: must be auto, share or copy",
-                   s->capture);
-        return false;
-    }
-    return true;
-}
-
 static bool snap_check_size(const char *name, uint64_t size, Error **errp)
 {
     if (size < SNAP_POOL_SIZE_MIN || size > SNAP_POOL_SIZE_MAX ||
@@ -172,33 +156,29 @@ static bool snap_make_engine(SnapState *s, Error **errp)
 {
     const char *why = NULL;
     snapmem_config config = { };
+    uint32_t reserve;
 
-    if (!s->window_size) {
-        s->window_size = s->pool_size;
-    }
+    s->window_bytes = s->window_size ? s->window_size : s->pool_size;
     if (!snap_check_size("pool-size", s->pool_size, errp) ||
-        !snap_check_size("window-size", s->window_size, errp) ||
-        !snap_parse_capture(s, &config.mode, errp) ||
+        !snap_check_size("window-size", s->window_bytes, errp) ||
         !snap_check_queues(s, errp)) {
         return false;
     }
     s->frames = s->pool_size / SNAP_FRAME_SIZE;
-    s->window_pages = s->window_size / SNAP_FRAME_SIZE;
-    if (!s->rx_reserve) {
-        s->rx_reserve = MIN(1024, s->frames / 8);
-    }
-    if (s->rx_reserve < SNAP_RX_RESERVE_MIN ||
-        s->rx_reserve > s->frames / 2) {
+    s->window_pages = s->window_bytes / SNAP_FRAME_SIZE;
+    reserve = s->rx_reserve ? s->rx_reserve : MIN(1024, s->frames / 8);
+    if (reserve < SNAP_RX_RESERVE_MIN || reserve > s->frames / 2) {
         error_setg(errp, "snap: rx-reserve=%u: must be from %u to %u, half "
-                   "of the frames of the pool", s->rx_reserve,
+                   "of the frames of the pool", reserve,
                    SNAP_RX_RESERVE_MIN, s->frames / 2);
         return false;
     }
-    s->rx_low = MAX(SNAP_RX_LOW_MIN, s->rx_reserve / 2);
+    s->rx_low = MAX(SNAP_RX_LOW_MIN, reserve / 2);
 
     config.frames = s->frames;
     config.window_pages = s->window_pages;
-    config.rx_reserve = s->rx_reserve;
+    config.rx_reserve = reserve;
+    config.mode = s->capture;
     config.dedup = s->dedup;
     s->mem = snapmem_new(&config, kvm_enabled(), &why);
     if (!s->mem) {
@@ -222,7 +202,7 @@ static bool snap_make_engine(SnapState *s, Error **errp)
 static bool snap_make_memory(SnapState *s, Error **errp)
 {
     Object *owner = OBJECT(s);
-    uint64_t end = SNAP_POOL_OFFSET + s->pool_size + s->window_size;
+    uint64_t end = SNAP_POOL_OFFSET + s->pool_size + s->window_bytes;
 
     memory_region_init(&s->memory, owner, "snap.memory", pow2ceil(end));
     if (!memory_region_init_rom_nomigrate(&s->status_page, owner,
@@ -243,7 +223,8 @@ static bool snap_make_memory(SnapState *s, Error **errp)
      * goes through a bounce buffer.
      */
     memory_region_init_ram_device_ptr(&s->windows, owner, "snap.windows",
-                                      s->window_size, snapmem_window(s->mem));
+                                      s->window_bytes,
+                                      snapmem_window(s->mem));
 
     memory_region_add_subregion(&s->memory, SNAP_STATUS_OFFSET,
                                 &s->status_page);
@@ -268,6 +249,23 @@ static void snap_unmake_memory(SnapState *s)
             memory_region_del_subregion(&s->memory, area[i]);
         }
     }
+}
+
+/*
+ * As every PCI Express function has it: D0 and D3hot, in which QEMU turns the
+ * BARs off.  All that the device has stays as it is meanwhile.
+ */
+static bool snap_add_power_management(PCIDevice *pdev, Error **errp)
+{
+    int at = pci_pm_init(pdev, 0, errp);
+
+    if (at < 0) {
+        return false;
+    }
+    pci_set_word(pdev->config + at + PCI_PM_PMC, PCI_PM_CAP_VER_1_2);
+    pci_set_word(pdev->config + at + PCI_PM_CTRL, PCI_PM_CTRL_NO_SOFT_RESET);
+    pci_set_word(pdev->wmask + at + PCI_PM_CTRL, PCI_PM_CTRL_STATE_MASK);
+    return true;
 }
 
 static void snap_make_nic(SnapState *s)
@@ -343,6 +341,9 @@ static void snap_realize(PCIDevice *pdev, Error **errp)
             goto unmake_memory;
         }
         pcie_cap_flr_init(pdev);
+        if (!snap_add_power_management(pdev, errp)) {
+            goto unmake_memory;
+        }
     }
     if (msix_init_exclusive_bar(pdev, SNAP_VECTORS, SNAP_BAR_MSIX, errp)) {
         goto unmake_memory;
@@ -424,16 +425,39 @@ static const Property snap_properties[] = {
     DEFINE_NIC_PROPERTIES(SnapState, conf),
     DEFINE_PROP_SIZE("pool-size", SnapState, pool_size, 64 * MiB),
     DEFINE_PROP_SIZE("window-size", SnapState, window_size, 0),
-    DEFINE_PROP_STRING("capture", SnapState, capture),
     DEFINE_PROP_UINT32("rx-reserve", SnapState, rx_reserve, 0),
     DEFINE_PROP_BOOL("dedup", SnapState, dedup, false),
 };
+
+static const QEnumLookup snap_capture_lookup = {
+    .array = (const char *const[]) {
+        [SNAPMEM_AUTO] = "auto",
+        [SNAPMEM_SHARE] = "share",
+        [SNAPMEM_COPY] = "copy",
+    },
+    .size = SNAPMEM_COPY + 1,
+};
+
+static int snap_get_capture(Object *obj, Error **errp)
+{
+    return SNAP(obj)->capture;
+}
+
+static void snap_set_capture(Object *obj, int value, Error **errp)
+{
+    if (DEVICE(obj)->realized) {
+        error_setg(errp, "snap: capture cannot change any more");
+        return;
+    }
+    SNAP(obj)->capture = value;
+}
 
 static void snap_class_init(ObjectClass *class, SnapClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(class);
     PCIDeviceClass *k = PCI_DEVICE_CLASS(class);
     ResettableClass *rc = RESETTABLE_CLASS(class);
+    ObjectProperty *capture;
 
     k->realize = snap_realize;
     k->exit = snap_exit;
@@ -448,6 +472,11 @@ static void snap_class_init(ObjectClass *class, SnapClassData *data)
     device_class_set_props(dc, snap_properties);
     set_bit(DEVICE_CATEGORY_NETWORK, dc->categories);
 
+    capture = object_class_property_add_enum(class, "capture", "SnapCapture",
+                                             &snap_capture_lookup,
+                                             snap_get_capture,
+                                             snap_set_capture);
+    object_property_set_default_str(capture, "auto");
     object_class_property_set_description(class, "pool-size",
         "Memory for snapshots and received packets, a multiple of 2 MiB");
     object_class_property_set_description(class, "window-size",

@@ -78,13 +78,14 @@ struct SnapState {
     uint64_t pool_size;         /* bytes */
     uint64_t window_size;       /* bytes; 0: as the pool */
     uint32_t rx_reserve;        /* frames; 0: chosen by the device */
-    char *capture;              /* auto, share or copy */
+    snapmem_mode capture;
     bool dedup;                 /* equal pages of snapshots share a frame */
 
     /* Set by realize, constant afterwards */
     NICState *nic;
     snapmem *mem;               /* freed in instance_finalize */
     uint32_t frames;
+    uint64_t window_bytes;
     uint32_t window_pages;
     uint32_t rx_low;            /* frames */
     uint64_t features;          /* offered */

@@ -8,6 +8,7 @@
 #include "hw/pci/pci_regs.h"
 #include "libqos/pci-pc.h"
 #include "qobject/qdict.h"
+#include "qobject/qlist.h"
 #include "snap-fixture.h"
 
 #define PAGE SNAP_FRAME_SIZE
@@ -41,6 +42,22 @@ static void test_identity(const void *machine)
     g_assert_cmpuint(snap_get(s, SNAP_REG_RX_LOW), >=, 32);
     g_assert_cmpuint(s->free_frames, ==, s->frames);
     g_assert_cmpuint(snap_count(s, SNAP_CTR_BAD_REGISTER), ==, 0);
+    snap_halt(s);
+}
+
+/* In D3hot nothing is there; in D0 everything is as it was. */
+static void test_power(void)
+{
+    Snap *s = snap_run(false, "");
+    uint8_t at = qpci_find_capability(s->dev, PCI_CAP_ID_PM, 0);
+    uint32_t page, region = snap_create(s, 4, &page);
+
+    g_assert_cmpint(at, !=, 0);
+    qpci_config_writew(s->dev, at + PCI_PM_CTRL, 3);
+    g_assert_cmphex(snap_get(s, SNAP_REG_MAGIC), !=, SNAP_MAGIC);
+    qpci_config_writew(s->dev, at + PCI_PM_CTRL, 0);
+    g_assert_cmphex(snap_get(s, SNAP_REG_MAGIC), ==, SNAP_MAGIC);
+    snap_expect(OK, snap_destroy(s, region));
     snap_halt(s);
 }
 
@@ -539,6 +556,29 @@ static void test_reset(void)
     snap_halt(s);
 }
 
+/* What QEMU's tools see without a machine that has the device. */
+static void check_introspection(QTestState *qts)
+{
+    QDict *response = qtest_qmp(qts, "{ 'execute': 'device-list-properties',"
+                                " 'arguments': { 'typename': 'snap' } }");
+    QListEntry *entry;
+    bool found = false;
+
+    QLIST_FOREACH_ENTRY(qdict_get_qlist(response, "return"), entry) {
+        QDict *property = qobject_to(QDict, qlist_entry_obj(entry));
+
+        if (g_str_equal(qdict_get_str(property, "name"), "capture")) {
+            g_assert_cmpstr(qdict_get_str(property, "type"), ==,
+                            "SnapCapture");
+            g_assert_cmpstr(qdict_get_str(property, "default-value"), ==,
+                            "auto");
+            found = true;
+        }
+    }
+    g_assert_true(found);
+    qobject_unref(response);
+}
+
 static void test_properties(void)
 {
     static const struct {
@@ -548,7 +588,7 @@ static void test_properties(void)
         { "'pool-size': 2097152", "pool-size=2097152" },
         { "'pool-size': 34359738368", "pool-size=34359738368" },
         { "'window-size': 5242880", "window-size=5242880" },
-        { "'capture': 'never'", "must be auto, share or copy" },
+        { "'capture': 'never'", "'capture' does not accept value 'never'" },
         { "'rx-reserve': 1", "rx-reserve=1" },
         { "'dedup': 'maybe'", "dedup" },
         { "'rx-reserve': 999999", "rx-reserve=999999" },
@@ -556,6 +596,7 @@ static void test_properties(void)
         { "'netdev': 'nobody'", "nobody" },
     };
     QTestState *qts = snap_qemu("pc", "");
+    QDict *response;
 
     for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
         g_autofree char *line = g_strdup_printf(
@@ -567,6 +608,17 @@ static void test_properties(void)
     }
     /* A device that failed leaves nothing behind. */
     qtest_qmp_device_add(qts, "snap", "snap0", "{'pool-size': 4194304}");
+    /* What was not given stays as it was, and nothing changes afterwards. */
+    response = qtest_qmp(qts, "{ 'execute': 'qom-get', 'arguments': {"
+                         " 'path': '/machine/peripheral/snap0',"
+                         " 'property': 'window-size' } }");
+    g_assert_cmpint(qdict_get_int(response, "return"), ==, 0);
+    qobject_unref(response);
+    snap_expect_error("capture cannot change any more",
+                      qtest_qmp(qts, "{ 'execute': 'qom-set', 'arguments': {"
+                                " 'path': '/machine/peripheral/snap0',"
+                                " 'property': 'capture', 'value': 'copy' } }"));
+    check_introspection(qts);
     qtest_quit(qts);
 }
 
@@ -633,6 +685,7 @@ int main(int argc, char **argv)
 
     qtest_add_data_func("/snap/identity/pc", "pc", test_identity);
     qtest_add_data_func("/snap/identity/q35", "q35", test_identity);
+    qtest_add_func("/snap/power", test_power);
     qtest_add_func("/snap/registers/bad", test_bad_registers);
     qtest_add_func("/snap/start", test_start);
     qtest_add_func("/snap/doorbells/bad", test_bad_doorbells);
