@@ -150,8 +150,30 @@ static void test_dma(void)
     halt(s);
 }
 
+/* Where the device was, nothing is: no magic, no batch, no status. */
+static void test_nothing_there(void)
+{
+    Snap *s = boot("");
+    uint64_t registers, slab;
+
+    plug(s);
+    registers = s->regs.addr;
+    slab = s->slab;
+    g_assert_cmphex(qtest_readq(s->qts, registers), ==, SNAP_MAGIC);
+    unplug(s);
+    g_assert_cmphex(qtest_readq(s->qts, registers + SNAP_REG_MAGIC), ==, 0);
+    g_assert_cmpuint(SNAP_TAKE_COUNT(qtest_readq(s->qts, registers +
+                     SNAP_QUEUE_PAGE(SNAP_QUEUE_DATA) + SNAP_QREG_TAKE)), ==, 0);
+    g_assert_cmpuint(qtest_readl(s->qts, slab + 4), ==, 0);
+    qtest_writeq(s->qts, registers + SNAP_REG_CONTROL, SNAP_CTL_RESET);
+    plug(s);
+    unplug(s);
+    halt(s);
+}
+
 void snap_add_unplug_tests(void)
 {
+    qtest_add_func("/snap/unplug/nothing-there", test_nothing_there);
     qtest_add_func("/snap/dma", test_dma);
     qtest_add_func("/snap/unplug/processors", test_processors);
 }
