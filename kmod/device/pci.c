@@ -129,6 +129,22 @@ void snap_pci_retry(void)
 	snap_pci_wake(true);
 }
 
+/*
+ * A device that is put into a port with less memory than it needs gets no
+ * address for it, and the core says so of a BAR number only.
+ */
+static int snap_pci_check_memory(struct pci_dev *pdev)
+{
+	if (pci_resource_len(pdev, SNAP_BAR_MEMORY) &&
+	    pci_resource_start(pdev, SNAP_BAR_MEMORY) &&
+	    !(pci_resource_flags(pdev, SNAP_BAR_MEMORY) & IORESOURCE_UNSET))
+		return 0;
+	dev_err(&pdev->dev,
+		"no address for BAR %d, the pool and the windows: the port above has no room, give it more prefetchable memory (QEMU: -device pcie-root-port,pref64-reserve=, with the size of this BAR)\n",
+		SNAP_BAR_MEMORY);
+	return -ENOSPC;
+}
+
 static int snap_pci_negotiate(struct snap_dev *sd)
 {
 	struct device *dev = &sd->pdev->dev;
@@ -256,7 +272,7 @@ static int snap_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	sd = snap_dev_alloc(pdev);
 	if (!sd)
 		return -ENOMEM;
-	err = pci_enable_device(pdev);
+	err = snap_pci_check_memory(pdev) ?: pci_enable_device(pdev);
 	if (err)
 		goto put_sd;
 	err = dma_set_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(64));
