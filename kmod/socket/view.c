@@ -275,6 +275,20 @@ static int snap_view_publish(struct snap_sock *ss, struct snap_view *view)
 	return err;
 }
 
+/*
+ * From the caller, or from a copy of what he wrote that the kernel made, for a BPF
+ * program of the control group to look at.
+ */
+static int snap_view_args_read(struct snap_view_args *args, sockptr_t optval,
+			       unsigned int optlen)
+{
+	if (!sockptr_is_kernel(optval))
+		return snap_args_read(args, sizeof(*args), optval.user);
+	memcpy(args, optval.kernel, sizeof(*args));
+	return memchr_inv(optval.kernel + sizeof(*args), 0,
+			  optlen - sizeof(*args)) ? -E2BIG : 0;
+}
+
 int snap_view_create(struct socket *sock, sockptr_t optval, unsigned int optlen)
 {
 	struct snap_sock *ss = snap_sock_of(sock);
@@ -282,11 +296,11 @@ int snap_view_create(struct socket *sock, sockptr_t optval, unsigned int optlen)
 	struct snap_view *view;
 	int err;
 
-	if (sockptr_is_kernel(optval) || !current->mm)
+	if (!current->mm)
 		return -EOPNOTSUPP;
 	if (optlen < sizeof(args))
 		return -EINVAL;
-	err = snap_args_read(&args, sizeof(args), optval.user);
+	err = snap_view_args_read(&args, optval, optlen);
 	if (err)
 		return err;
 	if (args.size != optlen || args.flags & ~SNAP_VIEW_NEXT || args.used ||

@@ -100,7 +100,7 @@ struct snap_view *snap_view_of(const struct snap_sock *ss);
  * @optlen: bytes of it
  *
  * Return: 0; EFAULT, E2BIG, ENOMEM; EINVAL for flags or a length that cannot
- * be; EEXIST if there is one; EOPNOTSUPP from within the kernel.
+ * be; EEXIST if there is one; EOPNOTSUPP for a thread of the kernel.
  */
 int snap_view_create(struct socket *sock, sockptr_t optval, unsigned int optlen);
 /* What a view is, for getsockopt(). */

@@ -264,6 +264,55 @@ TEST_F(sock, redirect_to_device)
 	cgroup_leave(cgroup);
 }
 
+/*
+ * A program that looks at options has the kernel read them first: what an option of
+ * ours is given is the same then, and what it gives.
+ */
+TEST_F(sock, options_looked_at)
+{
+	const struct bpf_insn look[] = { MOV(0, 1), EXIT };
+	static const int types[] = { BPF_CGROUP_SETSOCKOPT, BPF_CGROUP_GETSOCKOPT };
+	struct { struct snap_view_args args; uint64_t more; } a = {
+		.args = { .size = sizeof(a), .length = 4 * PAGE }, .more = 1,
+	};
+	struct snap_view_range range = { .length = PAGE };
+	socklen_t size = sizeof(a.args);
+	int cgroup = cgroup_enter(), prog[2], i, fd;
+
+	if (cgroup < 0)
+		SKIP(return, "no control groups");
+	fd = conf_socket();	/* of that group */
+	ASSERT_GE(fd, 0);
+	for (i = 0; i < 2; i++) {
+		prog[i] = prog_load(BPF_PROG_TYPE_CGROUP_SOCKOPT, types[i], look,
+				    ARRAY_SIZE(look));
+		ASSERT_GE(prog[i], 0);
+		ASSERT_EQ(0, prog_attach(BPF_PROG_ATTACH, cgroup, prog[i], types[i]));
+	}
+	EXPECT_EQ(0, outcome(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &(int){ 100000 },
+					sizeof(int))));
+	if (variant->domain == AF_SNAP) {
+		EXPECT_EQ(0, set_copybreak(fd, 5));
+		EXPECT_EQ(E2BIG, outcome(setsockopt(fd, SOL_SNAP, SNAP_VIEW, &a, sizeof(a))));
+		a.args.size = sizeof(a.args);
+		EXPECT_EQ(EINVAL, outcome(setsockopt(fd, SOL_SNAP, SNAP_VIEW, &a,
+						     sizeof(a.args) - 1)));
+		EXPECT_EQ(0, outcome(setsockopt(fd, SOL_SNAP, SNAP_VIEW, &a,
+						sizeof(a.args))));
+		EXPECT_EQ(0, outcome(getsockopt(fd, SOL_SNAP, SNAP_VIEW, &a.args, &size)));
+		EXPECT_EQ(4 * PAGE, a.args.length);
+		EXPECT_EQ(0, outcome(setsockopt(fd, SOL_SNAP, SNAP_VIEW_RELEASE, &range,
+						sizeof(range))));
+		EXPECT_EQ(sizeof(struct snap_sock_stats), sock_stats(fd).size);
+	}
+	for (i = 0; i < 2; i++) {
+		EXPECT_EQ(0, prog_attach(BPF_PROG_DETACH, cgroup, prog[i], types[i]));
+		close(prog[i]);
+	}
+	close(fd);
+	cgroup_leave(cgroup);
+}
+
 /* Packets that a program drops: an error for datagrams, a delay for streams. */
 TEST_F(sock, drop)
 {
