@@ -93,12 +93,21 @@ static int snap_pci_area(struct snap_dev *sd, u64 offset, u64 size, u64 align,
 /* Called by probe: it comes again when snap_pci_retry() says so. */
 static int snap_pci_wait(struct pci_dev *pdev)
 {
-	struct snap_waiter *w = kmalloc(sizeof(*w), GFP_KERNEL);
+	struct snap_waiter *w = kmalloc(sizeof(*w), GFP_KERNEL), *other;
 
 	if (!w)
 		return -ENOMEM;
 	w->pdev = pci_dev_get(pdev);
 	mutex_lock(&snap_devs_lock);
+	/* the core tries again, too, whenever any driver has bound a device */
+	list_for_each_entry(other, &snap_waiters, list) {
+		if (other->pdev == pdev) {
+			mutex_unlock(&snap_devs_lock);
+			pci_dev_put(pdev);
+			kfree(w);
+			return -EPROBE_DEFER;
+		}
+	}
 	list_add(&w->list, &snap_waiters);
 	mutex_unlock(&snap_devs_lock);
 	dev_notice(&pdev->dev,
