@@ -158,6 +158,8 @@ static int snap_pci_negotiate(struct snap_dev *sd)
 {
 	struct device *dev = &sd->pdev->dev;
 	u64 magic, version;
+	phys_addr_t pool;
+	int err;
 
 	magic = snap_read(sd, SNAP_REG_MAGIC);
 	if (magic != SNAP_MAGIC) {
@@ -172,9 +174,14 @@ static int snap_pci_negotiate(struct snap_dev *sd)
 		return -ENODEV;
 	}
 	/* Orphans keep the holds of the driver before: no reset under them. */
-	if (snap_frames_orphaned_at(pci_resource_start(sd->pdev, SNAP_BAR_MEMORY) +
-				    snap_read(sd, SNAP_REG_POOL_OFFSET)))
-		return snap_pci_wait(sd->pdev);
+	pool = pci_resource_start(sd->pdev, SNAP_BAR_MEMORY) +
+	       snap_read(sd, SNAP_REG_POOL_OFFSET);
+	if (snap_frames_orphaned_at(pool)) {
+		err = snap_pci_wait(sd->pdev);
+		/* the last of them may have been dropped before we were listed */
+		if (err != -EPROBE_DEFER || snap_frames_orphaned_at(pool))
+			return err;
+	}
 	/* Whoever had the device before: regions, holds, batches are gone. */
 	snap_write(sd, SNAP_REG_CONTROL, SNAP_CTL_RESET);
 	sd->features = snap_read(sd, SNAP_REG_FEATURES) & SNAP_F_ALL;
