@@ -158,6 +158,56 @@ TEST_F(quota, of_who_clones)
 	EXPECT_EQ(-1, differs(self->r.p, LENGTH, 1));
 }
 
+/* Closes what it was given, says so, and keeps its clone until it may go. */
+static int clone_and_keep(struct region *r, int snapshot, int done, int go)
+{
+	struct region c;
+	char byte = 0;
+
+	if (setgid(NOBODY) || setuid(NOBODY) ||
+	    clone_make(&c, snapshot, LENGTH))
+		return 1;
+	close(snapshot);
+	region_drop(r);
+	if (write(done, &byte, 1) != 1 || read(go, &byte, 1) != 1)
+		return 2;
+	return differs(c.p, LENGTH, 3) == -1 ? 0 : 3;
+}
+
+/* Nobody keeps frames on the account of who made the snapshot. */
+TEST_F(quota, clone_of_somebody_else)
+{
+	struct snap_info before, after;
+	int done[2], go[2], status, fd;
+	struct region r;
+	char byte = 0;
+	pid_t pid;
+
+	ASSERT_EQ(0, pipe(done));
+	ASSERT_EQ(0, pipe(go));
+	ASSERT_EQ(0, dev_info(&before));
+	ASSERT_EQ(0, region_make(&r, LENGTH));
+	fill(r.p, LENGTH, 3);
+	fd = snapshot_fd(r.fd, NULL);
+	ASSERT_GE(fd, 0);
+	pid = fork();
+	if (!pid)
+		_exit(clone_and_keep(&r, fd, done[1], go[0]));
+	close(done[1]);
+	EXPECT_EQ(1, read(done[0], &byte, 1));
+	close(fd);
+	region_drop(&r);
+	EXPECT_EQ(0, dev_info(&after));
+	EXPECT_EQ(before.used_frames, after.used_frames);
+	EXPECT_EQ(1, write(go[1], &byte, 1));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_TRUE(WIFEXITED(status));
+	EXPECT_EQ(0, WEXITSTATUS(status));
+	close(done[0]);
+	close(go[0]);
+	close(go[1]);
+}
+
 /* One percent of what the device can number. */
 static int objects_as_nobody(void)
 {

@@ -402,7 +402,9 @@ snapmem_status Engine::capture(std::uint32_t handle, std::uint64_t offset,
         if (share && c.is_whole(p) && f != no_frame &&
             pool_.takes_one_hold(f)) {
             pool_.add(f, Holder::guest);
-            pool_.set_captured(f, true);
+            if (r != nullptr) {
+                pool_.set_captured(f, true);
+            }
             frames[n++] = f;
         } else {
             frames[n++] = copy_frame(f, p == c.first ? c.head : 0,
