@@ -120,6 +120,7 @@ static void snap_tx_resume(NetClientState *nc, ssize_t sent)
     SnapState *s = qemu_get_nic_opaque(nc);
 
     s->tx_paused = false;
+    s->tx_unfinished = s->tx_unfinished && !sent;
     trace_snap_tx_resume(s, sent);
     snap_publish(s);
     if (s->state == SNAP_STATE_RUNNING) {
@@ -151,6 +152,7 @@ static bool snap_tx_realign(SnapState *s)
     if (!qemu_sendv_packet_async(qemu_get_queue(s->nic), iov + first,
                                  ARRAY_SIZE(iov) - first, snap_tx_resume)) {
         s->tx_paused = true;
+        s->tx_unfinished = true;
         /*
          * In QEMU 10.0 to write nothing can count as an error without errno,
          * which the core takes for "later"; now the place is forgotten.
@@ -162,14 +164,13 @@ static bool snap_tx_realign(SnapState *s)
 
 void snap_tx_cut_off(SnapState *s)
 {
-    if (s->tx_paused) {
-        s->tx_realign = true;
-        /*
-         * The core drops what it sends to a link that is down, and forgets
-         * that the backend refused a packet; calls snap_tx_resume().
-         */
-        qemu_flush_queued_packets(qemu_get_queue(s->nic)->peer);
-    }
+    s->tx_realign = s->tx_realign || s->tx_unfinished;
+    /*
+     * The core drops what it sends to a link that is down, and forgets that
+     * the backend refused a packet, maybe before a reset of ours; calls
+     * snap_tx_resume().
+     */
+    qemu_flush_queued_packets(qemu_get_queue(s->nic)->peer);
 }
 
 /*
@@ -235,6 +236,7 @@ uint32_t snap_tx(SnapState *s, unsigned queue, void *entry, void *out)
     }
     if (sent == 0) {
         s->tx_paused = true;
+        s->tx_unfinished = true;
         s->counter[SNAP_CTR_TX_PAUSES]++;
     }
     s->counter[SNAP_CTR_TX_PACKETS]++;

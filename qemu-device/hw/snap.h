@@ -106,6 +106,7 @@ struct SnapState {
 
     uint8_t *tx_copy;           /* SNAP_TX_BYTES_MAX bytes of one packet */
     bool tx_paused;
+    bool tx_unfinished;         /* the backend may have begun a packet */
     bool tx_realign;            /* before the next packet, see snap-tx.c */
     bool link_announced;
     GSource *link_source;
