@@ -297,6 +297,17 @@ static int listen_at(const char *folder, char **netdev)
     return sock;
 }
 
+/* A packet that does not come is an error, soon. */
+static int accept_wire(int sock)
+{
+    struct timeval patience = { .tv_sec = 20 };
+    int wire = accept(sock, NULL, NULL);
+
+    g_assert(!setsockopt(wire, SOL_SOCKET, SO_RCVTIMEO, &patience,
+                         sizeof(patience)));
+    return wire;
+}
+
 static void wait_link(Snap *s, bool up)
 {
     int64_t end = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
@@ -337,7 +348,7 @@ static void test_reconnect(void)
     struct snap_tx tx = snap_tx_of(SNAP_SEG_DMA, SNAP_TEST_RAM, 60000);
 
     snap_start(s, SNAP_F_SNAPSHOT);
-    s->sock = accept(sock, NULL, NULL);
+    s->sock = accept_wire(sock);
     set_vectors(s);
     for (unsigned i = 0; i < 3; i++) {
         int64_t end = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
@@ -359,7 +370,7 @@ static void test_reconnect(void)
         wait_link(s, false);
         g_assert_cmpuint(snap_status_page(s).tx_paused, ==, 0);
         g_assert_cmpint(message(s, SNAP_VECTOR_DATA), ==, i != 2);
-        s->sock = accept(sock, NULL, NULL);
+        s->sock = accept_wire(sock);
         wait_link(s, true);
         check_first(s, i ? 60 : 60000);
         check_first(s, 1500);
