@@ -53,6 +53,14 @@ static const struct ctl_table snap_sysctl_table[] = {
 		.proc_handler = proc_dointvec_minmax,
 		.extra1 = SYSCTL_ZERO,
 		.extra2 = SYSCTL_ONE,
+	}, {
+		.procname = "sockets",
+		.data = SNAP_SYSCTL_AT(sockets),
+		.maxlen = sizeof(int),
+		.mode = 0644,
+		.proc_handler = proc_dointvec_minmax,
+		.extra1 = SYSCTL_ZERO,
+		.extra2 = SYSCTL_ONE,
 	},
 };
 
@@ -72,14 +80,20 @@ static int __net_init snap_sysctl_net_init(struct net *net)
 		return -ENOMEM;
 	for (i = 0; i < ARRAY_SIZE(snap_sysctl_table); i++) {
 		table[i].data = (void *)ctl + (uintptr_t)table[i].data;
-		/* other devices are not a container's to vouch for */
-		if (table[i].data == &ctl->other_devices &&
+		/*
+		 * Other devices are not a container's to vouch for, nor the
+		 * family its to allow.
+		 */
+		if ((table[i].data == &ctl->other_devices ||
+		     table[i].data == &ctl->sockets) &&
 		    net->user_ns != &init_user_ns)
 			table[i].mode = 0444;
 	}
 	ctl->copybreak = max(READ_ONCE(copybreak), 0);
 	ctl->by_reference = 1;
 	ctl->lo_by_reference = 1;
+	ctl->sockets = net_eq(net, &init_net) ? 1 :
+		       READ_ONCE(snap_sysctl_of(&init_net)->sockets);
 	ctl->header = register_net_sysctl_sz(net, "net/snap", table,
 					     ARRAY_SIZE(snap_sysctl_table));
 	if (!ctl->header) {

@@ -12,6 +12,7 @@ struct net;
  * @by_reference: send by reference at all
  * @lo_by_reference: also over the loopback device
  * @other_devices: also over devices that are not the region's own
+ * @sockets: new sockets can be had
  * @header: of the table in /proc/sys
  */
 struct snap_sysctl {
@@ -19,6 +20,7 @@ struct snap_sysctl {
 	int by_reference;
 	int lo_by_reference;
 	int other_devices;
+	int sockets;
 	struct ctl_table_header *header;
 };
 

@@ -5,6 +5,7 @@
 #include <linux/bvec.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
+#include <linux/security.h>
 #include <linux/skbuff.h>
 #include <linux/uio.h>
 #include <net/hotdata.h>
@@ -38,6 +39,7 @@ static struct dst_entry *snap_dgram_route4(struct sock *sk, __be32 daddr,
 			   RT_SCOPE_UNIVERSE, sk->sk_protocol,
 			   inet_sk_flowi_flags(sk), daddr, inet->inet_saddr,
 			   dport, inet->inet_sport, sk->sk_uid);
+	security_sk_classify_flow(sk, flowi4_to_flowi_common(&fl4));
 	rt = ip_route_output_flow(sock_net(sk), &fl4, sk);
 	return IS_ERR(rt) ? NULL : &rt->dst;
 }
@@ -63,6 +65,7 @@ static struct dst_entry *snap_dgram_route6(struct sock *sk,
 		return NULL;
 	if (ipv6_addr_v4mapped(daddr))
 		return snap_dgram_route4(sk, daddr->s6_addr32[3], dport);
+	security_sk_classify_flow(sk, flowi6_to_flowi_common(&fl6));
 	dst = ip6_dst_lookup_flow(sock_net(sk), sk, &fl6, NULL);
 	return IS_ERR(dst) ? NULL : dst;
 #else

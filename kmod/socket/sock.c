@@ -16,13 +16,6 @@
 #include "socket/sock.h"
 #include "socket/view.h"
 
-/* Both have the family first, the longer one is only as long as this. */
-union snap_sock_addr {
-	struct sockaddr sa;
-	struct sockaddr_in sin;
-	struct sockaddr_in6 sin6;
-};
-
 /* Just over 256 bytes: kmalloc() would take twice as much for each socket. */
 static struct kmem_cache *snap_sock_cache;
 
@@ -32,49 +25,25 @@ struct snap_sock *snap_sock_of(const struct socket *sock)
 }
 
 /*
- * AF_SNAP in an address means the inner family.  Returns @addr itself or, in
- * @room, the translated copy: the caller's may be read-only or used again.
+ * Addresses have the inner family, and nothing translates them: what security
+ * modules see of them is what is bound and connected.
  */
-static struct sockaddr *snap_sock_address(const struct sock *sk,
-					  struct sockaddr *addr, int len,
-					  union snap_sock_addr *room)
-{
-	if (!addr || len < (int)sizeof(sa_family_t) || addr->sa_family != AF_SNAP)
-		return addr;
-	memset(room, 0, sizeof(*room));
-	memcpy(room, addr, min_t(size_t, len, sizeof(*room)));
-	room->sa.sa_family = sk->sk_family;
-	return &room->sa;
-}
 
 static int snap_sock_bind(struct socket *sock, struct sockaddr *addr, int len)
 {
-	union snap_sock_addr room;
-
-	return snap_sock_of(sock)->base->bind(sock,
-		snap_sock_address(sock->sk, addr, len, &room), len);
+	return snap_sock_of(sock)->base->bind(sock, addr, len);
 }
 
 static int snap_sock_connect(struct socket *sock, struct sockaddr *addr,
 			     int len, int flags)
 {
-	union snap_sock_addr room;
-
-	return snap_sock_of(sock)->base->connect(sock,
-		snap_sock_address(sock->sk, addr, len, &room), len, flags);
+	return snap_sock_of(sock)->base->connect(sock, addr, len, flags);
 }
 
 static int snap_sock_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
 {
-	struct sockaddr *name = msg->msg_name;
-	union snap_sock_addr room;
-	int ret;
-
-	msg->msg_name = snap_sock_address(sock->sk, name, msg->msg_namelen, &room);
-	ret = sock->type == SOCK_STREAM ? snap_stream_send(sock, msg, len) :
-					  snap_dgram_send(sock, msg, len);
-	msg->msg_name = name;
-	return ret;
+	return sock->type == SOCK_STREAM ? snap_stream_send(sock, msg, len) :
+					   snap_dgram_send(sock, msg, len);
 }
 
 static int snap_sock_recvmsg(struct socket *sock, struct msghdr *msg,
@@ -452,6 +421,9 @@ static int snap_sock_create(struct net *net, struct socket *sock, int protocol,
 		return -EPROTONOSUPPORT;
 	if (sock->type != SOCK_DGRAM && sock->type != SOCK_STREAM)
 		return -ESOCKTNOSUPPORT;
+	/* as if the family were not there; those of the kernel are nobody's */
+	if (!kern && !READ_ONCE(snap_sysctl_of(net)->sockets))
+		return -EAFNOSUPPORT;
 	ss = kmem_cache_zalloc(snap_sock_cache, GFP_KERNEL);
 	if (!ss)
 		return -ENOMEM;

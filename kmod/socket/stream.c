@@ -133,18 +133,21 @@ static int snap_stream_ref(struct snap_stream_call *call, size_t len)
 /*
  * Before waiting, have TCP send what it kept back because more was to follow,
  * by Nagle's rule or for TCP_CORK, as its own sendmsg does: otherwise its timer
- * would be what makes room, after 200 ms.  The lock is given up.
+ * would be what makes room, after 200 ms.  The lock is given up, and whoever gets
+ * it may end the connection and make another one, which is not this call's: EPIPE.
  */
-static void snap_stream_push(struct snap_stream_call *call)
+static int snap_stream_push(struct snap_stream_call *call)
 {
 	struct sock *sk = call->sock->sk;
+	int disconnects = sk->sk_disconnects;
 
 	if (!call->sent)
-		return;
+		return 0;
 	tcp_sk(sk)->nonagle |= TCP_NAGLE_PUSH;	/* for the segments there are */
 	release_sock(sk);
 	call->ss->base->splice_eof(call->sock);
 	lock_sock(sk);
+	return disconnects == sk->sk_disconnects ? 0 : -EPIPE;
 }
 
 /*
@@ -164,7 +167,9 @@ static int snap_stream_wait_room(struct snap_stream_call *call)
 		if (sk_stream_memory_free(sk))
 			return 0;
 		if (!pushed) {
-			snap_stream_push(call);
+			err = snap_stream_push(call);
+			if (err)
+				return err;
 			pushed = true;
 			continue;
 		}
@@ -226,8 +231,8 @@ static int snap_stream_send_run(struct snap_stream_call *call)
 		ret = copy ? snap_stream_copy(call, len, SNAP_COPY_SHORT) :
 			     snap_stream_ref(call, len);
 		if (ret == -EAGAIN) {
-			snap_stream_push(call);
-			ret = sk_stream_wait_memory(call->sock->sk, &call->timeo);
+			ret = snap_stream_push(call) ?:
+			      sk_stream_wait_memory(call->sock->sk, &call->timeo);
 		}
 		if (ret < 0)
 			return ret;

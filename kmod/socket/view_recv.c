@@ -292,6 +292,9 @@ static int snap_view_stream_take(struct snap_view_take *take,
 	} while (ret >= 0);
 	if (done)
 		ret = snap_view_recv_tell(take) ?: done;
+	/* for io_uring, as TCP: a FIN counts as something to come */
+	if (take->msg->msg_get_inq && done)
+		take->msg->msg_inq = tcp_inq(sk) ?: sock_flag(sk, SOCK_DONE);
 	release_sock(sk);
 	return ret;
 }

@@ -100,17 +100,17 @@ TEST_F(sock, low_ports)
 	ASSERT_EQ(0, network_of_lo());
 	for (i = 0; i < 4; i++)
 		fd[i] = conf_socket();
-	EXPECT_EQ(0, bind_port(fd[0], variant->domain, variant->family, 80));
+	EXPECT_EQ(0, bind_port(fd[0], variant->family, 80));
 	ASSERT_EQ(0, seteuid(NOBODY));
-	EXPECT_EQ(EACCES, bind_port(fd[1], variant->domain, variant->family, 81));
-	EXPECT_EQ(EACCES, bind_port(fd[1], variant->domain, variant->family, 1023));
-	EXPECT_EQ(0, bind_port(fd[1], variant->domain, variant->family, 1024));
+	EXPECT_EQ(EACCES, bind_port(fd[1], variant->family, 81));
+	EXPECT_EQ(EACCES, bind_port(fd[1], variant->family, 1023));
+	EXPECT_EQ(0, bind_port(fd[1], variant->family, 1024));
 	ASSERT_EQ(0, seteuid(0));
 	ASSERT_EQ(0, write_text("/proc/sys/net/ipv4/ip_unprivileged_port_start",
 				"81"));
 	ASSERT_EQ(0, seteuid(NOBODY));
-	EXPECT_EQ(0, bind_port(fd[2], variant->domain, variant->family, 81));
-	EXPECT_EQ(EACCES, bind_port(fd[3], variant->domain, variant->family, 79));
+	EXPECT_EQ(0, bind_port(fd[2], variant->family, 81));
+	EXPECT_EQ(EACCES, bind_port(fd[3], variant->family, 79));
 	ASSERT_EQ(0, seteuid(0));
 	for (i = 0; i < 4; i++)
 		close(fd[i]);

@@ -142,7 +142,7 @@ static inline uint64_t by_reference(int fd)
 /* A socket that others can connect to or send to. */
 struct server {
 	int fd;
-	union address at;	/* with the domain as family */
+	union address at;
 	socklen_t length;
 };
 
@@ -154,10 +154,7 @@ static inline int serve(struct server *s, int type, int domain, int family)
 	    bind(s->fd, &s->at.sa, s->length) ||
 	    (type == SOCK_STREAM && listen(s->fd, 5)))
 		return -1;
-	if (getsockname(s->fd, &s->at.sa, &s->length))
-		return -1;
-	s->at.sa.sa_family = domain;
-	return 0;
+	return getsockname(s->fd, &s->at.sa, &s->length) ? -1 : 0;
 }
 
 /* What send() to the server comes to: by an address, or by a connection. */
@@ -172,12 +169,11 @@ static inline int reach(int fd, const struct server *s, int type, const char *p)
 }
 
 /* How bind() to a port of loopback ends. */
-static inline int bind_port(int fd, int domain, int family, int port)
+static inline int bind_port(int fd, int family, int port)
 {
 	union address at;
 	socklen_t length = address_loopback(&at, family, port);
 
-	at.sa.sa_family = domain;
 	return outcome(bind(fd, &at.sa, length));
 }
 

@@ -10,10 +10,12 @@
 #include <linux/io_uring.h>
 #include <linux/time_types.h>
 #include <stdatomic.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include "conf_socket.h"
+#include "view.h"
 
 #define ENTRIES		8
 
@@ -191,7 +193,6 @@ TEST_F(sock, sendmsg_recvmsg)
 
 	RING_OPEN(&ring, 0);
 	ASSERT_EQ(0, getsockname(self->rx, &at.sa, &length));
-	at.sa.sa_family = variant->domain;
 	if (!stream) {
 		out.msg_name = &at;
 		out.msg_namelen = length;
@@ -200,7 +201,7 @@ TEST_F(sock, sendmsg_recvmsg)
 	EXPECT_EQ(MESSAGE, ring_do(&ring, IORING_OP_RECVMSG, self->rx, &in, 1,
 				   MSG_WAITALL));
 	EXPECT_EQ(-1, differs(self->back, MESSAGE, 0));
-	EXPECT_EQ(variant->domain, at.sa.sa_family);
+	EXPECT_EQ(variant->family, at.sa.sa_family);
 	if (!stream) {
 		EXPECT_EQ(length, in.msg_namelen);
 		EXPECT_EQ(variant->family, from.sa.sa_family);
@@ -397,6 +398,44 @@ TEST_F(sock, connections)
 	close(peer);
 	close(fd);
 	close(s.fd);
+	ring_close(&ring);
+}
+
+/* A completion says whether there is more to receive, by view as by copy. */
+TEST_F(sock, more_to_come)
+{
+	char control[CMSG_SPACE(8 * sizeof(struct snap_view_part))];
+	struct iovec iov = { self->back, MESSAGE / 2 };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = control, .msg_controllen = sizeof(control),
+	};
+	struct ring ring;
+	struct done done;
+	int there, i, tries;
+
+	if (variant->type != SOCK_STREAM)
+		return;		/* UDP says nothing of it */
+	if (variant->region)
+		ASSERT_EQ(0, view_set(self->rx, 64 * PAGE, 0));
+	ASSERT_EQ(0, ring_open(&ring, 0));
+	ASSERT_EQ(MESSAGE, send(self->tx, self->p, MESSAGE, 0));
+	for (there = 0, tries = 0; there < MESSAGE && tries < 1000; tries++) {
+		ASSERT_EQ(0, ioctl(self->rx, FIONREAD, &there));
+		sleep_ms(1);
+	}
+	for (i = 0; i < 2; i++) {
+		msg.msg_controllen = sizeof(control);
+		iov.iov_len = MESSAGE / 2;
+		ring_next(&ring, IORING_OP_RECVMSG, self->rx, &msg, 1)->msg_flags =
+			MSG_SNAP_VIEW;
+		ASSERT_EQ(0, ring_submit(&ring));
+		done = ring_wait(&ring, PATIENCE);
+		EXPECT_EQ(MESSAGE / 2, done.res);
+		EXPECT_EQ(i ? 0 : IORING_CQE_F_SOCK_NONEMPTY,
+			  done.flags & IORING_CQE_F_SOCK_NONEMPTY);
+		EXPECT_EQ(variant->region ? MSG_SNAP_VIEW : 0, msg.msg_flags);
+	}
 	ring_close(&ring);
 }
 

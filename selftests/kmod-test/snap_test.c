@@ -119,7 +119,7 @@ static int snap_test_refs(void)
 
 static int snap_test_accept_from(struct socket *listener)
 {
-	struct sockaddr_in any = { .sin_family = AF_SNAP };
+	struct sockaddr_in any = { .sin_family = AF_INET };
 	struct socket *sock;
 	int i, err;
 

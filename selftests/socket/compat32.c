@@ -169,7 +169,6 @@ static bool sockets_are_connected(void)
 	    CALL3(bind, receiver, &at, sizeof(at)) ||
 	    CALL3(getsockname, receiver, &at, &len))
 		return false;
-	at.sin_family = AF_SNAP;
 	return !CALL3(connect, sender, &at, sizeof(at));
 }
 

@@ -551,10 +551,36 @@ TEST_F(observe, sysctl_container)
 	EXPECT_EQ(0, status);
 }
 
+/* Who may not have the family has it nowhere, whatever he makes himself. */
+TEST_F(observe, sysctl_sockets)
+{
+	int status, fd = self->fd;
+	pid_t pid;
+
+	ASSERT_EQ(0, write_text(SYSCTL("sockets"), "0"));
+	EXPECT_EQ(EAFNOSUPPORT, outcome(socket(AF_SNAP, SOCK_DGRAM, 0)));
+	EXPECT_EQ(EAFNOSUPPORT, outcome(socket(AF_SNAP, SOCK_STREAM, SNAPPROTO_IPV6)));
+	pid = fork();
+	if (!pid) {
+		if (unshare(CLONE_NEWUSER | CLONE_NEWNET) ||
+		    socket(AF_SNAP, SOCK_STREAM, 0) >= 0 || errno != EAFNOSUPPORT)
+			_exit(1);
+		_exit(write_text(SYSCTL("sockets"), "1") ? 0 : 2);
+	}
+	waitpid(pid, &status, 0);
+	EXPECT_EQ(0, status);
+	/* those that are there go on */
+	EXPECT_TRUE(traffic(fd, self->sink, &self->r));
+	ASSERT_EQ(0, write_text(SYSCTL("sockets"), "1"));
+	fd = socket(AF_SNAP, SOCK_DGRAM, 0);
+	EXPECT_LE(0, fd);
+	close(fd);
+}
+
 TEST_F(observe, sysctl_bounds)
 {
 	const char *flag[] = { SYSCTL("by_reference"), SYSCTL("lo_by_reference"),
-			       SYSCTL("other_devices") };
+			       SYSCTL("other_devices"), SYSCTL("sockets") };
 	unsigned int i;
 	long before;
 
