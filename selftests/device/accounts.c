@@ -22,6 +22,7 @@
 #define ALICE		1001
 #define BOB		1002
 #define MALLORY		1003
+#define MANY		8
 #define INSIDE		100000	/* ids of a user namespace, outside */
 #define LENGTH		(15 * PAGE)	/* with headers under a datagram's limit */
 
@@ -126,6 +127,29 @@ TEST_F(accounts, of_user_namespaces)
 {
 	EXPECT_EQ(0, in_child(inside, ALICE));
 	EXPECT_EQ(0, in_child(inside, 0));
+}
+
+/* Each finds half of what the one before has left: there is no last one. */
+TEST_F(accounts, of_many_users)
+{
+	uint64_t admin = percent_of_pool(ADMIN_PCT), free;
+	struct snap_info info;
+	pid_t pid[MANY];
+	int i, fd;
+
+	free = self->before.free_frames;
+	for (i = 0; i < MANY; i++) {
+		pid[i] = hoard_regions_start(MALLORY + i);
+		ASSERT_LT(0, pid[i]);
+		ASSERT_EQ(0, dev_info(&info));
+		EXPECT_GT(free, info.free_frames);
+		free = info.free_frames;
+	}
+	fd = region_fd(admin * PAGE, 0);
+	EXPECT_LE(0, fd);
+	close(fd);
+	for (i = 0; i < MANY; i++)
+		hoard_stop(pid[i]);
 }
 
 /* ---- Each holder -------------------------------------------------------- */

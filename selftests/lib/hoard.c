@@ -245,12 +245,21 @@ static void hoard_snapshots(int rounds)
 	}
 }
 
+/* What is left of the budget, to the page. */
+static void hoard_regions(void)
+{
+	unsigned int n;
+
+	for (n = 4096; n; n /= 2)
+		while (region_fd(n * PAGE, 0) >= 0)
+			;
+}
+
 /* ---- All of it ---------------------------------------------------------- */
 
 static void hoard_all(int socks[2])
 {
 	struct region r;
-	unsigned int n;
 
 	if (region_make(&r, PAGES * PAGE))
 		return;
@@ -262,15 +271,13 @@ static void hoard_all(int socks[2])
 	hoard_flight(&r, 200);
 	hoard_received(AF_INET, 600);
 	hoard_received(AF_SNAP, 100);
-	/* what is left of the budget, to the page */
-	for (n = 1024; n; n /= 2)
-		while (region_fd(n * PAGE, 0) >= 0)
-			;
+	hoard_regions();
 	hoard_flight(&r, 4);
 	hoard_views(&r, 1);
 }
 
-pid_t hoard_start(int uid)
+/* A child that takes all, or regions only, and keeps them. */
+static pid_t start(int uid, bool all)
 {
 	int up[2], home, socks[2];
 	char byte;
@@ -286,17 +293,31 @@ pid_t hoard_start(int uid)
 		close(up[0]);
 		return pid;
 	}
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	close(up[0]);
 	home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	if (home < 0 || fragments_begin() || dgram_pair(socks) ||
-	    setns(home, CLONE_NEWNET) || become(uid))
+	if (all && (home < 0 || fragments_begin() || dgram_pair(socks) ||
+		    setns(home, CLONE_NEWNET)))
 		_exit(1);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);	/* the new user's */
-	hoard_all(socks);
+	if (become(uid))
+		_exit(2);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (all)
+		hoard_all(socks);
+	else
+		hoard_regions();
 	if (write(up[1], "", 1) == 1)
 		pause();
 	_exit(1);
+}
+
+pid_t hoard_start(int uid)
+{
+	return start(uid, true);
+}
+
+pid_t hoard_regions_start(int uid)
+{
+	return start(uid, false);
 }
 
 void hoard_stop(pid_t pid)

@@ -37,6 +37,8 @@ int hoard_pair(int domain, int *fd);
  * on return, and keeps it.  A process, or -1.
  */
 pid_t hoard_start(int uid);
+/* The same with regions alone. */
+pid_t hoard_regions_start(int uid);
 void hoard_stop(pid_t pid);
 
 #endif /* SNAP_SELFTEST_HOARD_H */
