@@ -272,6 +272,7 @@ int main(int argc, char **argv) {
 
     if (argc < 2)
         return 2;
+    setvbuf(stdout, NULL, _IOLBF, 0);
     file = argv[1];
     folder = argc > 2 ? argv[2] : NULL;
     grow = growing(); // before there is a region

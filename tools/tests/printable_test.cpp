@@ -10,9 +10,7 @@ namespace {
 using snaptool::printable;
 
 TEST(Printable, LeavesWhatCanBeSeen) {
-    for (const char *text : {"", "nginx: worker",
-                             "gr\xc3\xb6\xc3\x9f"
-                             "e",
+    for (const char *text : {"", "nginx: worker", "gr\303\266\303\237e",
                              "\xe2\x82\xac", "\xf0\x9f\x90\x8d"})
         EXPECT_EQ(printable(text), text);
 }

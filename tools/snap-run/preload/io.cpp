@@ -124,6 +124,12 @@ ssize_t transfer(Direction direction, std::span<const iovec> program,
     return done;
 }
 
+// A vector and a stream's call are for both directions.
+void *changeable(const void *memory) noexcept {
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast)
+    return const_cast<void *>(memory);
+}
+
 constexpr std::size_t vector_max = 1024; // IOV_MAX: more is EINVAL
 
 std::span<const iovec> vector(const iovec *parts, int count) noexcept {
@@ -168,7 +174,7 @@ std::size_t stream(Direction direction, char *memory, std::size_t bytes,
     SNAP_RUN_EXPORT ssize_t NAME PARAMETERS {                                  \
         static constinit snaprun::Next<ssize_t PARAMETERS> next(#NAME);        \
         auto *const call = next.get();                                         \
-        const iovec part{const_cast<void *>(program), length};                 \
+        const iovec part{changeable(program), length};                         \
         return transfer(Direction::DIRECTION, {&part, 1},                      \
                         [&](const iovec *parts) {                              \
                             BUFFER buffer = parts->iov_base;                   \
@@ -244,8 +250,7 @@ MANY(pwritev64v2, out,
             __builtin_mul_overflow(size, count, &bytes) || bytes == 0)         \
             return call(program, size, count, file);                           \
         return stream(Direction::DIRECTION,                                    \
-                      static_cast<char *>(const_cast<void *>(program)), bytes, \
-                      file,                                                    \
+                      static_cast<char *>(changeable(program)), bytes, file,   \
                       [&](char *memory, size_t length) {                       \
                           return call(memory, 1, length, file);                \
                       }) /                                                     \

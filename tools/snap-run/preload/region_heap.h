@@ -22,6 +22,8 @@ namespace snaprun {
 // library (clone(2) without CLONE_VM) has no memory there, rather than its
 // parent's.  A stack in the region becomes ordinary memory: the child runs on
 // it before there is a clone, and threads that end wait for it in the kernel.
+//
+// NOLINTNEXTLINE(cppcoreguidelines-virtual-class-destructor): never destroyed
 class RegionHeap final : public Heap {
   public:
     // Before any other call: makes a region of that length with the first
