@@ -162,6 +162,7 @@ static const char snap_netdev_own_names[][ETH_GSTRING_LEN] = {
 	"driver_out_frames",
 	"driver_rx_over_bytes",
 	"driver_received_frames",
+	"driver_rx_small_bytes",
 	"driver_edge_packets",
 	"driver_edge_bytes",
 	"driver_edge_dropped",
@@ -195,6 +196,7 @@ static void snap_netdev_get_ethtool_stats(struct net_device *netdev,
 	*data++ = snap_frames_out(sn->sd->frames);
 	*data++ = sn->rx_over;
 	*data++ = snap_frames_received(sn->sd->frames);
+	*data++ = sn->rx_small;
 	for (i = 0; i < SNAP_EDGE_COUNTERS; i++)
 		*data++ = snap_edge_count(i);
 }

@@ -23,6 +23,7 @@ struct snap_dev;
  * @batch_left: entries left in it
  * @rx_copied: payload bytes copied because frames were short, or
  * @rx_over: of them, because received packets keep their share
+ * @rx_small: payload bytes copied because they fill no more than half a frame
  * @tx_dma: skbs that had segments in guest memory
  */
 struct snap_netdev {
@@ -34,6 +35,7 @@ struct snap_netdev {
 	u32 batch_left;
 	u64 rx_copied;
 	u64 rx_over;
+	u64 rx_small;
 	u64 tx_dma;
 };
 

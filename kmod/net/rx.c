@@ -13,6 +13,14 @@
 #include "net/edge.h"
 #include "net/netdev.h"
 
+/*
+ * Bytes of payload that are copied out of their frame: half of one.  So a packet
+ * keeps, and is charged, at most twice the bytes that it has.  As whole frames
+ * 21 fragments of 1,480 bytes would be charged as three times their bytes, and
+ * 40 datagrams that are never complete would fill ipfrag_high_thresh.
+ */
+#define SNAP_RX_SMALL	(PAGE_SIZE / 2)
+
 /* Frames are short: return payload frames at once, so that reception goes on
  * however many sockets are left unread.
  */
@@ -87,6 +95,15 @@ drop:
 	return false;
 }
 
+/* The only frame, if any, of a packet that has room for the bytes in its head. */
+static void snap_rx_small(struct snap_netdev *sn, struct sk_buff *skb,
+			  struct page *frame, u32 payload)
+{
+	skb_put_data(skb, page_address(frame), payload);
+	put_page(frame);
+	sn->rx_small += payload;
+}
+
 static void snap_rx_deliver(struct snap_netdev *sn, const struct snap_rx *rx,
 			    const void *head, struct page **page)
 {
@@ -95,15 +112,18 @@ static void snap_rx_deliver(struct snap_netdev *sn, const struct snap_rx *rx,
 	u32 hdr_len = le16_to_cpu(rx->hdr_len);
 	u32 payload = le32_to_cpu(rx->payload);
 	struct net_device *netdev = sn->sd->netdev;
+	bool small = payload <= SNAP_RX_SMALL;
 	struct sk_buff *skb;
 
-	skb = napi_alloc_skb(&sn->napi, hdr_len);
+	skb = napi_alloc_skb(&sn->napi, hdr_len + (small ? payload : 0));
 	if (unlikely(!skb)) {
 		snap_rx_put_pages(page, nframes);
 		goto dropped;
 	}
 	skb_put_data(skb, head, hdr_len);
-	if (nframes && !snap_rx_payload(sn, skb, page, nframes, payload))
+	if (small && nframes)
+		snap_rx_small(sn, skb, page[0], payload);
+	else if (nframes && !snap_rx_payload(sn, skb, page, nframes, payload))
 		goto drop;
 	if (hdr->flags & VIRTIO_NET_HDR_F_DATA_VALID)
 		skb->ip_summed = CHECKSUM_UNNECESSARY;

@@ -89,6 +89,7 @@ peers() {
         --host "exec selftests/peers/tcp-echo 7008" \
         --host "exec socat -u -b 65536 UDP4-RECV:7009 OPEN:/dev/null" \
         --host "exec build/selftests/stream_sink 7018" \
+        --host "echo 1 >/proc/sys/net/ipv4/ip_forward; sleep infinity" \
         --host "exec tcpdump -q -n -U -B 16384 -i tap0 -w \$SNAP_VM_LOGS/tap.pcap '$record'"
 }
 
