@@ -273,7 +273,7 @@ static int snap_view_stream_take(struct snap_view_take *take,
 {
 	struct sock *sk = take->sk;
 	size_t done = 0;
-	int ret;
+	int ret, low;
 	bool over;
 
 	lock_sock(sk);
@@ -282,8 +282,8 @@ static int snap_view_stream_take(struct snap_view_take *take,
 		over = snap_view_stream_over(sk, *timeo);
 		*plain = snap_view_stream_plain(ss, sk);
 		/* TCP wakes nobody for less: nothing is taken before that */
-		if (*plain && (over || tcp_epollin_ready(sk, sock_rcvlowat(sk, 0,
-								    len - done))))
+		low = sock_rcvlowat(sk, 0, len - done);
+		if (*plain && (over || tcp_epollin_ready(sk, low)))
 			ret = snap_view_stream_read(take, len - done);
 		done += max(ret, 0);
 		if (!*plain || over || ret < 0 || done == len || (done && !all))

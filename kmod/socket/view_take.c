@@ -42,7 +42,7 @@ static int snap_view_copy(struct snap_view_take *take, const struct sk_buff *skb
 
 /* The next part of the message is in the view, if it can be; as above. */
 static int snap_view_add(struct snap_view_take *take,
-			  const struct snap_view_run *run, size_t at)
+			 const struct snap_view_run *run, size_t at)
 {
 	struct snap_view_part *part = &take->part[take->n];
 
