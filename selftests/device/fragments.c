@@ -41,7 +41,7 @@ FIXTURE_SETUP(fragments)
 	unsigned int mac[6];
 	char line[128] = "";
 	FILE *arp;
-	int i;
+	int i, n;
 
 	if (!host_echo_port() ||
 	    sh("ping -q -c 1 -W 5 " HOST4 " >/dev/null"))
@@ -49,9 +49,9 @@ FIXTURE_SETUP(fragments)
 	arp = popen("ip neigh show to " HOST4 " dev " NETDEV, "r");
 	ASSERT_NE(NULL, fgets(line, sizeof(line), arp));
 	pclose(arp);
-	ASSERT_EQ(6, sscanf(strstr(line, "lladdr ") ?: "",
-			    "lladdr %x:%x:%x:%x:%x:%x", &mac[0], &mac[1],
-			    &mac[2], &mac[3], &mac[4], &mac[5]));
+	n = sscanf(strstr(line, "lladdr ") ?: "", "lladdr %x:%x:%x:%x:%x:%x",
+		   &mac[0], &mac[1], &mac[2], &mac[3], &mac[4], &mac[5]);
+	ASSERT_EQ(6, n);
 	self->host = (struct sockaddr_ll){
 		.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_IP),
 		.sll_ifindex = if_nametoindex(NETDEV), .sll_halen = ETH_ALEN,
