@@ -130,7 +130,7 @@ static bool snap_view_charge_run(const struct snap_view *view,
 }
 
 int snap_view_place(struct snap_view *view, const struct sock *sk,
-		     const struct snap_view_run *run, u64 *offset)
+		    const struct snap_view_run *run, u64 *offset)
 {
 	bool ok;
 	u32 i, at;

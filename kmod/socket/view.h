@@ -129,7 +129,7 @@ int snap_view_mmap(struct snap_view *view, struct vm_area_struct *vma);
  * user has its share.
  */
 int snap_view_place(struct snap_view *view, const struct sock *sk,
-		     const struct snap_view_run *run, u64 *offset);
+		    const struct snap_view_run *run, u64 *offset);
 /* Release the pages that a range touches; it lies in the view. */
 void snap_view_put(struct snap_view *view, u64 offset, u64 length);
 void snap_view_put_all(struct snap_view *view);

@@ -45,7 +45,6 @@ static int snap_view_add(struct snap_view_take *take,
 			 const struct snap_view_run *run, size_t at)
 {
 	struct snap_view_part *part = &take->part[take->n];
-
 	int err;
 
 	if (run->length < take->copybreak)
