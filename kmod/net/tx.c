@@ -177,17 +177,20 @@ netdev_tx_t snap_tx_xmit(struct sk_buff *skb, struct net_device *netdev)
 		goto drop;
 	tx->nsegs = cpu_to_le16(n);
 
+	/* when the doorbell has been answered, the packet may be at the peer's */
+	skb_tx_timestamp(skb);
 	status = snap_cmd_ring(sd, SNAP_QUEUE_DATA, SNAP_SLOT_TX);
 	snap_tx_unmap(sd, &map);
 	trace_snap_xmit(skb, netdev, SNAP_QUEUE_DATA, status);
 	if (unlikely(status == SNAP_ST_BUSY)) {
+		/* comes again, and has been stamped */
+		skb_shinfo(skb)->tx_flags &= ~SKBTX_SW_TSTAMP;
 		snap_tx_pause(sn);
 		return NETDEV_TX_BUSY;
 	}
 	if (unlikely(snap_cmd_errno(sd, SNAP_OP_TX, status)))
 		goto drop;
 	sn->tx_dma += map.n > 0;
-	skb_tx_timestamp(skb);
 	dev_sw_netstats_tx_add(netdev, 1, len);
 	dev_consume_skb_any(skb);
 	if (unlikely(READ_ONCE(sd->status->tx_paused)))

@@ -7,6 +7,7 @@
  */
 
 #define _GNU_SOURCE
+#include <inttypes.h>
 #include <time.h>
 #include <linux/errqueue.h>
 #include <linux/net_tstamp.h>
@@ -291,6 +292,60 @@ TEST_F(sock, by_device)
 	EXPECT_TRUE(arrives(fd, self->back, MESSAGE, 0));
 	EXPECT_EQ(EAGAIN, outcome(listen_to(fd, self->back, 100,
 					    MSG_ERRQUEUE | MSG_DONTWAIT).bytes));
+	close(fd);
+}
+
+#define TRACING		"/sys/kernel/tracing/"
+
+/* Of the first `n` packets: when was the doorbell answered, in us; what there was. */
+static int answered(uint64_t *at, int n)
+{
+	FILE *trace = fopen(TRACING "trace", "r");
+	uint64_t seconds, us;
+	char line[256];
+	int found = 0;
+
+	while (trace && found < n && fgets(line, sizeof(line), trace))
+		if (sscanf(strstr(line, "] ") ?: "", "] %*s %" SCNu64 ".%" SCNu64
+			   ": snap_xmit: dev=" NETDEV, &seconds, &us) == 2)
+			at[found++] = seconds * 1000000 + us;
+	if (trace)
+		fclose(trace);
+	return found;
+}
+
+/*
+ * Before the device has the packet: its answer may be there before the doorbell
+ * returns.  Trace events have the clock of the stamps, as long as TAI is UTC.
+ */
+TEST(stamped_before_the_doorbell)
+{
+	int fd = udp_socket(AF_INET, AF_INET), i, late = 0;
+	uint64_t at[MESSAGES] = { 0 };
+	char message[100] = "";
+	union address to;
+	struct stamps s;
+
+	if (!host_sink_port())
+		SKIP(return, "no peer on the host");
+	ASSERT_EQ(0, connect(fd, &to.sa, address_set(&to, AF_INET, HOST4,
+						     host_sink_port())));
+	ASSERT_EQ(0, sh("ping -q -c 1 -W 5 " HOST4 " >/dev/null"));
+	ASSERT_EQ(0, stamping(fd, TX_SOFTWARE & ~SOF_TIMESTAMPING_TX_SCHED));
+	ASSERT_EQ(0, write_text(TRACING "trace_clock", "tai"));
+	ASSERT_EQ(0, write_text(TRACING "events/snap/snap_xmit/enable", "1"));
+	for (i = 0; i < MESSAGES; i++)
+		ASSERT_EQ(100, send(fd, message, 100, 0));
+	s = collect(fd, MESSAGES, 1);
+	EXPECT_EQ(0, write_text(TRACING "events/snap/snap_xmit/enable", "0"));
+	EXPECT_EQ(MESSAGES, answered(at, MESSAGES));
+	EXPECT_EQ(0, write_text(TRACING "trace_clock", "local"));
+	EXPECT_EQ(0, s.others);
+	for (i = 0; i < MESSAGES; i++) {
+		EXPECT_LT(0, s.at[1][i]);
+		late += s.at[1][i] / 1000 > at[i];
+	}
+	EXPECT_EQ(0, late);
 	close(fd);
 }
 
