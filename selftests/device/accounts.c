@@ -30,22 +30,38 @@
 #define MINIMUM_PCT	10
 #define ADMIN_PCT	5
 
+#define UDP_MEM		"/proc/sys/net/ipv4/udp_mem"
+
 FIXTURE(accounts)
 {
 	struct snap_info before;
+	char udp_mem[64];
 	uint64_t rx_over;
 };
+
+static int read_line(const char *path, char *line, size_t size)
+{
+	FILE *f = fopen(path, "r");
+	int err = !f || !fgets(line, size, f);
+
+	if (f)
+		fclose(f);
+	return err ? -1 : 0;
+}
 
 FIXTURE_SETUP(accounts)
 {
 	ASSERT_EQ(0, wait_no_guest_frames(5000));
 	ASSERT_EQ(0, dev_info(&self->before));
+	ASSERT_EQ(0, read_line(UDP_MEM, self->udp_mem, sizeof(self->udp_mem)));
 	self->rx_over = ethtool_counter("driver_rx_over_bytes");
 }
 
 /* Whatever was done, all frames are home after the bound that is written down. */
 FIXTURE_TEARDOWN(accounts)
 {
+	EXPECT_EQ(0, write_text(UDP_MEM, self->udp_mem));
+	EXPECT_EQ(0, write_text(USER_QUOTA, USER_QUOTA_DEFAULT));
 	EXPECT_EQ(0, wait_no_guest_frames(HOARD_HOME_MS));
 	EXPECT_LE(self->before.free_frames,
 		  wait_free_frames(self->before.free_frames, 1000));
@@ -346,24 +362,8 @@ static int receives(int uid)
 	return 0;
 }
 
-/*
- * The kernel's own limit on what unread datagrams of all users take together is
- * another one, and lower in a machine as small as this.
- */
-static int set_udp_memory(char *before, size_t size, const char *text)
-{
-	const char *path = "/proc/sys/net/ipv4/udp_mem";
-	FILE *f = fopen(path, "r");
-	int err = !f || !fgets(before, size, f);
-
-	if (f)
-		fclose(f);
-	return err ? -1 : write_text(path, text);
-}
-
 TEST_F(accounts, of_all_ways_at_once)
 {
-	char memory[64], unused[64];
 	uint64_t admin = percent_of_pool(ADMIN_PCT);
 	pid_t mallory, alice;
 	struct snap_info info;
@@ -371,7 +371,11 @@ TEST_F(accounts, of_all_ways_at_once)
 
 	if (!host_echo_port())
 		SKIP(return, "no echo server on the host");
-	ASSERT_EQ(0, set_udp_memory(memory, sizeof(memory), "99999 99999 99999"));
+	/*
+	 * The kernel's own limit on what unread datagrams of all users take together
+	 * is another one, and lower in a machine as small as this.
+	 */
+	ASSERT_EQ(0, write_text(UDP_MEM, "99999 99999 99999"));
 	mallory = hoard_start(MALLORY);
 	ASSERT_LT(0, mallory);
 	ASSERT_EQ(0, dev_info(&info));
@@ -398,7 +402,6 @@ TEST_F(accounts, of_all_ways_at_once)
 	close(fd);
 	hoard_stop(mallory);
 	hoard_stop(alice);
-	EXPECT_EQ(0, set_udp_memory(unused, sizeof(unused), memory));
 }
 
 TEST_HARNESS_MAIN

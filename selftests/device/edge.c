@@ -119,7 +119,9 @@ FIXTURE_SETUP(edge)
 FIXTURE_TEARDOWN(edge)
 {
 	sh("tc qdisc del dev " NETDEV " clsact 2>/dev/null; "
-	   "tc qdisc del dev lo clsact 2>/dev/null");
+	   "tc qdisc del dev lo clsact 2>/dev/null; "
+	   "echo 0 >/proc/sys/net/ipv4/ip_forward");
+	EXPECT_EQ(0, write_text(VOUCH, "0"));
 	close(self->out);
 	munmap((void *)self->p, PAGES * PAGE);
 	close(self->snapshot);
@@ -330,7 +332,6 @@ TEST_F(edge, forwarded)
 	ASSERT_TRUE(ask_for_answer(ROUTED4, self->r.p));
 	EXPECT_CAME_OUT(self, 3);
 	EXPECT_COPIED_AT_EDGE(self);
-	EXPECT_EQ(0, sh("echo 0 >/proc/sys/net/ipv4/ip_forward"));
 }
 
 /* Past the hook of virtio0: copied as it came in. */

@@ -139,8 +139,10 @@ uint64_t ethtool_counter(const char *name)
 	uint64_t value = ~0ull;
 	unsigned int i;
 
-	if (ethtool(&info))
-		return value;
+	if (ethtool(&info)) {
+		printf("Bail out! no counters\n");
+		exit(1);
+	}
 	names = calloc(1, sizeof(*names) + info.n_stats * ETH_GSTRING_LEN);
 	stats = calloc(1, sizeof(*stats) + info.n_stats * sizeof(uint64_t));
 	names->cmd = ETHTOOL_GSTRINGS;
@@ -155,6 +157,11 @@ uint64_t ethtool_counter(const char *name)
 				value = stats->data[i];
 	free(names);
 	free(stats);
+	if (value == ~0ull) {
+		/* whatever is compared with nothing would come out somehow */
+		printf("Bail out! no counter %s\n", name);
+		exit(1);
+	}
 	return value;
 }
 

@@ -571,7 +571,7 @@ TEST_F(observe, sysctl_sockets)
 	EXPECT_EQ(0, status);
 	/* those that are there go on */
 	EXPECT_TRUE(traffic(fd, self->sink, &self->r));
-	ASSERT_EQ(0, write_text(SYSCTL("sockets"), "1"));
+	EXPECT_EQ(0, write_text(SYSCTL("sockets"), "1"));
 	fd = socket(AF_SNAP, SOCK_DGRAM, 0);
 	EXPECT_LE(0, fd);
 	close(fd);
