@@ -5,9 +5,11 @@
 #include <linux/fs.h>
 #include <linux/memremap.h>
 #include <linux/module.h>
+#include <linux/net.h>
 #include <linux/pagemap.h>
 #include <linux/vmalloc.h>
 #include <linux/workqueue.h>
+#include <net/sock.h>
 
 #include "device/cmd.h"
 #include "device/dev.h"
@@ -102,9 +104,27 @@ static const struct address_space_operations snap_frames_aops = {
 	.dirty_folio = noop_dirty_folio,
 };
 
-static struct address_space snap_frames_mapping = {
-	.a_ops = &snap_frames_aops,
-};
+/*
+ * Its inode is the mapping's: futex(2) asks a mapping for its inode until it gets one.
+ * Nobody opens the socket, which has no protocol.
+ */
+static struct socket *snap_frames_sock;
+
+static int snap_frames_mapping_init(void)
+{
+	snap_frames_sock = sock_alloc();
+	if (!snap_frames_sock)
+		return -ENOMEM;
+	SOCK_INODE(snap_frames_sock)->i_mapping->a_ops = &snap_frames_aops;
+	return 0;
+}
+
+/* Until the core frees it.  To futex(2), frames differ by their index. */
+static void snap_frames_map(struct page *page)
+{
+	page->index = page_to_pfn(page);
+	page->mapping = SOCK_INODE(snap_frames_sock)->i_mapping;
+}
 
 u32 snap_frames_count(const struct snap_frames *sf)
 {
@@ -378,7 +398,7 @@ static struct page *snap_frames_take(struct snap_frames *sf, u32 f,
 	if (!sf->out++)
 		queue_delayed_work(snap_frames_wq, &sf->forgotten,
 				   SNAP_FORGOTTEN_DELAY);
-	page->mapping = &snap_frames_mapping;	/* until the core frees it */
+	snap_frames_map(page);
 	fr->state = SNAP_FRAME_OUT;
 	fr->received = received;
 	snap_frames_assign(sf, fr, user);
@@ -541,11 +561,19 @@ u32 snap_frames_destroy(struct snap_frames *sf)
 
 int snap_frames_init(void)
 {
+	int err = snap_frames_mapping_init();
+
+	if (err)
+		return err;
 	snap_frames_wq = alloc_workqueue("snap_frames", WQ_MEM_RECLAIM, 0);
-	return snap_frames_wq ? 0 : -ENOMEM;
+	if (snap_frames_wq)
+		return 0;
+	sock_release(snap_frames_sock);
+	return -ENOMEM;
 }
 
 void snap_frames_exit(void)
 {
 	destroy_workqueue(snap_frames_wq);
+	sock_release(snap_frames_sock);	/* no page has its mapping any more */
 }

@@ -4,8 +4,10 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <linux/ethtool.h>
+#include <linux/futex.h>
 #include <linux/gen_stats.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
@@ -515,6 +517,41 @@ bool store_is_fatal(char *p, int signal)
 bool load_is_fatal(const char *p, int signal)
 {
 	return access_is_fatal((char *)p, false, signal);
+}
+
+static long futex(const char *p, int op, unsigned int value, unsigned int ms)
+{
+	struct timespec timeout = { ms / 1000, ms % 1000 * 1000000 };
+	long ret = syscall(SYS_futex, (uintptr_t)p & ~3ul, op, value, &timeout,
+			   NULL, 0);
+
+	return ret < 0 ? -errno : ret;
+}
+
+long futex_wake(const char *p)
+{
+	return futex(p, FUTEX_WAKE, INT_MAX, 0);
+}
+
+long futex_wait(const char *p, unsigned int ms)
+{
+	return futex(p, FUTEX_WAIT, *(volatile unsigned int *)((uintptr_t)p & ~3ul),
+		     ms);
+}
+
+bool futex_answers(const char *p)
+{
+	char byte = *(volatile const char *)p;	/* mapped, for the child, too */
+	uint64_t until = now_ms() + 5000;
+	pid_t pid = fork();
+	int status = -1;
+
+	(void)byte;
+	if (!pid)
+		_exit(futex_wait(p, 10) != -ETIMEDOUT || futex_wake(p) != 0);
+	while (waitpid(pid, &status, WNOHANG) == 0 && now_ms() < until)
+		sleep_ms(2);
+	return status == 0;
 }
 
 int ioctl_errno(int fd, unsigned long request, void *arg)

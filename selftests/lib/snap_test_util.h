@@ -217,6 +217,14 @@ int receive_fd(int sock);
 /* Does a store to that byte, or a load, end a process by that signal? */
 bool store_is_fatal(char *p, int signal);
 bool load_is_fatal(const char *p, int signal);
+/* futex(2) at memory that processes share; how many were woken, or a negative errno. */
+long futex_wake(const char *p);
+long futex_wait(const char *p, unsigned int ms);
+/*
+ * Does futex(2) answer at all at the word there?  Asked by a child: who does not get an
+ * answer cannot be killed.
+ */
+bool futex_answers(const char *p);
 /* The errno of an ioctl, or 0; a descriptor that it returns is closed. */
 int ioctl_errno(int fd, unsigned long request, void *arg);
 /* The same of a mapping, which is gone again. */

@@ -17,6 +17,7 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 
 #include "kselftest_harness.h"
 #include "snap_test_util.h"
@@ -454,6 +455,28 @@ TEST_F(snapshot, fork)
 	self->fd = -1;
 	close(go[0]);
 	close(go[1]);
+}
+
+/* Who waits at a page is woken at that page, and at no other. */
+TEST_F(snapshot, futex)
+{
+	uint64_t until = now_ms() + 5000;
+	int status, woken = 0;
+	pid_t pid;
+
+	ASSERT_TRUE(futex_answers(self->p));
+	ASSERT_TRUE(futex_answers(self->p + PAGE));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		_exit(futex_wait(self->p, 10000) != 0);
+	sleep_ms(50);
+	EXPECT_EQ(0, futex_wake(self->p + PAGE));
+	while (!woken && now_ms() < until)
+		woken = futex_wake(self->p);
+	EXPECT_EQ(1, woken);
+	waitpid(pid, &status, 0);
+	EXPECT_EQ(0, status);
 }
 
 TEST_F(snapshot, madvise)

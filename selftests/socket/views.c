@@ -174,6 +174,20 @@ TEST_F(views, release)
 	RECEIVE(MESSAGE);
 }
 
+/* What waits at a view waits, and no longer than it wants. */
+TEST_F(views, futex)
+{
+	const char *p;
+
+	VIEW(WINDOW, 0);
+	SEND(0, MESSAGE);
+	RECEIVE(MESSAGE);
+	ASSERT_LE(1, self->got.n);
+	p = self->v.p + self->got.part[0].offset;
+	ASSERT_TRUE(futex_answers(p));
+	EXPECT_EQ(-ETIMEDOUT, futex_wait(p, 1));
+}
+
 TEST_F(views, released_by_the_next)
 {
 	long used;
