@@ -18,10 +18,12 @@
  * struct snap_edge - our hook at the egress of an interface
  * @node: in snap_edges
  * @ops: as registered; names the interface
+ * @rcu: who lists hooks looks at @ops by RCU
  */
 struct snap_edge {
 	struct hlist_node node;
 	struct nf_hook_ops ops;
+	struct rcu_head rcu;
 };
 
 /* By address of the interface; RTNL. */
@@ -255,7 +257,7 @@ static void snap_edge_remove(struct net_device *netdev)
 		return;
 	hash_del(&edge->node);
 	nf_unregister_net_hook(dev_net(netdev), &edge->ops);
-	kfree(edge);
+	kfree_rcu(edge, rcu);
 }
 
 /* An interface that changes its namespace leaves the old one and comes anew. */
