@@ -330,15 +330,25 @@ static void snap_netdev_detach(struct snap_dev *sd)
 	struct net_device *netdev = sd->netdev;
 
 	rtnl_lock();
-	netif_device_detach(netdev);
-	netif_carrier_off(netdev);
-	dev_close(netdev);
+	/* else the device is lost while it is removed: see withdraw */
+	if (netdev->reg_state == NETREG_REGISTERED) {
+		netif_device_detach(netdev);
+		netif_carrier_off(netdev);
+		dev_close(netdev);
+	}
 	rtnl_unlock();
 }
 
-/* Closes the sockets' way to the device: no skb leaves after this. */
+/*
+ * Closes the sockets' way to the device: no skb leaves after this.  Nor does the
+ * carrier change: the core would look at the interface when it has been freed.
+ * Interrupts, which there are until the end, schedule nothing any more.
+ */
 static void snap_netdev_withdraw(struct snap_dev *sd)
 {
+	struct snap_netdev *sn = netdev_priv(sd->netdev);
+
+	disable_work_sync(&sn->link_work);
 	unregister_netdev(sd->netdev);
 }
 
