@@ -94,6 +94,8 @@ struct snap_frames {
 static_assert(SNAP_FRAME_SIZE == PAGE_SIZE);
 
 static struct workqueue_struct *snap_frames_wq;
+/* Binds devices, which waits for memory: nobody who frees some waits for it. */
+static struct workqueue_struct *snap_frames_reap_wq;
 
 /*
  * The core inserts pages without a mapping into memory of whoever receives with
@@ -342,7 +344,7 @@ static void snap_frames_page_free(struct page *page)
 	flush = !sf->orphan && sf->nreturn >= SNAP_RELEASE_BATCH;
 	last = !--sf->out;
 	if (last && sf->orphan)
-		queue_work(snap_frames_wq, &sf->reap);
+		queue_work(snap_frames_reap_wq, &sf->reap);
 	spin_unlock_irqrestore(&sf->lock, flags);
 
 	/*
@@ -566,14 +568,23 @@ int snap_frames_init(void)
 	if (err)
 		return err;
 	snap_frames_wq = alloc_workqueue("snap_frames", WQ_MEM_RECLAIM, 0);
-	if (snap_frames_wq)
-		return 0;
+	if (!snap_frames_wq)
+		goto release_sock;
+	snap_frames_reap_wq = alloc_workqueue("snap_frames_reap", WQ_UNBOUND, 0);
+	if (!snap_frames_reap_wq)
+		goto destroy_wq;
+	return 0;
+
+destroy_wq:
+	destroy_workqueue(snap_frames_wq);
+release_sock:
 	sock_release(snap_frames_sock);
 	return -ENOMEM;
 }
 
 void snap_frames_exit(void)
 {
+	destroy_workqueue(snap_frames_reap_wq);	/* may wait for works of the other */
 	destroy_workqueue(snap_frames_wq);
 	sock_release(snap_frames_sock);	/* no page has its mapping any more */
 }
