@@ -5,6 +5,7 @@
 #include <linux/fs.h>
 #include <linux/memremap.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/net.h>
 #include <linux/pagemap.h>
 #include <linux/vmalloc.h>
@@ -57,6 +58,7 @@ struct snap_frame {
 
 /**
  * struct snap_frames - a pool
+ * @list: in snap_pools, as long as it has pages
  * @pgmap: its pages
  * @first_pfn: page frame number of frame 0
  * @count: number of frames
@@ -74,6 +76,7 @@ struct snap_frame {
  * @reap: frees an orphan
  */
 struct snap_frames {
+	struct list_head list;
 	struct dev_pagemap pgmap;
 	unsigned long first_pfn;
 	u32 count;
@@ -92,6 +95,9 @@ struct snap_frames {
 };
 
 static_assert(SNAP_FRAME_SIZE == PAGE_SIZE);
+
+static LIST_HEAD(snap_pools);
+static DEFINE_MUTEX(snap_pools_lock);	/* guards snap_pools; innermost */
 
 static struct workqueue_struct *snap_frames_wq;
 /* Binds devices, which waits for memory: nobody who frees some waits for it. */
@@ -309,6 +315,9 @@ static void snap_frames_free_memory(struct snap_frames *sf)
 		while (page_ref_count(snap_frames_page(sf, f)) != 1)
 			usleep_range(10, 100);
 	memunmap_pages(&sf->pgmap);
+	mutex_lock(&snap_pools_lock);
+	list_del(&sf->list);
+	mutex_unlock(&snap_pools_lock);
 	vfree(sf->frame);
 	kfree(sf);
 }
@@ -480,12 +489,18 @@ void snap_frame_unview(struct page *page, struct snap_user *user)
 	spin_unlock_irqrestore(&sf->lock, flags);
 }
 
-bool snap_frames_orphaned_at(phys_addr_t start)
+/* Our own list: the core denies pages from when it begins to take them away. */
+bool snap_frames_orphaned_in(phys_addr_t start, u64 length)
 {
-	struct dev_pagemap *pgmap = get_dev_pagemap(PHYS_PFN(start), NULL);
+	struct snap_frames *sf;
+	bool found = false;
 
-	put_dev_pagemap(pgmap);
-	return pgmap;
+	mutex_lock(&snap_pools_lock);
+	list_for_each_entry(sf, &snap_pools, list)
+		found |= sf->pgmap.range.start < start + length &&
+			 sf->pgmap.range.end >= start;
+	mutex_unlock(&snap_pools_lock);
+	return found;
 }
 
 struct snap_frames *snap_frames_create(struct snap_dev *sd, phys_addr_t start,
@@ -525,6 +540,9 @@ struct snap_frames *snap_frames_create(struct snap_dev *sd, phys_addr_t start,
 		err = PTR_ERR(va);
 		goto free_frame;
 	}
+	mutex_lock(&snap_pools_lock);
+	list_add(&sf->list, &snap_pools);
+	mutex_unlock(&snap_pools_lock);
 	return sf;
 
 free_frame:

@@ -30,8 +30,12 @@ struct snap_dev;
 struct snap_frames;
 struct snap_user;
 
-/* Do orphans of a device that sat at this address still keep their pages? */
-bool snap_frames_orphaned_at(phys_addr_t start);
+/*
+ * Are there still pages of a pool in that memory?  If no device is bound that has it,
+ * orphans of an earlier one keep them, or they are being freed: snap_pci_retry()
+ * follows.  May sleep.
+ */
+bool snap_frames_orphaned_in(phys_addr_t start, u64 length);
 
 /**
  * snap_frames_create() - make pages of the pool

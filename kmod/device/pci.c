@@ -154,11 +154,16 @@ static int snap_pci_check_memory(struct pci_dev *pdev)
 	return -ENOSPC;
 }
 
+static bool snap_pci_orphaned(struct pci_dev *pdev)
+{
+	return snap_frames_orphaned_in(pci_resource_start(pdev, SNAP_BAR_MEMORY),
+				       pci_resource_len(pdev, SNAP_BAR_MEMORY));
+}
+
 static int snap_pci_negotiate(struct snap_dev *sd)
 {
 	struct device *dev = &sd->pdev->dev;
 	u64 magic, version;
-	phys_addr_t pool;
 	int err;
 
 	magic = snap_read(sd, SNAP_REG_MAGIC);
@@ -174,12 +179,10 @@ static int snap_pci_negotiate(struct snap_dev *sd)
 		return -ENODEV;
 	}
 	/* Orphans keep the holds of the driver before: no reset under them. */
-	pool = pci_resource_start(sd->pdev, SNAP_BAR_MEMORY) +
-	       snap_read(sd, SNAP_REG_POOL_OFFSET);
-	if (snap_frames_orphaned_at(pool)) {
+	if (snap_pci_orphaned(sd->pdev)) {
 		err = snap_pci_wait(sd->pdev);
 		/* the last of them may have been dropped before we were listed */
-		if (err != -EPROBE_DEFER || snap_frames_orphaned_at(pool))
+		if (err != -EPROBE_DEFER || snap_pci_orphaned(sd->pdev))
 			return err;
 	}
 	/* Whoever had the device before: regions, holds, batches are gone. */
