@@ -99,6 +99,10 @@ static int snap_tx_fill(struct snap_netdev *sn, struct sk_buff *skb,
 		const skb_frag_t *frag = &skb_shinfo(skb)->frags[i];
 		struct page *page = skb_frag_page(frag);
 
+		if (unlikely(!page)) {	/* memory of a device, which has none */
+			snap_tx_unmap(sd, map);
+			return -EFAULT;
+		}
 		len = skb_frag_size(frag);
 		if (snap_frames_owns(sd->frames, page)) {
 			snap_tx_segment(tx, n++, SNAP_SEG_FRAME,
