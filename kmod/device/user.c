@@ -208,7 +208,11 @@ bool snap_user_try(struct snap_user *user, const struct snap_dev *sd, u32 n)
 	return false;
 }
 
-/* What regions and snapshots have; without an answer it is what it was. */
+/*
+ * What regions and snapshots have; without an answer it is what it was.  If it was
+ * of another device, that one is gone: snap_dev_get() gives the next only then, and so
+ * nobody has regions at two that live.
+ */
 static void snap_user_ask(struct snap_user *user, struct snap_dev *sd)
 {
 	struct snap_object o;
@@ -216,7 +220,7 @@ static void snap_user_ask(struct snap_user *user, struct snap_dev *sd)
 	lockdep_assert_held(&snap_bind_lock);
 	if (user->dev != sd) {
 		user->dev = sd;
-		WRITE_ONCE(user->bound, 0);	/* of a device that is gone */
+		WRITE_ONCE(user->bound, 0);
 	}
 	WRITE_ONCE(user->asked, jiffies);
 	if (!snap_cmd_info(sd, 0, snap_user_owner(user), &o))
