@@ -45,6 +45,9 @@ static vm_fault_t snap_view_fault(struct vm_fault *vmf)
 	pgoff_t i, end, first = vmf->pgoff - SNAP_VIEW_PGOFF;
 	vm_fault_t ret = VM_FAULT_SIGBUS;
 
+	/* That of a child, copied at its fork, gets nothing that came later. */
+	if (vmf->vma->vm_mm != view->mm)
+		return ret;
 	/* The pages stay what they are until all of them are mapped. */
 	down_read(&view->lock);
 	end = min_t(pgoff_t, view->npages, first + SNAP_VIEW_FAULT_PAGES);

@@ -493,9 +493,10 @@ int receive_fd(int sock)
 	return fd;
 }
 
+/* By a child in this memory, not in a copy, which may lack what is mapped here. */
 static bool access_is_fatal(char *p, bool store, int signal)
 {
-	pid_t pid = fork();
+	pid_t pid = vfork();
 	int status;
 
 	if (!pid) {

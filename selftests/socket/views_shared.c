@@ -394,7 +394,7 @@ TEST_F(shared, faults_race_with_release)
 
 /* ---- Processes ---------------------------------------------------------- */
 
-/* A child has the view of its parent, and loses it with its parent. */
+/* A child has what its parent has looked at, and loses it with its parent. */
 TEST_F(shared, fork)
 {
 	int up[2], down[2], status;
@@ -408,6 +408,7 @@ TEST_F(shared, fork)
 	SEND();
 	RECEIVE();
 	p = self->v.p + self->got.part[0].offset;
+	ASSERT_EQ(0, memcmp(p, self->r.p, MESSAGE));
 	pid = fork();
 	if (!pid) {
 		byte = memcmp(p, self->r.p, MESSAGE) ? 'n' : 'y';
@@ -421,6 +422,37 @@ TEST_F(shared, fork)
 	ASSERT_EQ(1, write(down[1], "x", 1));
 	waitpid(pid, &status, 0);
 	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+}
+
+/* Of what its parent receives after the fork, a child sees nothing. */
+TEST_F(shared, fork_before)
+{
+	int down[2], at, status;
+	char byte;
+	pid_t pid;
+
+	ASSERT_EQ(0, pipe(down));
+	VIEW();
+	SEND();
+	RECEIVE();
+	EXPECT_EQ(0, view_message_release(self->fd[0], &self->got));
+	pid = fork();
+	if (!pid) {
+		if (read(down[0], &at, sizeof(at)) != sizeof(at))
+			_exit(1);
+		byte = ((volatile const char *)self->v.p)[at];	/* SIGBUS */
+		_exit(2 + !byte);
+	}
+	fill(self->r.p, MESSAGE, 2);
+	SEND();
+	RECEIVE();
+	at = self->got.part[0].offset;
+	EXPECT_EQ(0, memcmp(self->v.p + at, self->r.p, MESSAGE));
+	ASSERT_EQ(sizeof(at), write(down[1], &at, sizeof(at)));
+	waitpid(pid, &status, 0);
+	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+	close(down[0]);
+	close(down[1]);
 }
 
 TEST_F(shared, killed)
