@@ -51,6 +51,8 @@ struct snap_frames;
  * @frames: the pool
  * @life: see above
  * @gone: no command may be issued any more
+ * @given_up: all parts have given it up once: from now on its memory may be
+ *	anything, even if it answers
  * @loss: tells the parts of a device that stopped answering
  * @control_lock: guards the mailbox's slab
  * @capture_lock: guards the capture slot
@@ -74,6 +76,7 @@ struct snap_dev {
 	struct snap_frames *frames;
 	struct rw_semaphore life;
 	bool gone;
+	bool given_up;
 	struct work_struct loss;
 	struct mutex control_lock;	/* guards the mailbox's slab */
 	spinlock_t capture_lock;	/* guards the capture slot */

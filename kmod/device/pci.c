@@ -364,6 +364,7 @@ static void snap_pci_give_up(struct snap_dev *sd)
 	WRITE_ONCE(sd->gone, true);
 	up_write(&sd->life);
 	snap_parts_give_up(sd);
+	WRITE_ONCE(sd->given_up, true);
 }
 
 /* The interface stays, down, until the driver is unbound. */
@@ -371,6 +372,14 @@ static void snap_pci_detach(struct snap_dev *sd)
 {
 	snap_parts_detach(sd);
 	snap_pci_give_up(sd);
+}
+
+/* The same where a loss may be noticed meanwhile; none is after that. */
+static void snap_pci_detach_sync(struct snap_dev *sd)
+{
+	cancel_work_sync(&sd->loss);
+	snap_pci_detach(sd);
+	cancel_work_sync(&sd->loss);
 }
 
 /*
@@ -425,8 +434,7 @@ static void snap_pci_reset_prepare(struct pci_dev *pdev)
 {
 	struct snap_dev *sd = pci_get_drvdata(pdev);
 
-	cancel_work_sync(&sd->loss);
-	snap_pci_detach(sd);
+	snap_pci_detach_sync(sd);
 	dev_warn(&pdev->dev, "reset: bind the driver again to use the device\n");
 }
 
@@ -438,8 +446,7 @@ static pci_ers_result_t snap_pci_error_detected(struct pci_dev *pdev,
 
 	if (state == pci_channel_io_normal)
 		return PCI_ERS_RESULT_CAN_RECOVER;
-	cancel_work_sync(&sd->loss);
-	snap_pci_detach(sd);
+	snap_pci_detach_sync(sd);
 	dev_warn(&pdev->dev, "bus error: bind the driver again to use the device\n");
 	return state == pci_channel_io_frozen ? PCI_ERS_RESULT_NEED_RESET :
 						PCI_ERS_RESULT_DISCONNECT;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What is unread when a device goes; see rescue.h. */
 
+#include <linux/bpf.h>
 #include <linux/delay.h>
 #include <linux/jiffies.h>
 #include <linux/skbuff.h>
 #include <linux/udp.h>
+#include <net/ipv6.h>
 #include <net/sock.h>
 #include <net/tcp.h>
 #include <net/udp.h>
@@ -26,20 +28,25 @@
  * struct snap_rescue - of a device
  * @sd: device
  * @lost: the bytes are gone
+ * @budget: pages that may still be replaced while softirqs wait
  * @spare: pages
  * @nspare: how many
  */
 struct snap_rescue {
 	struct snap_dev *sd;
 	bool lost;
+	int budget;
 	struct page *spare[SNAP_RESCUE_SPARE];
 	unsigned int nspare;
 };
 
+/* Before each turn with softirqs off. */
 static void snap_rescue_provide(struct snap_rescue *r)
 {
 	struct page *page;
 
+	cond_resched();
+	r->budget = SNAP_RESCUE_SPARE;
 	while (!r->lost && r->nspare < SNAP_RESCUE_SPARE) {
 		page = alloc_page(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN);
 		if (!page)
@@ -106,6 +113,7 @@ static bool snap_rescue_frags(struct snap_rescue *r, struct sk_buff *skb)
 
 		if (!page[i])
 			continue;
+		r->budget--;
 		skb_frag_fill_page_desc(&frag[i], page[i], skb_frag_off(&frag[i]),
 					skb_frag_size(&frag[i]));
 		put_page(frame);
@@ -128,8 +136,8 @@ static void snap_rescue_skb(struct snap_rescue *r, struct sk_buff *skb)
 	unsigned int truesize = skb->truesize;
 	struct sk_buff *part, *own, **link;
 
-	if (r->lost || !snap_rescue_concerns(r, skb) || skb_shared(skb) ||
-	    skb_unclone(skb, GFP_ATOMIC))
+	if (r->lost || r->budget <= 0 || !snap_rescue_concerns(r, skb) ||
+	    skb_shared(skb) || skb_unclone(skb, GFP_ATOMIC))
 		return;
 	skb->truesize = truesize;	/* what its socket was charged */
 	if (!snap_rescue_frags(r, skb))
@@ -201,20 +209,33 @@ static bool snap_rescue_left_in_tree(const struct snap_rescue *r,
 /* ---- Sockets ------------------------------------------------------------ */
 
 /*
- * With the lock that softirqs take.  False: a process uses the socket, and may do
+ * With the lock that softirqs take.  Not if a process uses the socket: it may do
  * so for long, so nobody waits for it.
  */
-static bool snap_rescue_locked(struct snap_rescue *r, struct sock *sk,
-			       bool (*then)(struct snap_rescue *r, struct sock *sk))
+static void snap_rescue_locked(struct snap_rescue *r, struct sock *sk,
+			       void (*then)(struct snap_rescue *r, struct sock *sk))
 {
-	bool ret;
-
 	local_bh_disable();
 	bh_lock_sock(sk);
-	ret = !sock_owned_by_user(sk) && then(r, sk);
+	if (!sock_owned_by_user(sk))
+		then(r, sk);
 	bh_unlock_sock(sk);
 	local_bh_enable();
-	return ret;
+}
+
+/* What lock_sock() does, but without waiting for a process; then release_sock(). */
+static bool snap_rescue_trylock(struct sock *sk)
+{
+	bool mine;
+
+	spin_lock_bh(&sk->sk_lock.slock);
+	mine = !sock_owned_by_user_nocheck(sk);
+	if (mine) {
+		mutex_acquire(&sk->sk_lock.dep_map, 0, 1, _RET_IP_);
+		sk->sk_lock.owned = 1;
+	}
+	spin_unlock_bh(&sk->sk_lock.slock);
+	return mine;
 }
 
 /* What waits for recvmsg(MSG_ERRQUEUE) is of either. */
@@ -227,27 +248,29 @@ static void snap_rescue_errors(struct snap_rescue *r, struct sock *sk)
 	spin_unlock_irqrestore(&sk->sk_error_queue.lock, flags);
 }
 
-static bool snap_rescue_stream(struct snap_rescue *r, struct sock *sk)
+static void snap_rescue_stream(struct snap_rescue *r, struct sock *sk)
 {
 	snap_rescue_queue(r, &sk->sk_receive_queue);
 	snap_rescue_tree(r, &tcp_sk(sk)->out_of_order_queue);
 	snap_rescue_tree(r, &sk->tcp_rtx_queue);
 	snap_rescue_queue(r, &sk->sk_write_queue);
 	snap_rescue_errors(r, sk);
-	return true;
 }
 
 static void snap_rescue_tcp(struct sock *sk, void *arg)
 {
-	snap_rescue_provide(arg);
-	snap_rescue_locked(arg, sk, snap_rescue_stream);
+	struct snap_rescue *r = arg;
+
+	do {
+		snap_rescue_provide(r);
+		snap_rescue_locked(r, sk, snap_rescue_stream);
+	} while (r->budget <= 0);
 }
 
-static bool snap_rescue_corked(struct snap_rescue *r, struct sock *sk)
+static void snap_rescue_corked(struct snap_rescue *r, struct sock *sk)
 {
 	snap_rescue_queue(r, &sk->sk_write_queue);
 	snap_rescue_errors(r, sk);
-	return true;
 }
 
 /* All that has arrived into one queue, as recvmsg() does, under its lock. */
@@ -262,36 +285,109 @@ static void snap_rescue_gather(struct sock *sk, struct sk_buff_head *queue)
 static void snap_rescue_udp(struct sock *sk, void *arg)
 {
 	struct sk_buff_head *queue = &udp_sk(sk)->reader_queue;
+	struct snap_rescue *r = arg;
 
-	snap_rescue_provide(arg);
-	spin_lock_bh(&queue->lock);
-	snap_rescue_gather(sk, queue);
-	snap_rescue_queue(arg, queue);
-	spin_unlock_bh(&queue->lock);
-	snap_rescue_locked(arg, sk, snap_rescue_corked);
+	do {
+		snap_rescue_provide(r);
+		spin_lock_bh(&queue->lock);
+		snap_rescue_gather(sk, queue);
+		snap_rescue_queue(r, queue);
+		spin_unlock_bh(&queue->lock);
+		snap_rescue_locked(r, sk, snap_rescue_corked);
+	} while (r->budget <= 0);
 }
 
-/* True: bytes of it are lost, and those that have arrived are gone. */
-static bool snap_rescue_empty(struct snap_rescue *r, struct sock *sk)
+static bool snap_rescue_left_in_stream(const struct snap_rescue *r, struct sock *sk)
+{
+	return snap_rescue_left_in_queue(r, &sk->sk_receive_queue) ||
+	       snap_rescue_left_in_tree(r, &tcp_sk(sk)->out_of_order_queue) ||
+	       snap_rescue_left_in_tree(r, &sk->tcp_rtx_queue) ||
+	       snap_rescue_left_in_queue(r, &sk->sk_write_queue);
+}
+
+/*
+ * A stream with a hole is none: it ends, with an error at both ends.  The lock is
+ * held from what is taken out to the end, so that nothing comes after the hole.
+ */
+static void snap_rescue_abort(struct sock *sk)
 {
 	struct tcp_sock *tp = tcp_sk(sk);
+	struct bpf_run_ctx ctx = { }, *before;
+	struct sk_buff *skb;
 
-	if (!snap_rescue_left_in_queue(r, &sk->sk_receive_queue) &&
-	    !snap_rescue_left_in_tree(r, &tp->out_of_order_queue) &&
-	    !snap_rescue_left_in_tree(r, &sk->tcp_rtx_queue) &&
-	    !snap_rescue_left_in_queue(r, &sk->sk_write_queue))
-		return false;
-	/* recvmsg() takes what has arrived before it sees an error */
+	/* recvmsg() takes what has arrived, and its end, before it sees an error */
 	__skb_queue_purge(&sk->sk_receive_queue);
 	WRITE_ONCE(tp->copied_seq, tp->rcv_nxt);
-	return true;
+	sock_reset_flag(sk, SOCK_DONE);
+	/* this is how tcp_abort() is told that its caller has the lock */
+	BUILD_BUG_ON(!IS_ENABLED(CONFIG_BPF_SYSCALL));
+	before = bpf_set_run_ctx(&ctx);
+	if (tcp_abort(sk, EIO)) {
+		/* it has ended before, in peace */
+		WRITE_ONCE(sk->sk_err, EIO);
+		sk_error_report(sk);
+	}
+	bpf_reset_run_ctx(before);
+	/* of no use any more, but kept until the socket is closed */
+	while ((skb = skb_rb_first(&tp->out_of_order_queue))) {
+		rb_erase(&skb->rbnode, &tp->out_of_order_queue);
+		kfree_skb(skb);
+	}
+	tp->ooo_last_skb = NULL;
 }
 
-/* A stream with a hole is none: it ends, with an error at both ends. */
+/* What waits for recvmsg(MSG_ERRQUEUE).  False: none of it was of the device. */
+static bool snap_rescue_drop_errors(struct snap_rescue *r, struct sock *sk)
+{
+	struct sk_buff_head *queue = &sk->sk_error_queue, lost;
+	struct sk_buff *skb, *next;
+	unsigned long flags;
+	bool any;
+
+	__skb_queue_head_init(&lost);
+	spin_lock_irqsave(&queue->lock, flags);
+	skb_queue_walk_safe(queue, skb, next) {
+		if (!snap_rescue_concerns(r, skb))
+			continue;
+		__skb_unlink(skb, queue);
+		__skb_queue_tail(&lost, skb);
+	}
+	spin_unlock_irqrestore(&queue->lock, flags);
+	any = !skb_queue_empty(&lost);
+	__skb_queue_purge(&lost);
+	return any;
+}
+
 static void snap_rescue_end_tcp(struct sock *sk, void *arg)
 {
-	if (snap_rescue_locked(arg, sk, snap_rescue_empty))
-		tcp_abort(sk, EIO);
+	snap_rescue_drop_errors(arg, sk);
+	if (!snap_rescue_trylock(sk))
+		return;
+	if (snap_rescue_left_in_stream(arg, sk))
+		snap_rescue_abort(sk);
+	release_sock(sk);
+}
+
+/* What is corked makes one datagram, which is lost as a whole. */
+static bool snap_rescue_drop_corked(struct snap_rescue *r, struct sock *sk)
+{
+	struct udp_sock *up = udp_sk(sk);
+	bool left;
+
+	if (!snap_rescue_trylock(sk))
+		return false;
+	left = snap_rescue_left_in_queue(r, &sk->sk_write_queue);
+	if (left && up->pending == AF_INET) {
+		udp_flush_pending_frames(sk);
+#if IS_ENABLED(CONFIG_IPV6)
+	} else if (left && up->pending) {
+		up->len = 0;
+		WRITE_ONCE(up->pending, 0);
+		ip6_flush_pending_frames(sk);
+#endif
+	}
+	release_sock(sk);
+	return left;
 }
 
 /* Datagrams get lost; that these did is said once. */
@@ -313,6 +409,8 @@ static void snap_rescue_end_udp(struct sock *sk, void *arg)
 		kfree_skb(skb);
 	}
 	spin_unlock_bh(&queue->lock);
+	left |= snap_rescue_drop_errors(arg, sk);
+	left |= snap_rescue_drop_corked(arg, sk);
 	if (left) {
 		WRITE_ONCE(sk->sk_err, EIO);
 		sk_error_report(sk);
@@ -321,10 +419,24 @@ static void snap_rescue_end_udp(struct sock *sk, void *arg)
 
 /* ---- The device --------------------------------------------------------- */
 
-static void snap_rescue_give_up(struct snap_dev *sd)
+/* Once more for those that a process uses, and for what is on its way to a socket. */
+static void snap_rescue_end(struct snap_rescue *r)
 {
 	unsigned long end = jiffies + SNAP_RESCUE_TIME;
+
+	while (true) {
+		snap_walk(snap_rescue_end_tcp, snap_rescue_end_udp, r);
+		snap_skbs_free_deferred();
+		if (!snap_frames_out(r->sd->frames) || time_after(jiffies, end))
+			break;
+		msleep(SNAP_RESCUE_STEP_MS);
+	}
+}
+
+static void snap_rescue_give_up(struct snap_dev *sd)
+{
 	struct snap_rescue *r;
+	unsigned long end;
 
 	snap_skbs_free_deferred();
 	if (!snap_frames_out(sd->frames))
@@ -333,7 +445,9 @@ static void snap_rescue_give_up(struct snap_dev *sd)
 	if (!r)
 		return;
 	r->sd = sd;
-	r->lost = snap_dev_lost(sd);
+	/* what a reset has emptied answers again, but has not what was in it */
+	r->lost = READ_ONCE(sd->given_up) || snap_dev_lost(sd);
+	end = jiffies + SNAP_RESCUE_TIME;
 	while (!r->lost) {
 		snap_walk(snap_rescue_tcp, snap_rescue_udp, r);
 		snap_skbs_free_deferred();
@@ -342,7 +456,7 @@ static void snap_rescue_give_up(struct snap_dev *sd)
 		msleep(SNAP_RESCUE_STEP_MS);
 	}
 	if (snap_frames_out(sd->frames))
-		snap_walk(snap_rescue_end_tcp, snap_rescue_end_udp, r);
+		snap_rescue_end(r);
 	while (r->nspare)
 		__free_page(r->spare[--r->nspare]);
 	kfree(r);

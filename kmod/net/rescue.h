@@ -2,12 +2,14 @@
 /*
  * What is unread when a device goes: packets in sockets get ordinary pages with
  * the same bytes in place of frames, as long as the device is there.  If it is
- * not, or a packet cannot be had, its socket gets EIO in place of the bytes.
+ * not, or a packet cannot be had, its socket gets EIO in place of the bytes.  Once
+ * a device has been given up its memory is not read again, even if it answers.
  *
  * Of TCP all queues are looked through, those to be sent among them, of UDP what
  * has arrived.  The rest has a second to let go of frames by itself: readers in
- * the middle of a packet, interfaces that send one.  What then still has frames,
- * as pipes and sockets of other families, keeps them as orphans.
+ * the middle of a packet, interfaces that send one; then those that end a socket
+ * have one, too.  What then still has frames, as pipes, sockets of other families
+ * and one that a process held locked all the time, keeps them as orphans.
  */
 #ifndef SNAP_RESCUE_H
 #define SNAP_RESCUE_H
