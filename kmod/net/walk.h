@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* All sockets of TCP and UDP that may have packets, whoever made them. */
+/*
+ * All sockets of TCP and UDP that may have packets, whoever made them: those in the
+ * kernel's tables, and those of all processes' descriptors that are in no table any
+ * more.  Of the latter those are not found that only a message of AF_UNIX or the
+ * table of an io_uring has.
+ */
 #ifndef SNAP_WALK_H
 #define SNAP_WALK_H
 
@@ -9,7 +14,7 @@ struct sock;
  * snap_walk() - of all network namespaces
  * @tcp: called for each TCP socket but those that listen, orphans of the
  *	dead and connections that nobody has accepted yet among them
- * @udp: called for each UDP socket that has a port
+ * @udp: called for each socket of UDP and UDP-Lite that has a port, or had one
  * @arg: for both
  *
  * The socket is not locked; there is a reference on it.  One that is made or

@@ -19,7 +19,8 @@
 #define MESSAGES	5	/* unread in each socket */
 #define PCI		"/sys/bus/pci/drivers/snap/"
 
-enum kind { UDP_SNAP, UDP_INET, TCP_SNAP, TCP_INET, KINDS };
+/* ENDED: by the sender, CLOSED: by the receiver before, too, so that it is in no table */
+enum kind { UDP_SNAP, UDP_INET, TCP_SNAP, TCP_INET, TCP_ENDED, TCP_CLOSED, KINDS };
 
 static bool is_stream(int kind)
 {
@@ -100,6 +101,10 @@ static int unread_make(struct unread *u, struct region *r)
 		if (send(u->fd[1], r->p, LENGTH, 0) != LENGTH)
 			return -1;
 	}
+	if (u->kind == TCP_CLOSED && shutdown(u->fd[0], SHUT_WR))
+		return -1;
+	if (u->kind >= TCP_ENDED && shutdown(u->fd[1], SHUT_WR))
+		return -1;
 	return sock_stats(u->fd[1]).tx_ref_msgs ? 0 : -1;
 }
 
