@@ -292,6 +292,11 @@ static int snap_netdev_create(struct snap_dev *sd)
 	netdev->hw_features = snap_netdev_features(sd->features);
 	netdev->features = netdev->hw_features;
 	netdev->vlan_features = netdev->hw_features;
+	/* off: rx.c cuts what the device delivers large all the same */
+	if (sd->features & SNAP_F_RX_LRO) {
+		netdev->hw_features |= NETIF_F_GRO_HW;
+		netdev->features |= NETIF_F_GRO_HW;
+	}
 	if (sd->features & SNAP_F_RX_CSUM)
 		netdev->features |= NETIF_F_RXCSUM;
 	netdev->min_mtu = ETH_MIN_MTU;

@@ -5,7 +5,9 @@
  */
 
 #include <linux/etherdevice.h>
+#include <linux/if_vlan.h>
 #include <linux/skbuff.h>
+#include <net/gso.h>
 
 #include "device/dev.h"
 #include "device/frame.h"
@@ -104,6 +106,43 @@ static void snap_rx_small(struct snap_netdev *sn, struct sk_buff *skb,
 	sn->rx_small += payload;
 }
 
+static void snap_rx_pass(struct snap_netdev *sn, struct sk_buff *skb)
+{
+	dev_sw_netstats_rx_add(sn->sd->netdev, skb->len);
+	skb->protocol = eth_type_trans(skb, sn->sd->netdev);
+	skb_record_rx_queue(skb, 0);
+	napi_gro_receive(&sn->napi, skb);
+}
+
+/*
+ * Cut a large packet into those that were sent: the device cannot be told to
+ * deliver no large ones while it runs.  Their bytes are copied, as those of the
+ * small packets that they are, and the frames go home.  Consumes the packet, but
+ * not on failure.
+ */
+static bool snap_rx_cut(struct snap_netdev *sn, struct sk_buff *skb)
+{
+	int depth = ETH_HLEN;
+	struct sk_buff *segments, *next;
+
+	skb->protocol = ((struct ethhdr *)skb->data)->h_proto;
+	if (eth_type_vlan(skb->protocol) &&
+	    !vlan_get_protocol_and_depth(skb, skb->protocol, &depth))
+		return false;
+	skb_set_network_header(skb, depth);
+	/* checksums stay as the device vouches for them; no NETIF_F_SG: copies */
+	segments = __skb_gso_segment(skb, NETIF_F_HW_CSUM, false);
+	if (IS_ERR_OR_NULL(segments))
+		return false;
+	sn->rx_copied += skb->data_len;
+	consume_skb(skb);
+	skb_list_walk_safe(segments, skb, next) {
+		skb_mark_not_on_list(skb);
+		snap_rx_pass(sn, skb);
+	}
+	return true;
+}
+
 static void snap_rx_deliver(struct snap_netdev *sn, const struct snap_rx *rx,
 			    const void *head, struct page **page)
 {
@@ -131,10 +170,10 @@ static void snap_rx_deliver(struct snap_netdev *sn, const struct snap_rx *rx,
 		netdev->stats.rx_frame_errors++;
 		goto drop;
 	}
-	dev_sw_netstats_rx_add(netdev, skb->len);
-	skb->protocol = eth_type_trans(skb, netdev);
-	skb_record_rx_queue(skb, 0);
-	napi_gro_receive(&sn->napi, skb);
+	if (likely(!skb_is_gso(skb) || netdev->features & NETIF_F_GRO_HW))
+		snap_rx_pass(sn, skb);
+	else if (!snap_rx_cut(sn, skb))
+		goto drop;
 	return;
 
 drop:
