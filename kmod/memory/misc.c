@@ -64,8 +64,7 @@ static int snap_misc_stats(struct snap_dev *sd, void __user *arg)
 	stats = kzalloc(sizeof(*stats), GFP_KERNEL);
 	if (!stats)
 		return -ENOMEM;
-	snap_counts_read(snap_counts_of(current->nsproxy->net_ns),
-			 &stats->sockets);
+	snap_counts_read_net(current->nsproxy->net_ns, &stats->sockets);
 	if (sd && !snap_dev_enter(sd)) {
 		stats->ncounters = SNAP_CTR_MAX;
 		for (i = 0; i < SNAP_CTR_MAX; i++)

@@ -40,7 +40,7 @@ static int snap_diag_put_stats(struct snap_shown *shown, struct sk_buff *skb)
 	return nla_put(skb, SNAP_DIAG_STATS, sizeof(stats), &stats);
 }
 
-/* EMSGSIZE: no room.  The caller holds the list. */
+/* EMSGSIZE: no room.  A walk of the caller's is at the socket. */
 static int snap_diag_fill(struct snap_shown *shown, const struct snap_diag_ask *ask,
 			  const struct snap_diag_msg *msg, struct sk_buff *skb)
 {
@@ -62,14 +62,6 @@ static int snap_diag_fill(struct snap_shown *shown, const struct snap_diag_ask *
 	return 0;
 }
 
-static void snap_diag_describe(struct snap_shown *shown,
-			       const struct snap_diag_ask *ask,
-			       struct snap_diag_msg *msg)
-{
-	snap_list_describe(shown, ask->user_ns, msg);
-	sock_diag_save_cookie(shown->sk, (u32 *)&msg->cookie);
-}
-
 static bool snap_diag_wanted(const struct snap_diag_req *req,
 			     const struct snap_diag_msg *msg)
 {
@@ -77,10 +69,15 @@ static bool snap_diag_wanted(const struct snap_diag_req *req,
 	       (!req->states || req->states & 1u << msg->state);
 }
 
-/* args[0]: id of the last socket that was looked at; ids rise in the list. */
+/* What a dump remembers from one skb to the next, zero at first. */
+struct snap_diag_dump {
+	u64 from;	/* place of the first socket that was not looked at */
+};
+
 static int snap_diag_dump(struct sk_buff *skb, struct netlink_callback *cb)
 {
-	struct snap_list *list = snap_list_of(sock_net(skb->sk));
+	struct snap_diag_dump *dump = (struct snap_diag_dump *)cb->ctx;
+	struct net *net = sock_net(skb->sk);
 	const struct snap_diag_ask ask = {
 		.req = nlmsg_data(cb->nlh),
 		.user_ns = sk_user_ns(NETLINK_CB(cb->skb).sk),
@@ -88,50 +85,47 @@ static int snap_diag_dump(struct sk_buff *skb, struct netlink_callback *cb)
 		.seq = cb->nlh->nlmsg_seq,
 		.flags = NLM_F_MULTI,
 	};
-	struct snap_diag_msg msg;
 	struct snap_shown *shown;
+	struct snap_diag_msg msg;
+	struct snap_walk walk;
 
-	mutex_lock(&list->lock);
-	list_for_each_entry(shown, &list->socks, list) {
-		if (shown->id <= (u64)cb->args[0])
-			continue;
-		snap_diag_describe(shown, &ask, &msg);
+	BUILD_BUG_ON(sizeof(*dump) > sizeof(cb->ctx));
+	for (shown = snap_walk_begin(&walk, net, dump->from); shown;
+	     shown = snap_walk_next(&walk)) {
+		snap_list_describe(shown, ask.user_ns, &msg);
 		if (snap_diag_wanted(ask.req, &msg) &&
 		    snap_diag_fill(shown, &ask, &msg, skb))
 			break;
-		cb->args[0] = shown->id;
+		dump->from = shown->place + 1;
 	}
-	mutex_unlock(&list->lock);
+	snap_walk_end(&walk);
 	return skb->len;
 }
 
 static int snap_diag_one(struct sk_buff *in, const struct nlmsghdr *nlh)
 {
 	struct net *net = sock_net(in->sk);
-	struct snap_list *list = snap_list_of(net);
 	const struct snap_diag_ask ask = {
 		.req = nlmsg_data(nlh),
 		.user_ns = sk_user_ns(NETLINK_CB(in).sk),
 		.portid = NETLINK_CB(in).portid,
 		.seq = nlh->nlmsg_seq,
 	};
-	struct snap_diag_msg msg;
 	struct snap_shown *shown;
+	struct snap_diag_msg msg;
+	struct snap_walk walk;
 	struct sk_buff *skb;
 	int err = -ENOENT;
 
 	skb = nlmsg_new(snap_diag_bytes(), GFP_KERNEL);
 	if (!skb)
 		return -ENOMEM;
-	mutex_lock(&list->lock);
-	list_for_each_entry(shown, &list->socks, list) {
-		snap_diag_describe(shown, &ask, &msg);
-		if (msg.cookie == ask.req->cookie) {
-			err = snap_diag_fill(shown, &ask, &msg, skb);
-			break;
-		}
+	shown = snap_walk_find(&walk, net, ask.req->cookie);
+	if (shown) {
+		snap_list_describe(shown, ask.user_ns, &msg);
+		err = snap_diag_fill(shown, &ask, &msg, skb);
 	}
-	mutex_unlock(&list->lock);
+	snap_walk_end(&walk);
 	if (err) {
 		nlmsg_free(skb);
 		return err;

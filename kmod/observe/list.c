@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* All sockets of a namespace; see list.h. */
 
+#include <linux/bits.h>
 #include <linux/export.h>
+#include <linux/hash.h>
+#include <linux/mm.h>
+#include <linux/sock_diag.h>
+#include <linux/spinlock.h>
 #include <net/net_namespace.h>
 #include <net/netns/generic.h>
 #include <net/tcp.h>
@@ -10,37 +15,149 @@
 #include "observe/list.h"
 #include "snap_diag.h"
 
+#define SNAP_BUCKET_BITS	8
+#define SNAP_BUCKETS		BIT(SNAP_BUCKET_BITS)
+/* A place is the number of the bucket, and below it of the socket there. */
+#define SNAP_PLACE_BITS		(63 - SNAP_BUCKET_BITS)
+
+/**
+ * struct snap_bucket - some sockets, oldest first
+ * @lock: guards all below and the entries; innermost, never taken in softirqs
+ * @socks: struct snap_shown, by their @list
+ * @last: place of the youngest
+ */
+struct snap_bucket {
+	spinlock_t lock;	/* guards all below */
+	struct list_head socks;
+	u64 last;
+};
+
+/* What a namespace has: SNAP_BUCKETS of them, charged to who made it. */
+struct snap_list {
+	struct snap_bucket *buckets;
+};
+
 static unsigned int snap_list_net_id __ro_after_init;
 
-struct snap_list *snap_list_of(struct net *net)
+static struct snap_list *snap_list_of(struct net *net)
 {
 	return net_generic(net, snap_list_net_id);
 }
-EXPORT_SYMBOL_GPL(snap_list_of);
+
+static unsigned int snap_bucket_of_cookie(u64 cookie)
+{
+	return hash_64(cookie, SNAP_BUCKET_BITS);
+}
+
+static unsigned int snap_bucket_of_place(u64 place)
+{
+	return place >> SNAP_PLACE_BITS;
+}
+
+/* It has a cookie since it is listed. */
+static u64 snap_list_cookie(const struct sock *sk)
+{
+	return atomic64_read(&sk->sk_cookie);
+}
 
 void snap_list_add(struct snap_shown *shown, struct sock *sk)
 {
-	struct snap_list *list = snap_list_of(sock_net(sk));
+	struct snap_bucket *bucket;
+	u64 cookie;
 
-	mutex_lock(&list->lock);
+	sock_diag_save_cookie(sk, (u32 *)&cookie);
+	bucket = &snap_list_of(sock_net(sk))->buckets[snap_bucket_of_cookie(cookie)];
+	spin_lock(&bucket->lock);
 	shown->sk = sk;
-	shown->id = ++list->last_id;
-	list_add_tail(&shown->list, &list->socks);
-	mutex_unlock(&list->lock);
+	shown->place = ++bucket->last;
+	list_add_tail(&shown->list, &bucket->socks);
+	spin_unlock(&bucket->lock);
 }
 
 void snap_list_remove(struct snap_shown *shown)
 {
-	struct snap_list *list;
+	struct snap_bucket *bucket;
 
 	if (!shown->sk)
 		return;
-	list = snap_list_of(sock_net(shown->sk));
-	mutex_lock(&list->lock);
+	bucket = &snap_list_of(sock_net(shown->sk))->buckets[snap_bucket_of_place(shown->place)];
+	spin_lock(&bucket->lock);
 	list_del(&shown->list);
 	shown->sk = NULL;
-	mutex_unlock(&list->lock);
+	spin_unlock(&bucket->lock);
 }
+
+/* Go on behind a socket of the locked bucket, or its head, and through the rest. */
+static struct snap_shown *snap_walk_on(struct snap_walk *walk, struct list_head *behind)
+	__must_hold(&walk->bucket->lock)
+{
+	while (list_is_last(behind, &walk->bucket->socks)) {
+		if (walk->bucket == &walk->buckets[SNAP_BUCKETS - 1]) {
+			walk->now = NULL;
+			return NULL;
+		}
+		spin_unlock(&walk->bucket->lock);
+		cond_resched();	/* there may be many that nobody asked for */
+		walk->bucket++;
+		spin_lock(&walk->bucket->lock);
+		behind = &walk->bucket->socks;
+	}
+	walk->now = list_entry(behind->next, struct snap_shown, list);
+	return walk->now;
+}
+
+static void snap_walk_enter(struct snap_walk *walk, struct net *net, unsigned int i)
+	__acquires(&walk->bucket->lock)
+{
+	walk->buckets = snap_list_of(net)->buckets;
+	walk->bucket = &walk->buckets[i];
+	walk->now = NULL;
+	spin_lock(&walk->bucket->lock);
+}
+
+struct snap_shown *snap_walk_begin(struct snap_walk *walk, struct net *net, u64 from)
+	__acquires(&walk->bucket->lock)
+{
+	struct list_head *behind;
+
+	snap_walk_enter(walk, net, snap_bucket_of_place(from));
+	behind = &walk->bucket->socks;
+	while (!list_is_last(behind, &walk->bucket->socks) &&
+	       list_entry(behind->next, struct snap_shown, list)->place < from)
+		behind = behind->next;
+	return snap_walk_on(walk, behind);
+}
+EXPORT_SYMBOL_GPL(snap_walk_begin);
+
+struct snap_shown *snap_walk_find(struct snap_walk *walk, struct net *net, u64 cookie)
+	__acquires(&walk->bucket->lock)
+{
+	struct snap_shown *shown;
+
+	snap_walk_enter(walk, net, snap_bucket_of_cookie(cookie));
+	list_for_each_entry(shown, &walk->bucket->socks, list) {
+		if (snap_list_cookie(shown->sk) == cookie) {
+			walk->now = shown;
+			break;
+		}
+	}
+	return walk->now;
+}
+EXPORT_SYMBOL_GPL(snap_walk_find);
+
+struct snap_shown *snap_walk_next(struct snap_walk *walk)
+	__must_hold(&walk->bucket->lock)
+{
+	return snap_walk_on(walk, &walk->now->list);
+}
+EXPORT_SYMBOL_GPL(snap_walk_next);
+
+void snap_walk_end(struct snap_walk *walk)
+	__releases(&walk->bucket->lock)
+{
+	spin_unlock(&walk->bucket->lock);
+}
+EXPORT_SYMBOL_GPL(snap_walk_end);
 
 static void snap_list_addresses(const struct sock *sk, struct snap_diag_msg *msg)
 {
@@ -95,6 +212,7 @@ void snap_list_describe(const struct snap_shown *shown,
 	msg->ifindex = READ_ONCE(sk->sk_bound_dev_if);
 	msg->copybreak = READ_ONCE(shown->copybreak);
 	msg->inode = sock_i_ino(sk);
+	msg->cookie = snap_list_cookie(sk);
 	snap_list_queues(sk, msg);
 	snap_list_addresses(sk, msg);
 }
@@ -102,16 +220,29 @@ EXPORT_SYMBOL_GPL(snap_list_describe);
 
 static int __net_init snap_list_net_init(struct net *net)
 {
-	struct snap_list *list = snap_list_of(net);
+	struct snap_bucket *buckets;
+	unsigned int i;
 
-	mutex_init(&list->lock);
-	INIT_LIST_HEAD(&list->socks);
+	buckets = kvcalloc(SNAP_BUCKETS, sizeof(*buckets), GFP_KERNEL_ACCOUNT);
+	if (!buckets)
+		return -ENOMEM;
+	for (i = 0; i < SNAP_BUCKETS; i++) {
+		spin_lock_init(&buckets[i].lock);
+		INIT_LIST_HEAD(&buckets[i].socks);
+		buckets[i].last = (u64)i << SNAP_PLACE_BITS;
+	}
+	snap_list_of(net)->buckets = buckets;
 	return 0;
 }
 
 static void __net_exit snap_list_net_exit(struct net *net)
 {
-	WARN_ON_ONCE(!list_empty(&snap_list_of(net)->socks));
+	struct snap_bucket *buckets = snap_list_of(net)->buckets;
+	unsigned int i;
+
+	for (i = 0; i < SNAP_BUCKETS; i++)
+		WARN_ON_ONCE(!list_empty(&buckets[i].socks));
+	kvfree(buckets);
 }
 
 static struct pernet_operations snap_list_net_ops = {

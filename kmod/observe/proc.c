@@ -13,22 +13,39 @@
 #include "observe/proc.h"
 #include "snap_diag.h"
 
+struct snap_proc {
+	struct seq_net_private p;	/* first, as proc_create_net() wants it */
+	struct snap_walk walk;
+};
+
+/*
+ * A position is the place of a socket; the line of names is before all places.
+ * A bucket is locked from start to stop.
+ */
 static void *snap_proc_start(struct seq_file *seq, loff_t *pos)
 {
-	struct snap_list *list = snap_list_of(seq_file_net(seq));
+	struct snap_proc *reader = seq->private;
+	void *first = snap_walk_begin(&reader->walk, seq_file_net(seq), *pos);
 
-	mutex_lock(&list->lock);	/* until snap_proc_stop() */
-	return seq_list_start_head(&list->socks, *pos);
+	return *pos ? first : SEQ_START_TOKEN;
 }
 
 static void *snap_proc_next(struct seq_file *seq, void *v, loff_t *pos)
 {
-	return seq_list_next(v, &snap_list_of(seq_file_net(seq))->socks, pos);
+	struct snap_proc *reader = seq->private;
+	struct snap_shown *shown = reader->walk.now;
+
+	if (v != SEQ_START_TOKEN)
+		shown = snap_walk_next(&reader->walk);
+	*pos = shown ? shown->place : SNAP_LIST_END;
+	return shown;
 }
 
 static void snap_proc_stop(struct seq_file *seq, void *v)
 {
-	mutex_unlock(&snap_list_of(seq_file_net(seq))->lock);
+	struct snap_proc *reader = seq->private;
+
+	snap_walk_end(&reader->walk);
 }
 
 static void snap_proc_address(struct seq_file *seq, u8 family,
@@ -42,16 +59,14 @@ static void snap_proc_address(struct seq_file *seq, u8 family,
 
 static int snap_proc_show(struct seq_file *seq, void *v)
 {
-	struct snap_list *list = snap_list_of(seq_file_net(seq));
 	struct snap_sock_stats stats;
+	struct snap_shown *shown = v;
 	struct snap_diag_msg msg;
-	struct snap_shown *shown;
 
-	if (v == &list->socks) {
+	if (v == SEQ_START_TOKEN) {
 		seq_puts(seq, "type state inode uid local remote rx_queue tx_queue tx_ref_bytes tx_copied_bytes rx_copied_bytes rx_viewed_bytes\n");
 		return 0;
 	}
-	shown = list_entry(v, struct snap_shown, list);
 	snap_list_describe(shown, seq_user_ns(seq), &msg);
 	snap_counts_read(&shown->counts, &stats);
 	seq_printf(seq, "%s %02X %llu %u",
@@ -75,7 +90,7 @@ static const struct seq_operations snap_proc_ops = {
 static int __net_init snap_proc_net_init(struct net *net)
 {
 	return proc_create_net("snap", 0444, net->proc_net, &snap_proc_ops,
-			       sizeof(struct seq_net_private)) ? 0 : -ENOMEM;
+			       sizeof(struct snap_proc)) ? 0 : -ENOMEM;
 }
 
 static void __net_exit snap_proc_net_exit(struct net *net)

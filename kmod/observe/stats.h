@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Counters of sockets: one set for each socket, one for its namespace. */
+/*
+ * Counters of sockets: one set for each socket, and one for its namespace on each
+ * processor, so that sockets that have nothing to do with each other do not meet
+ * there.  Sets of a namespace are atomic as well: who counts may be moved, and a
+ * line of cache that no other processor writes makes that cheap.
+ */
 #ifndef SNAP_STATS_H
 #define SNAP_STATS_H
 
@@ -53,8 +58,13 @@ void snap_counts_copy(struct snap_counts *c, enum snap_copy_reason reason,
 void snap_counts_receive(struct snap_counts *c, const struct snap_received *got);
 void snap_counts_read(struct snap_counts *c, struct snap_sock_stats *out);
 
-/* The namespace's counters; they live as long as the namespace. */
+/*
+ * Where to count for the namespace, on this processor or one that the caller ran
+ * on just now; lives as long as the namespace.
+ */
 struct snap_counts *snap_counts_of(struct net *net);
+/* Of all processors together. */
+void snap_counts_read_net(struct net *net, struct snap_sock_stats *out);
 
 int snap_stats_init(void);
 void snap_stats_exit(void);

@@ -8,16 +8,13 @@
 
 #define _GNU_SOURCE
 #include <inttypes.h>
-#include <linux/netlink.h>
-#include <linux/sock_diag.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <sys/fsuid.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "kselftest_harness.h"
-#include "snap_diag.h"
+#include "diag.h"
 #include "snap_test_util.h"
 
 #define LENGTH		20000
@@ -34,17 +31,8 @@ FIXTURE(observe)
 	struct region r;
 };
 
-static unsigned long inode_of(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) ? 0 : st.st_ino;
-}
-
 FIXTURE_SETUP(observe)
 {
-	struct timeval second = { .tv_sec = 1 };
-
 	self->sink = udp_on_loopback(AF_INET, &self->at, &self->at_len);
 	ASSERT_GE(self->sink, 0);
 	ASSERT_EQ(0, set_timeout(self->sink, 5000));
@@ -52,10 +40,8 @@ FIXTURE_SETUP(observe)
 	ASSERT_GE(self->fd, 0);
 	ASSERT_EQ(0, connect(self->fd, &self->at.sa, self->at_len));
 	self->ino = inode_of(self->fd);
-	self->nl = socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
+	self->nl = diag_open();
 	ASSERT_GE(self->nl, 0);
-	ASSERT_EQ(0, setsockopt(self->nl, SOL_SOCKET, SO_RCVTIMEO, &second,
-				sizeof(second)));
 	ASSERT_EQ(0, region_make(&self->r, 16 * PAGE));
 	fill(self->r.p, self->r.length, 1);
 }
@@ -81,25 +67,6 @@ static bool traffic(int fd, int sink, const struct region *r)
 }
 
 /* ---- /proc/net/snap ----------------------------------------------------- */
-
-static int proc_lines(char *line, size_t room, unsigned long ino)
-{
-	FILE *file = fopen("/proc/net/snap", "r");
-	unsigned long long found;
-	char text[512];
-	int lines = 0;
-
-	line[0] = 0;
-	while (file && fgets(text, sizeof(text), file)) {
-		if (sscanf(text, "%*s %*x %llu", &found) == 1 && found == ino) {
-			snprintf(line, room, "%s", text);
-			lines++;
-		}
-	}
-	if (file)
-		fclose(file);
-	return lines;
-}
 
 TEST_F(observe, proc)
 {
@@ -157,112 +124,7 @@ TEST_F(observe, proc_of_streams)
 	close(listener);
 }
 
-TEST_F(observe, proc_of_many)
-{
-	int fds[300];
-	char line[512];
-	unsigned int i;
-
-	/* more than one page of text */
-	for (i = 0; i < ARRAY_SIZE(fds); i++) {
-		fds[i] = udp_socket(AF_SNAP, i % 2 ? AF_INET6 : AF_INET);
-		ASSERT_GE(fds[i], 0);
-	}
-	for (i = 0; i < ARRAY_SIZE(fds); i++)
-		EXPECT_EQ(1, proc_lines(line, sizeof(line), inode_of(fds[i])));
-	for (i = 0; i < ARRAY_SIZE(fds); i++)
-		close(fds[i]);
-	EXPECT_EQ(1, proc_lines(line, sizeof(line), self->ino));
-}
-
 /* ---- Diagnosis ---------------------------------------------------------- */
-
-struct answer {
-	struct snap_diag_msg msg;
-	struct snap_sock_stats stats;
-	bool has_stats;
-	bool has_memory;
-};
-
-static int diag_send(int nl, const void *req, size_t length, int flags)
-{
-	struct {
-		struct nlmsghdr h;
-		char data[64];
-	} out = {
-		.h = {
-			.nlmsg_len = NLMSG_LENGTH(length),
-			.nlmsg_type = SOCK_DIAG_BY_FAMILY,
-			.nlmsg_flags = NLM_F_REQUEST | flags,
-		},
-	};
-
-	memcpy(out.data, req, length);
-	return send(nl, &out, out.h.nlmsg_len, 0) == out.h.nlmsg_len ? 0 : -errno;
-}
-
-static void diag_parse(const struct nlmsghdr *h, struct answer *a)
-{
-	int left = h->nlmsg_len - NLMSG_LENGTH(sizeof(a->msg));
-	const struct nlattr *at = NLMSG_DATA(h) + NLMSG_ALIGN(sizeof(a->msg));
-
-	memset(a, 0, sizeof(*a));
-	memcpy(&a->msg, NLMSG_DATA(h), sizeof(a->msg));
-	while (left >= (int)sizeof(*at)) {
-		if (at->nla_type == SNAP_DIAG_STATS &&
-		    at->nla_len == NLA_HDRLEN + sizeof(a->stats)) {
-			memcpy(&a->stats, at + 1, sizeof(a->stats));
-			a->has_stats = true;
-		}
-		a->has_memory |= at->nla_type == SNAP_DIAG_MEMINFO;
-		left -= NLA_ALIGN(at->nla_len);
-		at = (const void *)at + NLA_ALIGN(at->nla_len);
-	}
-}
-
-/*
- * All answers to a request: how many, or a negative errno.  The one with that
- * inode is stored; *times says how often it came.
- */
-static int diag_answers(int nl, unsigned long ino, struct answer *a,
-			unsigned int *times)
-{
-	static char buffer[32768];
-	const struct nlmsghdr *h;
-	struct answer one;
-	int n = 0;
-	int left;
-
-	*times = 0;
-	for (;;) {
-		left = recv(nl, buffer, sizeof(buffer), 0);
-		if (left < 0)
-			return -errno;
-		for (h = (void *)buffer; NLMSG_OK(h, left);
-		     h = NLMSG_NEXT(h, left)) {
-			if (h->nlmsg_type == NLMSG_DONE)
-				return n;
-			if (h->nlmsg_type == NLMSG_ERROR)
-				return *(int *)NLMSG_DATA(h);
-			n++;
-			diag_parse(h, &one);
-			if (one.msg.inode == ino) {
-				*a = one;
-				++*times;
-			}
-			if (!(h->nlmsg_flags & NLM_F_MULTI))
-				return n;
-		}
-	}
-}
-
-static int diag(int nl, const struct snap_diag_req *req, int flags,
-		unsigned long ino, struct answer *a, unsigned int *times)
-{
-	int err = diag_send(nl, req, sizeof(*req), flags);
-
-	return err ?: diag_answers(nl, ino, a, times);
-}
 
 TEST_F(observe, diag_dump)
 {
@@ -274,7 +136,7 @@ TEST_F(observe, diag_dump)
 	union address own;
 	socklen_t len = sizeof(own);
 	unsigned int times;
-	struct answer a;
+	struct diag_answer a;
 	int all;
 
 	ASSERT_TRUE(traffic(self->fd, self->sink, &self->r));
@@ -324,7 +186,7 @@ TEST_F(observe, diag_one)
 	struct snap_diag_req req = { .family = AF_SNAP };
 	int second = udp_socket(AF_SNAP, AF_INET);
 	unsigned int times;
-	struct answer a;
+	struct diag_answer a;
 
 	/* the one that is asked for, and not the first that there is */
 	ASSERT_EQ(2, diag(self->nl, &req, NLM_F_DUMP, inode_of(second), &a, &times));
@@ -347,7 +209,7 @@ TEST_F(observe, uid)
 	struct snap_diag_req req = { .family = AF_SNAP };
 	char line[512], want[64];
 	unsigned int times;
-	struct answer a;
+	struct diag_answer a;
 	int fd;
 
 	setfsuid(other);
@@ -362,40 +224,12 @@ TEST_F(observe, uid)
 	close(fd);
 }
 
-/* One dump of many skbs, in which sockets come and go. */
-TEST_F(observe, diag_of_many)
-{
-	struct snap_diag_req req = {
-		.family = AF_SNAP,
-		.show = SNAP_DIAG_SHOW_STATS | SNAP_DIAG_SHOW_MEMINFO,
-	};
-	unsigned long last;
-	unsigned int times;
-	struct answer a;
-	int fds[400];
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(fds); i++) {
-		fds[i] = udp_socket(AF_SNAP, AF_INET);
-		ASSERT_GE(fds[i], 0);
-	}
-	last = inode_of(fds[ARRAY_SIZE(fds) - 1]);
-	ASSERT_EQ(0, diag_send(self->nl, &req, sizeof(req), NLM_F_DUMP));
-	/* the first part is made; its sockets go */
-	for (i = 0; i < 10; i++)
-		close(fds[i]);
-	EXPECT_LE(390, diag_answers(self->nl, last, &a, &times));
-	EXPECT_EQ(1, times);
-	for (; i < ARRAY_SIZE(fds); i++)
-		close(fds[i]);
-}
-
 TEST_F(observe, diag_bad_requests)
 {
 	const struct snap_diag_req good = { .family = AF_SNAP };
 	struct snap_diag_req bad;
 	unsigned int times;
-	struct answer a;
+	struct diag_answer a;
 
 #define EXPECT_INVALID(field, value, flags) do {			\
 	bad = good;							\
@@ -613,7 +447,7 @@ static int in_namespace(unsigned long ino, uint64_t cookie)
 {
 	struct snap_diag_req req = { .family = AF_SNAP };
 	unsigned int times;
-	struct answer a;
+	struct diag_answer a;
 	char line[512];
 	int nl, fd;
 
@@ -629,7 +463,7 @@ static int in_namespace(unsigned long ino, uint64_t cookie)
 	if (proc_lines(line, sizeof(line), ino) ||
 	    proc_lines(line, sizeof(line), inode_of(fd)) != 1)
 		return 4;
-	nl = socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
+	nl = diag_open();
 	if (diag(nl, &req, NLM_F_DUMP, inode_of(fd), &a, &times) != 1 || times != 1)
 		return 5;
 	req.cookie = cookie;
@@ -649,7 +483,7 @@ TEST_F(observe, namespaces)
 {
 	struct snap_diag_req req = { .family = AF_SNAP };
 	unsigned int times;
-	struct answer a;
+	struct diag_answer a;
 	int status;
 	pid_t pid;
 
