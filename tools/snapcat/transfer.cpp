@@ -7,8 +7,8 @@
 #include <csignal>
 #include <netinet/in.h>
 #include <poll.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 namespace snapcat {
@@ -33,18 +33,24 @@ void write_all(std::span<const std::byte> bytes) {
     }
 }
 
-// SIGINT and SIGTERM as something to poll, so that the report is printed.
-snap::Socket open_signals() {
-    sigset_t set;
-    ::sigemptyset(&set);
-    ::sigaddset(&set, SIGINT);
-    ::sigaddset(&set, SIGTERM);
-    if (::sigprocmask(SIG_BLOCK, &set, nullptr) < 0)
-        fail("sigprocmask");
-    const int fd = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (fd < 0)
-        fail("signalfd");
-    return snap::Socket(fd);
+volatile std::sig_atomic_t ended = 0;
+
+// Whatever waits fails with EINTR, also what begins to wait just after the
+// signal: the timer goes on.
+extern "C" void end(int) {
+    constexpr itimerval often{.it_interval = {0, 50000},
+                              .it_value = {0, 50000}};
+    ended = 1;
+    ::setitimer(ITIMER_REAL, &often, nullptr);
+}
+
+// The report is printed after a signal, too.
+void catch_signals() {
+    struct sigaction action {};
+    action.sa_handler = end; // without SA_RESTART
+    for (const int signal : {SIGINT, SIGTERM, SIGALRM})
+        if (::sigaction(signal, &action, nullptr) < 0)
+            fail("sigaction");
 }
 
 timespec to_timespec(std::chrono::nanoseconds time) {
@@ -173,9 +179,19 @@ Transfer::Step Transfer::out_of_patience() const {
 }
 
 int Transfer::run() {
-    const snap::Socket signals = open_signals();
+    catch_signals();
+    try {
+        return carry();
+    } catch (const std::system_error &error) {
+        if (ended == 0 || error.code().value() != EINTR)
+            throw;
+        return exit_ok;
+    }
+}
+
+int Transfer::carry() {
     bool end_mark_due = options_.end_mark && !options_.listen;
-    for (;;) {
+    while (ended == 0) {
         auto now = Clock::now();
         if (pending_ready_ && pacer_.delay(now).count() <= 0) {
             send_pending();
@@ -192,9 +208,8 @@ int Transfer::run() {
         if (patience(now).count() <= 0)
             return out_of_patience() == Step::done ? exit_ok : exit_missing;
 
-        std::array<pollfd, 3> polled{{
+        std::array<pollfd, 2> polled{{
             {socket_.fd(), POLLIN, 0},
-            {signals.fd(), POLLIN, 0},
             {may_read() ? STDIN_FILENO : -1, POLLIN, 0},
         }};
         auto sleep = patience(now);
@@ -203,16 +218,15 @@ int Transfer::run() {
         const timespec timeout = to_timespec(sleep);
         if (::ppoll(polled.data(), polled.size(), &timeout, nullptr) < 0)
             fail("poll");
-        if (polled[1].revents != 0)
-            return exit_ok;
         if (polled[0].revents != 0) {
             const Step step = receive();
             if (step != Step::more)
                 return step == Step::done ? exit_ok : exit_missing;
         }
-        if (polled[2].revents != 0)
+        if (polled[1].revents != 0)
             read_input();
     }
+    return exit_ok;
 }
 
 std::string Transfer::report() const {

@@ -56,6 +56,7 @@ class Transfer {
     using Clock = Pacer::Clock;
     enum class Step { more, done, missing };
 
+    int carry();
     bool may_read() const;
     bool sending_is_over() const;
     Clock::duration patience(Clock::time_point now) const;
