@@ -2,9 +2,11 @@
 /*
  * AF_SNAP sockets and snapshot memory: what applications and the kernel agree
  * on.  Native byte order.  Documentation/socket-api.rst and memory-api.rst are
- * the prose.  Structures that the kernel fills start with their size: the
- * caller sets `size`, the kernel fills no more than that and stores what it
- * filled, so that both sides may grow.
+ * the prose.  Structures may grow at their end, and start with their size, which
+ * the caller sets.  The kernel fills no more than that, and stores what it filled;
+ * of those that it reads it takes any size from that of the first version on,
+ * SNAP_*_SIZE_VER0: what the caller does not have is zero, and what the kernel does
+ * not know has to be.  Fields marked "out" of these are in the first version.
  */
 #ifndef SNAP_H
 #define SNAP_H
@@ -104,6 +106,8 @@ struct snap_view_args {
 	__u64 used;		/* out: bytes of the pages in the view; zero in */
 };
 
+#define SNAP_VIEW_ARGS_SIZE_VER0	24
+
 struct snap_view_part {
 	__u64 offset;		/* bytes into the view */
 	__u32 at;		/* bytes into the message */
@@ -159,6 +163,8 @@ struct snap_region_args {
 	__u32 reserved;		/* zero */
 };
 
+#define SNAP_REGION_ARGS_SIZE_VER0	24
+
 /*
  * The numbers carry no size: the structures carry their own, and may grow.
  * REGION_CREATE takes a struct snap_region_args and returns a new
@@ -180,6 +186,8 @@ struct snap_snapshot_args {
 	__u64 version;		/* out: of the region at that instant */
 };
 
+#define SNAP_SNAPSHOT_ARGS_SIZE_VER0	16
+
 /*
  * COMMIT, on a region: it becomes what the snapshot `from` is, at once for
  * everybody who has it mapped; ESTALE if it is not at `version` any more.
@@ -189,6 +197,8 @@ struct snap_commit_args {
 	__s32 from;		/* descriptor of a snapshot of the same length */
 	__u64 version;		/* in: expected; out: the new one */
 };
+
+#define SNAP_COMMIT_ARGS_SIZE_VER0	16
 
 /*
  * MERGE, on a region: what changed from `base` to `from` is brought in, word
@@ -204,6 +214,8 @@ struct snap_merge_args {
 	__u64 version;		/* out: the new one */
 };
 
+#define SNAP_MERGE_ARGS_SIZE_VER0	32
+
 /* DISCARD, on a region: pages become zero and give their frames back. */
 struct snap_discard_args {
 	__u32 size;		/* bytes of this structure */
@@ -211,6 +223,8 @@ struct snap_discard_args {
 	__u64 offset;		/* bytes, a multiple of the page size */
 	__u64 length;		/* bytes, a multiple of the page size, not zero */
 };
+
+#define SNAP_DISCARD_ARGS_SIZE_VER0	24
 
 /* DIFF, on a snapshot: pages whose bytes differ from another snapshot. */
 struct snap_diff_args {
@@ -221,6 +235,8 @@ struct snap_diff_args {
 	__u32 npages;		/* in: room; out: how many were stored */
 	__u32 done;		/* out: 1 if there are no more */
 };
+
+#define SNAP_DIFF_ARGS_SIZE_VER0	32
 
 enum snap_object_kind {
 	SNAP_OBJECT_REGION	= 1,

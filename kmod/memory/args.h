@@ -11,13 +11,25 @@
 /**
  * snap_args_read() - copy a structure in
  * @args: filled
- * @size: of the structure as this module knows it, all of which is required
- * @from: the caller's
+ * @size: of the structure as this module knows it
+ * @least: of its first version, SNAP_*_SIZE_VER0
+ * @from: the caller's; what this module knows and the caller does not is zero
  *
- * Return: 0; EFAULT; EINVAL if the caller's is shorter; E2BIG if what this
- * module does not know of it is not zero, or if it is over a page.
+ * Return: 0; EFAULT; EINVAL if the caller's is shorter than the first version;
+ * E2BIG if what this module does not know of it is not zero, or if it is over a
+ * page.
  */
-int snap_args_read(void *args, u32 size, const void __user *from);
+int snap_args_read(void *args, u32 size, u32 least, const void __user *from);
+
+/**
+ * snap_args_write() - copy a structure out that was read, as much as the caller has
+ * @to: the caller's
+ * @args: the structure, with the size that the caller gave
+ * @size: of the structure as this module knows it
+ *
+ * Return: 0 or EFAULT.
+ */
+int snap_args_write(void __user *to, const void *args, u32 size);
 
 /**
  * snap_args_fill() - copy a structure out, as much as the caller has room for

@@ -72,7 +72,8 @@ int snap_diff(struct snap_file *s, void __user *arg)
 	struct snap_file *other;
 	struct snap_diff *d;
 	struct file *file;
-	int err = snap_args_read(&args, sizeof(args), arg);
+	int err = snap_args_read(&args, sizeof(args),
+				 SNAP_DIFF_ARGS_SIZE_VER0, arg);
 
 	if (err)
 		return err;
@@ -89,7 +90,7 @@ int snap_diff(struct snap_file *s, void __user *arg)
 		err = -ENOMEM;
 	kfree(d);
 	fput(file);
-	if (!err && copy_to_user(arg, &args, sizeof(args)))
+	if (!err && snap_args_write(arg, &args, sizeof(args)))
 		err = -EFAULT;
 	return err;
 }

@@ -45,7 +45,8 @@ int snap_rebind_commit(struct snap_region *r, void __user *arg)
 	struct snap_file *from;
 	struct snap_bind b;
 	struct file *file;
-	int err = snap_args_read(&args, sizeof(args), arg);
+	int err = snap_args_read(&args, sizeof(args),
+				 SNAP_COMMIT_ARGS_SIZE_VER0, arg);
 
 	if (err)
 		return err;
@@ -60,7 +61,7 @@ int snap_rebind_commit(struct snap_region *r, void __user *arg)
 			      &args.version);
 	snap_bind_end(&b);
 	snap_rebind_end(r);
-	if (!err && copy_to_user(arg, &args, sizeof(args)))
+	if (!err && snap_args_write(arg, &args, sizeof(args)))
 		err = -EFAULT;
 put_file:
 	fput(file);
@@ -79,7 +80,7 @@ static int snap_rebind_store_conflicts(struct snap_merge_args *args,
 		if (put_user(le64_to_cpu(m->conflict[i]), to + i))
 			return -EFAULT;
 	args->nconflicts = n;
-	return copy_to_user(arg, args, sizeof(*args)) ? -EFAULT : 0;
+	return snap_args_write(arg, args, sizeof(*args));
 }
 
 /* m is zero. */
@@ -109,7 +110,8 @@ int snap_rebind_merge(struct snap_region *r, void __user *arg)
 	struct snap_file *base, *from;
 	struct snap_merge_args args;
 	struct snap_merge m = { };
-	int err = snap_args_read(&args, sizeof(args), arg);
+	int err = snap_args_read(&args, sizeof(args),
+				 SNAP_MERGE_ARGS_SIZE_VER0, arg);
 
 	if (err)
 		return err;
@@ -137,7 +139,8 @@ int snap_rebind_discard(struct snap_region *r, const void __user *arg)
 {
 	struct snap_discard_args args;
 	u64 bytes = snap_file_bytes(&r->f);
-	int err = snap_args_read(&args, sizeof(args), arg);
+	int err = snap_args_read(&args, sizeof(args),
+				 SNAP_DISCARD_ARGS_SIZE_VER0, arg);
 
 	if (err)
 		return err;

@@ -209,7 +209,8 @@ int snap_region_create(struct snap_dev *sd, const void __user *arg)
 {
 	struct snap_region_spec spec = { };
 	struct snap_region_args args;
-	int err = snap_args_read(&args, sizeof(args), arg);
+	int err = snap_args_read(&args, sizeof(args),
+				 SNAP_REGION_ARGS_SIZE_VER0, arg);
 
 	if (err)
 		return err;
@@ -231,7 +232,8 @@ int snap_region_clone(struct snap_file *snapshot, const void __user *arg)
 {
 	struct snap_region_spec spec = { .npages = snapshot->npages };
 	struct snap_region_args args;
-	int err = snap_args_read(&args, sizeof(args), arg);
+	int err = snap_args_read(&args, sizeof(args),
+				 SNAP_REGION_ARGS_SIZE_VER0, arg);
 
 	if (err)
 		return err;

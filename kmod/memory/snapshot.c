@@ -284,7 +284,8 @@ int snap_snapshot_create(struct snap_file *region, void __user *arg)
 {
 	struct snap_snapshot_args args;
 	struct snap_file *s;
-	int fd = snap_args_read(&args, sizeof(args), arg);
+	int fd = snap_args_read(&args, sizeof(args),
+				SNAP_SNAPSHOT_ARGS_SIZE_VER0, arg);
 
 	if (fd)
 		return fd;
@@ -295,7 +296,7 @@ int snap_snapshot_create(struct snap_file *region, void __user *arg)
 	s = snap_snapshot_take(region, &args.version);
 	if (IS_ERR(s))
 		return PTR_ERR(s);
-	if (copy_to_user(arg, &args, sizeof(args)))
+	if (snap_args_write(arg, &args, sizeof(args)))
 		fd = -EFAULT;
 	else
 		fd = snap_file_publish(s, "[snap-snapshot]",

@@ -285,11 +285,14 @@ static int snap_view_publish(struct snap_sock *ss, struct snap_view *view)
 static int snap_view_args_read(struct snap_view_args *args, sockptr_t optval,
 			       unsigned int optlen)
 {
+	unsigned int known = min_t(unsigned int, optlen, sizeof(*args));
+
 	if (!sockptr_is_kernel(optval))
-		return snap_args_read(args, sizeof(*args), optval.user);
-	memcpy(args, optval.kernel, sizeof(*args));
-	return memchr_inv(optval.kernel + sizeof(*args), 0,
-			  optlen - sizeof(*args)) ? -E2BIG : 0;
+		return snap_args_read(args, sizeof(*args), SNAP_VIEW_ARGS_SIZE_VER0,
+				      optval.user);
+	memset(args, 0, sizeof(*args));
+	memcpy(args, optval.kernel, known);
+	return memchr_inv(optval.kernel + known, 0, optlen - known) ? -E2BIG : 0;
 }
 
 int snap_view_create(struct socket *sock, sockptr_t optval, unsigned int optlen)
@@ -301,7 +304,7 @@ int snap_view_create(struct socket *sock, sockptr_t optval, unsigned int optlen)
 
 	if (!current->mm)
 		return -EOPNOTSUPP;
-	if (optlen < sizeof(args))
+	if (optlen < SNAP_VIEW_ARGS_SIZE_VER0)
 		return -EINVAL;
 	err = snap_view_args_read(&args, optval, optlen);
 	if (err)

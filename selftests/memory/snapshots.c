@@ -112,10 +112,18 @@ TEST_F(snapshot, argument_sizes)
 	} later = { .args.size = sizeof(later) };
 	unsigned int size, bit;
 
-	for (size = 0; size < sizeof(later.args); size++) {
+	for (size = 0; size < 16; size++) {
 		later.args.size = size;
 		EXPECT_EQ(EINVAL, take_errno(self->r.fd, &later));
 	}
+	/* programs were built with this, and have nothing behind it */
+	later.args.size = 16;
+	memset((char *)&later + 16, POISON, sizeof(later) - 16);
+	EXPECT_EQ(0, take_errno(self->r.fd, &later));
+	EXPECT_EQ(16, later.args.size);
+	for (size = 16; size < sizeof(later); size++)
+		EXPECT_EQ(POISON, ((unsigned char *)&later)[size]);
+	memset((char *)&later + 16, 0, sizeof(later) - 16);
 	later.args.size = 4097;
 	EXPECT_EQ(E2BIG, take_errno(self->r.fd, &later));
 	later.args.size = sizeof(later);
