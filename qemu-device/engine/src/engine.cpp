@@ -101,6 +101,7 @@ void Engine::reclaim_all() noexcept {
                 }));
         }
     }
+    pool_.update_available(); // nodes are the regions' alone
 }
 
 // Wherever the hand is: who drops snapshots all the time cannot keep it in

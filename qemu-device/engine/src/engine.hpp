@@ -51,9 +51,9 @@ struct Work {
 //     holds (so what anybody else has never changes);
 //   - each page shows the frame of its region's map, or, a hole, its scratch
 //     page, which is zero;
-//   - free frames >= promises of the ledger, and mapping segments + what
-//     rebinding every promised page may add <= map_budget (so a store never
-//     fails);
+//   - free frames >= promises of the ledger and frames for shared nodes, and
+//     mapping segments + what rebinding every promised page may add <=
+//     map_budget (so a store never fails);
 //   - the arena has nodes for the stores to come;
 //   - frames and nodes of a map are charged to the owner of its region, or of
 //     the region that its snapshot was taken of.
@@ -182,7 +182,8 @@ class Engine final : private StoreSink {
     Frame copy_frame(Frame f, std::size_t head, std::size_t tail);
 
     // What an operation takes or promises: frames, those of them that count
-    // for the owner, and nodes that do.
+    // for the owner, and nodes that come to be shared, which do and are paid
+    // for in frames.
     struct Need {
         std::uint64_t frames, charged;
         std::uint32_t nodes = 0;
@@ -198,8 +199,10 @@ class Engine final : private StoreSink {
                           Look look = Look::all) {
         for (bool looked = false;; looked = true) {
             const Need n = need();
+            const std::uint64_t takes =
+                n.frames + ledger_.node_frames(n.nodes) - ledger_.node_frames();
             const bool frames =
-                n.frames == 0 || pool_.available() >= n.frames + rx_reserve_;
+                takes == 0 || pool_.available() >= takes + rx_reserve_;
             const std::uint64_t charged =
                 ledger_.charged(o, n.nodes) + n.charged;
             const bool within = quota == SNAPMEM_QUOTA_NONE ||
@@ -227,14 +230,10 @@ class Engine final : private StoreSink {
     [[nodiscard]] bool maps_allow(std::uint64_t segments,
                                   std::uint64_t promise = 0,
                                   const Region *r = nullptr) const;
-    // Nodes for all stores to come, and more. Throws std::bad_alloc, also when
-    // there are too many: a pool's frames bring so many each, and what regions
-    // need for trees of their own is there besides.
+    // Nodes for all stores to come, and more. Throws std::bad_alloc. There is
+    // no other limit than that of frames: a free one is set aside for so many
+    // shared nodes, and the others are the trees of regions.
     void reserve_nodes(std::size_t more = 0) {
-        if (maps_.live() > node_debt_ + std::size_t{Ledger::nodes_per_frame} *
-                                            pool_.frames()) {
-            throw std::bad_alloc();
-        }
         maps_.reserve(node_debt_ + more);
     }
 

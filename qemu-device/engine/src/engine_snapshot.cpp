@@ -96,6 +96,7 @@ snapmem_status Engine::snapshot(std::uint32_t region, std::uint32_t quota,
     if (dedup_.enabled()) {
         share_duplicates(*r, s->map);
     }
+    pool_.update_available();
     r->writable.clear();
     r->version += r->dirty ? 1 : 0;
     r->dirty = false;
@@ -114,6 +115,7 @@ void Engine::forget(Snapshot &s) noexcept {
         pool_.drop(s.zero, Holder::device);
     }
     snapshots_.clear(s);
+    pool_.update_available();
     may_reclaim();
 }
 

@@ -33,8 +33,8 @@ FramePool::FramePool(const Fd &file, std::uint32_t frames, Ledger &ledger)
 
 void FramePool::update_available() {
     // Below zero only in the middle of a copy-on-write, under the mutex.
-    const std::uint32_t promised = ledger_.promised();
-    available_.store(free_ > promised ? free_ - promised : 0,
+    const std::uint32_t kept = ledger_.kept();
+    available_.store(free_ > kept ? free_ - kept : 0,
                      std::memory_order_relaxed);
 }
 
@@ -285,10 +285,10 @@ const char *FramePool::check() const {
     if (free != free_ || guest != guest_ || mapped != mapped_) {
         return "a level of the pool is wrong";
     }
-    if (free < ledger_.promised()) {
-        return "fewer free frames than promised to stores";
+    if (free < ledger_.kept()) {
+        return "fewer free frames than are kept for stores and nodes";
     }
-    if (available() != free - ledger_.promised()) {
+    if (available() != free - ledger_.kept()) {
         return "the mirror of the available frames is wrong";
     }
     if (zero_ != no_frame) {

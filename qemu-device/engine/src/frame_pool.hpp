@@ -24,7 +24,7 @@ enum class Holder : std::uint8_t { guest, device, map };
 //   guest     frames with a guest hold
 //   mapped    frames with a map hold
 // The ledger counts own frames, own frames that someone else holds too, and
-// frames by owner. free >= promised always.
+// frames by owner. free >= what it keeps for stores and nodes, always.
 class FramePool {
   public:
     // file: the frames are its first pages. The ledger must live longer.
@@ -38,11 +38,13 @@ class FramePool {
         return memory_.data() + f * page_bytes;
     }
 
-    // Frames that are free and not promised to a store. Any thread.
+    // Frames that are free, and neither promised to a store nor set aside for
+    // shared nodes. Any thread.
     [[nodiscard]] std::uint32_t available() const {
         return available_.load(std::memory_order_relaxed);
     }
-    // After the ledger's promises changed other than through a frame.
+    // After the ledger's promises, or its shared nodes, changed other than
+    // through a frame.
     void update_available();
     // Take the most recently freed frame, which is likely to be in a cache.
     // One must be free; the caller has asked available() or has a promise.

@@ -53,12 +53,15 @@ void Ledger::count_node(Owner o, Slot slot, bool comes) noexcept {
     if (slot != no_slot && (comes || accounts_[slot].nodes != 0)) {
         accounts_[slot].nodes += by;
         e.exclusive += by;
+    } else {
+        shared_nodes_ += by;
     }
 }
 
 void Ledger::set_exclusive_nodes(Slot slot, std::uint32_t nodes) {
     Account &a = accounts_[slot];
     owners_[a.owner].exclusive += nodes - a.nodes;
+    shared_nodes_ += a.nodes - nodes;
     a.nodes = nodes;
 }
 
@@ -109,14 +112,19 @@ const char *Ledger::check() const {
         sums[a.owner].promised += a.promise();
         sums[a.owner].exclusive += a.nodes;
     }
+    std::uint32_t shared = 0;
     for (std::size_t i = 0; i < owners_.size(); ++i) {
         const OwnerEntry &e = owners_[i];
+        shared += e.shared();
         if (sums[i].promised != e.promised) {
             return "the promises of an owner are wrong";
         }
         if (sums[i].exclusive != e.exclusive || e.exclusive > e.nodes) {
             return "the nodes of an owner are miscounted";
         }
+    }
+    if (shared != shared_nodes_) {
+        return "the sum of shared nodes is wrong";
     }
     return promised == promised_ ? nullptr : "the sum of promises is wrong";
 }

@@ -24,7 +24,9 @@ namespace snapmem_impl {
 // of its own is in the price of its pages, so nodes that are known to be its
 // alone cost nothing. A snapshot makes all of them shared: they are charged
 // then, a frame for every nodes_per_frame, and stores, which copy them, change
-// no charge.
+// no charge. The frames for the shared nodes of all owners stay free, as if
+// they were promised: so who sees what is free sees the nodes, too, and there
+// are no more of them than the pool has frames for.
 //
 // Not thread-safe (the engine's mutex).
 class Ledger {
@@ -59,6 +61,14 @@ class Ledger {
     }
     // Frames promised to all.
     [[nodiscard]] std::uint32_t promised() const { return promised_; }
+    // Frames set aside for the shared nodes of all, were there so many more.
+    [[nodiscard]] std::uint32_t node_frames(std::uint32_t more = 0) const {
+        return (shared_nodes_ + more) / nodes_per_frame;
+    }
+    // Free frames that nobody may take but stores.
+    [[nodiscard]] std::uint32_t kept() const {
+        return promised_ + node_frames();
+    }
 
     // For the pool: one more or less (`by`: 1 or the modular -1).
     void count_own(Slot slot, bool held, std::uint32_t by);
@@ -89,7 +99,7 @@ class Ledger {
                                         std::uint32_t more_nodes = 0) const {
         const OwnerEntry &e = owners_[o];
         return std::uint64_t{e.frames} + e.promised +
-               (e.nodes - e.exclusive + more_nodes) / nodes_per_frame;
+               (e.shared() + more_nodes) / nodes_per_frame;
     }
     // O(owners).
     [[nodiscard]] std::uint64_t charged_id(std::uint32_t id) const;
@@ -99,7 +109,7 @@ class Ledger {
     }
     [[nodiscard]] std::size_t owners() const { return owners_.size(); }
 
-    // Recount the promises: a message, or nullptr.
+    // Recount promises and nodes: a message, or nullptr.
     [[nodiscard]] const char *check() const;
 
   private:
@@ -124,6 +134,7 @@ class Ledger {
         std::uint32_t nodes = 0;     // of regions and snapshots
         std::uint32_t exclusive = 0; // of them, each known to be a region's
 
+        [[nodiscard]] std::uint32_t shared() const { return nodes - exclusive; }
         [[nodiscard]] bool used() const {
             return frames != 0 || regions != 0 || nodes != 0;
         }
@@ -138,6 +149,7 @@ class Ledger {
     std::vector<Account> accounts_;
     std::vector<OwnerEntry> owners_;
     std::uint32_t promised_ = 0;
+    std::uint32_t shared_nodes_ = 0; // of all owners
 };
 
 } // namespace snapmem_impl
