@@ -19,8 +19,20 @@
 #define MESSAGES	5	/* unread in each socket */
 #define PCI		"/sys/bus/pci/drivers/snap/"
 
-/* ENDED: by the sender, CLOSED: by the receiver before, too, so that it is in no table */
-enum kind { UDP_SNAP, UDP_INET, TCP_SNAP, TCP_INET, TCP_ENDED, TCP_CLOSED, KINDS };
+/*
+ * ENDED: by the sender; CLOSED: by the receiver before, too, so that it is in no table
+ * of the kernel; PORTLESS: nor is that, which had a port when it received.
+ */
+enum kind {
+	UDP_SNAP,
+	UDP_INET,
+	UDP_PORTLESS,
+	TCP_SNAP,
+	TCP_INET,
+	TCP_ENDED,
+	TCP_CLOSED,
+	KINDS
+};
 
 static bool is_stream(int kind)
 {
@@ -67,6 +79,7 @@ FIXTURE(reset)
 static int unread_make(struct unread *u, struct region *r)
 {
 	int domain = u->kind == UDP_SNAP || u->kind == TCP_SNAP ? AF_SNAP : AF_INET;
+	struct sockaddr none = { .sa_family = AF_UNSPEC };
 	int big = 4 << 20, i;
 
 	/* the sender is AF_SNAP, whatever the receiver is */
@@ -101,6 +114,8 @@ static int unread_make(struct unread *u, struct region *r)
 		if (send(u->fd[1], r->p, LENGTH, 0) != LENGTH)
 			return -1;
 	}
+	if (u->kind == UDP_PORTLESS && connect(u->fd[0], &none, sizeof(none)))
+		return -1;
 	if (u->kind == TCP_CLOSED && shutdown(u->fd[0], SHUT_WR))
 		return -1;
 	if (u->kind >= TCP_ENDED && shutdown(u->fd[1], SHUT_WR))
