@@ -79,10 +79,8 @@ void snap_start(SnapState *s)
 
 void snap_reset(SnapState *s)
 {
-    /* First, so that dropping packets below raises no interrupt. */
     s->state = SNAP_STATE_IDLE;
     s->driver_features = 0;
-    snap_tx_reset(s);
     snap_rx_reset(s);
     snapmem_reset(s->mem);
     s->status->resets++;
@@ -389,9 +387,10 @@ static void snap_exit(PCIDevice *pdev)
     SnapState *s = SNAP(pdev);
 
     snap_close_registers(s);
+    /* First, so that dropping packets below raises no interrupt. */
     s->state = SNAP_STATE_IDLE;
     snap_link_unwatch(s);
-    snap_tx_reset(s);
+    snap_tx_exit(s);
     snap_rx_reset(s);
     qemu_del_nic(s->nic);
     qemu_del_vm_change_state_handler(s->rx_continue);

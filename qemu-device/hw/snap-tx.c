@@ -167,8 +167,7 @@ void snap_tx_cut_off(SnapState *s)
     s->tx_realign = s->tx_realign || s->tx_unfinished;
     /*
      * The core drops what it sends to a link that is down, and forgets that
-     * the backend refused a packet, maybe before a reset of ours; calls
-     * snap_tx_resume().
+     * the backend refused a packet; calls snap_tx_resume().
      */
     qemu_flush_queued_packets(qemu_get_queue(s->nic)->peer);
 }
@@ -247,9 +246,13 @@ uint32_t snap_tx(SnapState *s, unsigned queue, void *entry, void *out)
     return SNAP_ST_OK;
 }
 
-void snap_tx_reset(SnapState *s)
+/*
+ * Not at a reset: a backend that has written the first part of a packet goes
+ * on in the middle of whichever comes next, so it gets that one, and TX stays
+ * paused until then.
+ */
+void snap_tx_exit(SnapState *s)
 {
     /* Calls snap_tx_resume() for a packet that is still queued. */
     qemu_purge_queued_packets(qemu_get_queue(s->nic));
-    s->tx_paused = false;
 }

@@ -161,7 +161,7 @@ SnapExecute snap_merge, snap_diff, snap_info;
 
 /* snap-tx.c */
 SnapExecute snap_tx;
-void snap_tx_reset(SnapState *s);
+void snap_tx_exit(SnapState *s);
 /* The backend has lost its connection, maybe within a packet. */
 void snap_tx_cut_off(SnapState *s);
 
