@@ -134,7 +134,10 @@ static void snap_tx_resume(NetClientState *nc, ssize_t sent)
  * whichever that is: its peer would take the middle of it for a length.  So
  * that first one is a packet that is shorter than what was written, of which
  * nothing is left to write.  Written as a whole, it is an Ethernet frame of
- * ours to ourselves that nobody reads.  False: TX is paused.
+ * ours to ourselves that nobody reads; a shorter one, which some peers end the
+ * connection for, would not do.  So where 1 to 17 bytes had been written (the
+ * length, 4 bytes, and this header are 18), the peer still gets the rest.
+ * False: TX is paused.
  */
 static bool snap_tx_realign(SnapState *s)
 {
@@ -233,9 +236,9 @@ uint32_t snap_tx(SnapState *s, unsigned queue, void *entry, void *out)
         s->counter[SNAP_CTR_TX_DROPPED]++;
         return SNAP_ST_OK;
     }
+    s->tx_unfinished = sent == 0;
     if (sent == 0) {
         s->tx_paused = true;
-        s->tx_unfinished = true;
         s->counter[SNAP_CTR_TX_PAUSES]++;
     }
     s->counter[SNAP_CTR_TX_PACKETS]++;
