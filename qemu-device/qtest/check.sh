@@ -109,20 +109,25 @@ start() {
         -icount "shift=0,rr=record,rrfile=$logs/replay" -device snap
 }
 
-# Under KVM, as somebody who gets no trap for the kernel's stores.
+# As says, where there is KVM.
+under_kvm() {
+    if [[ -w /dev/kvm ]]; then
+        says "$@"
+    else
+        skipped=$((skipped + 1))
+        echo "ok - $1 # SKIP no /dev/kvm"
+    fi
+}
+
+# As somebody who gets no trap for the kernel's stores.
 unprivileged() {
     local nobody=("$top/selftests/vm/qemu-without-trap" --unprivileged)
     echo "# unprivileged"
-    if ! [[ -w /dev/kvm ]]; then
-        skipped=$((skipped + 2))
-        echo "ok - KVM without a trap # SKIP no /dev/kvm"
-        return
-    fi
-    says "share fails under KVM without a trap for it, and says what helps" \
+    under_kvm "share fails under KVM without a trap for it, and says what helps" \
         'to share under KVM.* let it open /dev/userfaultfd' \
         "${nobody[@]}" -M q35 -accel kvm -nodefaults -display none -S \
         -device snap,capture=share
-    says "auto copies then, and says so" \
+    under_kvm "auto copies then, and says so" \
         'warning: snap: captures copy, and .*let it open /dev/userfaultfd' \
         "${nobody[@]}" -M q35 -accel kvm -nodefaults -display none -S \
         -device snap -device no-such-device

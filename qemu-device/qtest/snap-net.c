@@ -308,14 +308,23 @@ static int listen_at(const char *folder, char **netdev)
     return sock;
 }
 
-/* A packet that does not come is an error, soon. */
-static int accept_wire(int sock)
+/* A connection or a packet that does not come is an error, soon. */
+static void be_impatient(int sock)
 {
     struct timeval patience = { .tv_sec = 20 };
-    int wire = accept(sock, NULL, NULL);
 
-    g_assert(!setsockopt(wire, SOL_SOCKET, SO_RCVTIMEO, &patience,
+    g_assert(!setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience,
                          sizeof(patience)));
+}
+
+static int accept_wire(int sock)
+{
+    int wire;
+
+    be_impatient(sock);
+    wire = accept(sock, NULL, NULL);
+    g_assert_cmpint(wire, >=, 0);
+    be_impatient(wire);
     return wire;
 }
 
