@@ -225,6 +225,36 @@ TEST_F(RegionHeapTest, HandlersDuringForkMayUseIt) {
     EXPECT_NE(allocate('d'), nullptr);
 }
 
+// Neither handlers of others, which run in the child before ours, nor children
+// made without any handler may end by what they give back: it is lost there.
+TEST_F(RegionHeapTest, ChildrenThatHaveNotAdoptedItMayRelease) {
+    char *const piece = allocate('a');
+    const auto ends_well = [](pid_t pid) {
+        int status = -1;
+        return ::waitpid(pid, &status, 0) == pid && status == 0;
+    };
+    heap_.before_fork();
+    pid_t pid = ::fork();
+    if (pid == 0) {
+        heap_.release(piece);
+        heap_.after_fork_in_child();
+        ::_exit(all(piece, 'a') && allocate('b') != nullptr ? 0 : 1);
+    }
+    heap_.after_fork_in_parent();
+    EXPECT_TRUE(ends_well(pid)) << "in a handler";
+    pid = ::fork();
+    if (pid == 0) {
+        heap_.release(piece);
+        ::_exit(heap_.room(piece) == 0 && heap_.grow(piece, length) == nullptr
+                    ? 0
+                    : 1);
+    }
+    EXPECT_TRUE(ends_well(pid)) << "without handlers";
+    EXPECT_TRUE(all(piece, 'a'));
+    heap_.release(piece);
+    EXPECT_DEATH(heap_.release(piece), "not the start of an allocation");
+}
+
 TEST_F(RegionHeapTest, SoHasTheChildsChild) {
     char *const piece = allocate('a');
     const auto grandchild = [&] {

@@ -128,9 +128,15 @@ void *allocate_zeroed(std::size_t bytes) noexcept {
     return counted(heap != nullptr ? heap->allocate_zeroed(bytes) : nullptr);
 }
 
-// As realloc(3), of a piece of the region.
+// As realloc(3), of a piece of the region.  In a child that has not adopted the
+// region, nothing is there that could be copied.
 void *resize(void *piece, std::size_t bytes) noexcept {
     const std::size_t room = heap->room(piece);
+    if (room == 0) {
+        heap->release(piece); // which does not return if it is no piece
+        errno = ENOMEM;
+        return nullptr;
+    }
     if (bytes <= room && bytes > room / 2)
         return piece;
     void *moved = bytes > room ? heap->grow(piece, bytes) : nullptr;

@@ -200,7 +200,9 @@ void RegionHeap::release(void *piece) noexcept {
     if (!put_back(piece))
         return;
     errno = saved;
-    if (snap_heap_free(heap_, piece) < 0) {
+    const int error = snap_heap_free(heap_, piece);
+    // The parent's, in a child that has not adopted it: not ours to give back.
+    if (error < 0 && error != -EPERM) {
         warn("snap-run: free(): not the start of an allocation\n");
         ::abort();
     }

@@ -46,7 +46,8 @@ class RegionHeap final : public Heap {
   private:
     // Takes the lock; false in a thread that has it: then the heap itself
     // allocates, or a handler of another library does, during fork(2).  Only
-    // the latter gives pieces back.
+    // the latter gives pieces back; those of a child that has not adopted the
+    // region are lost to it.
     class Turn;
 
     bool create() noexcept;
