@@ -178,8 +178,8 @@ check "a library with RTLD_DEEPBIND frees as the program does" 0 \
 strangers() {
     nm -D --undefined-only --without-symbol-versions "$build/$1" |
         sed -n 's/^ *U //p' | grep -vxE "$(tr -d ' \n' <<'END'
-            abort|clearerr|close|dlsym|fstat|getdents64|getsockopt|
-            mem(cpy|move|set)|mmap|munmap|open|pthread_attr_getstack|
+            abort|clearerr|close|dlsym|fstat|getdents64|getpid|getsockopt|
+            mem(cpy|move|set)|mmap|msync|munmap|open|pthread_attr_getstack|
             pthread_mutex(attr)?_[a-z]+|pthread_sigmask|
             secure_getenv|sigfillset|strlen|syscall|__errno_location
 END

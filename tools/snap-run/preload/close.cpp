@@ -16,11 +16,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+SNAP_RUN_NEXT(close, int(int))
+
 namespace {
 
 using snaprun::own_counts;
-
-constinit snaprun::Next<int(int)> next_close("close");
 
 bool read_stats(int fd, snap_sock_stats &stats) noexcept {
     socklen_t length = sizeof(stats);

@@ -12,7 +12,9 @@
 #include <cstring>
 #include <span>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 namespace {
 
@@ -20,50 +22,89 @@ constexpr std::size_t page_bytes = 4096;
 
 enum class Direction { in, out }; // as the program sees it
 
-// All of it, so that a wrong address is not ours to touch.
-bool in_region(const void *memory, std::size_t length) noexcept {
-    return length != 0 && snaprun::in_region(memory) &&
-           snaprun::in_region(static_cast<const char *>(memory) + length - 1);
+// A vector and a stream's call are for both directions.
+void *changeable(const void *memory) noexcept {
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast)
+    return const_cast<void *>(memory);
 }
+
+// All of it, so that a wrong address is not ours to touch.  A child that was
+// made behind the back of the C library has nothing mapped there.
+bool in_region(const void *memory, std::size_t length) noexcept {
+    if (length == 0 || !snaprun::in_region(memory) ||
+        !snaprun::in_region(static_cast<const char *>(memory) + length - 1))
+        return false;
+    const std::size_t before =
+        reinterpret_cast<std::uintptr_t>(memory) % page_bytes;
+    auto *const page = static_cast<char *>(changeable(memory)) - before;
+    return ::msync(page, before + length, MS_ASYNC) == 0;
+}
+
+// The program's vector, of which the kernel said that something in it, or the
+// vector, is no memory: false if it is the latter.
+bool copy(iovec *to, std::span<const iovec> program) noexcept {
+    const iovec local{to, program.size_bytes()};
+    const iovec remote{changeable(program.data()), program.size_bytes()};
+    return ::syscall(SYS_process_vm_readv, ::getpid(), &local, 1, &remote, 1,
+                     0) == static_cast<long>(program.size_bytes());
+}
+
+// Memory of the kernel, and errno as it was.
+struct Pages {
+    Pages() = default;
+    Pages(const Pages &) = delete;
+    Pages &operator=(const Pages &) = delete;
+    ~Pages() {
+        const int saved = errno;
+        if (start != nullptr)
+            ::munmap(start, length);
+        errno = saved;
+    }
+
+    bool map(std::size_t bytes) noexcept {
+        void *const memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (memory == MAP_FAILED)
+            return false;
+        start = memory;
+        length = bytes;
+        return true;
+    }
+
+    void *start = nullptr;
+    std::size_t length = 0;
+};
 
 // Ordinary memory in place of what a vector has in the region; the others stay.
 // What is aligned for O_DIRECT stays so.
 class Bounce {
   public:
-    Bounce(std::span<const iovec> program) noexcept : program_(program) {
-        std::size_t bytes = parts_bytes();
-        for (const auto &part : program_)
-            if (in_region(part.iov_base, part.iov_len))
-                bytes += room_of(part);
-        if (bytes == parts_bytes())
+    Bounce(std::span<const iovec> program) noexcept {
+        if (program.empty() || !vectors_.map(2 * program.size_bytes()) ||
+            !copy(parts(), program))
             return;
-        memory_ = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (memory_ == MAP_FAILED) {
-            memory_ = nullptr;
-            return;
-        }
-        bytes_ = bytes;
-        char *free = static_cast<char *>(memory_) + parts_bytes();
+        program_ = {parts() + program.size(), program.size()};
+        std::size_t bytes = 0;
         for (std::size_t i = 0; i < program_.size(); i++) {
-            parts()[i] = program_[i];
+            program_[i] = parts()[i];
+            if (in_region(program_[i].iov_base, program_[i].iov_len))
+                bytes += room_of(program_[i]);
+        }
+        if (bytes == 0 || !memory_.map(bytes))
+            return;
+        char *free = static_cast<char *>(memory_.start);
+        for (std::size_t i = 0; i < program_.size(); i++) {
             if (!in_region(program_[i].iov_base, program_[i].iov_len))
                 continue;
             parts()[i].iov_base = free + offset(program_[i]);
             free += room_of(program_[i]);
         }
     }
-    Bounce(const Bounce &) = delete;
-    Bounce &operator=(const Bounce &) = delete;
-    ~Bounce() {
-        const int saved = errno;
-        if (memory_ != nullptr)
-            ::munmap(memory_, bytes_);
-        errno = saved;
-    }
 
-    explicit operator bool() const noexcept { return memory_ != nullptr; }
-    iovec *parts() const noexcept { return static_cast<iovec *>(memory_); }
+    explicit operator bool() const noexcept { return memory_.start != nullptr; }
+    iovec *parts() const noexcept {
+        return static_cast<iovec *>(vectors_.start);
+    }
 
     void fill() const noexcept {
         for (std::size_t i = 0; i < program_.size(); i++)
@@ -93,13 +134,10 @@ class Bounce {
     static std::size_t room_of(const iovec &part) noexcept {
         return whole(offset(part) + part.iov_len);
     }
-    std::size_t parts_bytes() const noexcept {
-        return whole(program_.size() * sizeof(iovec));
-    }
 
-    std::span<const iovec> program_;
-    void *memory_ = nullptr; // the vector first
-    std::size_t bytes_ = 0;
+    Pages vectors_; // as it is made, and as it was
+    Pages memory_;
+    std::span<iovec> program_;
 };
 
 // call(parts) makes the system call.
@@ -122,12 +160,6 @@ ssize_t transfer(Direction direction, std::span<const iovec> program,
     if (done > 0 && direction == Direction::in)
         bounce.give(static_cast<std::size_t>(done));
     return done;
-}
-
-// A vector and a stream's call are for both directions.
-void *changeable(const void *memory) noexcept {
-    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast)
-    return const_cast<void *>(memory);
 }
 
 constexpr std::size_t vector_max = 1024; // IOV_MAX: more is EINVAL
@@ -167,13 +199,14 @@ std::size_t stream(Direction direction, char *memory, std::size_t bytes,
 } // namespace
 
 // NOLINTBEGIN(bugprone-macro-parentheses, cppcoreguidelines-macro-usage)
+// NOLINTBEGIN(bugprone-reserved-identifier)
 #define SNAP_RUN_EXPORT extern "C" __attribute__((visibility("default")))
 
 // read(2) and its like; arguments: those behind the buffer's length.
 #define ONE(NAME, DIRECTION, BUFFER, PARAMETERS, ARGUMENTS)                    \
+    SNAP_RUN_NEXT(NAME, ssize_t PARAMETERS)                                    \
     SNAP_RUN_EXPORT ssize_t NAME PARAMETERS {                                  \
-        static constinit snaprun::Next<ssize_t PARAMETERS> next(#NAME);        \
-        auto *const call = next.get();                                         \
+        auto *const call = next_##NAME.get();                                  \
         const iovec part{changeable(program), length};                         \
         return transfer(Direction::DIRECTION, {&part, 1},                      \
                         [&](const iovec *parts) {                              \
@@ -207,9 +240,9 @@ ONE(__pread64_chk, in, void *,
     (fd, buffer, length, at, room))
 
 #define MANY(NAME, DIRECTION, PARAMETERS, ARGUMENTS)                           \
+    SNAP_RUN_NEXT(NAME, ssize_t PARAMETERS)                                    \
     SNAP_RUN_EXPORT ssize_t NAME PARAMETERS {                                  \
-        static constinit snaprun::Next<ssize_t PARAMETERS> next(#NAME);        \
-        auto *const call = next.get();                                         \
+        auto *const call = next_##NAME.get();                                  \
         return transfer(Direction::DIRECTION, vector(program, count),          \
                         [&](const iovec *parts) { return call ARGUMENTS; });   \
     }
@@ -239,12 +272,10 @@ MANY(pwritev64v2, out,
 // Streams make their system calls by themselves.  Of memory in a region they
 // count bytes, so that it is known what they did.
 #define STREAM(NAME, DIRECTION, POINTER)                                       \
+    SNAP_RUN_NEXT(NAME, size_t(POINTER, size_t, size_t, FILE *))               \
     SNAP_RUN_EXPORT size_t NAME(POINTER program, size_t size, size_t count,    \
                                 FILE *file) {                                  \
-        static constinit snaprun::Next<size_t(POINTER, size_t, size_t,         \
-                                              FILE *)>                         \
-            next(#NAME);                                                       \
-        auto *const call = next.get();                                         \
+        auto *const call = next_##NAME.get();                                  \
         size_t bytes = 0;                                                      \
         if (!snaprun::in_region(program) ||                                    \
             __builtin_mul_overflow(size, count, &bytes) || bytes == 0)         \
@@ -261,4 +292,5 @@ STREAM(fread, in, void *)
 STREAM(fread_unlocked, in, void *)
 STREAM(fwrite, out, const void *)
 STREAM(fwrite_unlocked, out, const void *)
+// NOLINTEND(bugprone-reserved-identifier)
 // NOLINTEND(bugprone-macro-parentheses, cppcoreguidelines-macro-usage)

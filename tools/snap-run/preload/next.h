@@ -9,6 +9,8 @@
 namespace snaprun {
 
 // Found when it is used: constructors of other libraries may come before ours.
+// After ours it is there: looking for it takes the loader's lock, which is
+// nothing for a signal handler or a child process of clone(2).
 template <typename Function>
 class Next {
   public:
@@ -29,5 +31,16 @@ class Next {
 };
 
 } // namespace snaprun
+
+// next_NAME: the one that NAME, of that type, stands in front of.
+// NOLINTBEGIN(bugprone-macro-parentheses, cppcoreguidelines-macro-usage)
+#define SNAP_RUN_NEXT(NAME, ...)                                               \
+    namespace {                                                                \
+    constinit snaprun::Next<__VA_ARGS__> next_##NAME(#NAME);                   \
+    [[gnu::constructor]] void find_##NAME() noexcept {                         \
+        next_##NAME.get();                                                     \
+    }                                                                          \
+    }
+// NOLINTEND(bugprone-macro-parentheses, cppcoreguidelines-macro-usage)
 
 #endif

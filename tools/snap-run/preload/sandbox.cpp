@@ -16,14 +16,13 @@ constinit std::atomic<unsigned int> sandboxed = 0;
 
 } // namespace snaprun
 
-namespace {
-
 // As registers hold them, however many the caller has passed.
 using Word = unsigned long;
 
-constinit snaprun::Next<int(int, Word, Word, Word, Word)> next_prctl("prctl");
-constinit snaprun::Next<long(long, Word, Word, Word, Word, Word, Word)>
-    next_syscall("syscall");
+SNAP_RUN_NEXT(prctl, int(int, Word, Word, Word, Word))
+SNAP_RUN_NEXT(syscall, long(long, Word, Word, Word, Word, Word, Word))
+
+namespace {
 
 bool limits(Word option) noexcept {
     return option == PR_SET_SECCOMP;

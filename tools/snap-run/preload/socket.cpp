@@ -21,11 +21,11 @@ Counts *own_counts = nullptr;
 
 }
 
+SNAP_RUN_NEXT(socket, int(int, int, int))
+
 namespace {
 
 using snaprun::own_counts;
-
-constinit snaprun::Next<int(int, int, int)> next_socket("socket");
 
 __attribute__((constructor)) void find_counts() noexcept {
     own_counts = snaprun::shared_counts();

@@ -8,16 +8,14 @@
 #include <pthread.h>
 #include <sched.h>
 
-namespace {
-
 using Start = void *(void *);
 
-constinit snaprun::Next<int(pthread_t *, const pthread_attr_t *, Start *,
-                            void *)>
-    next_create("pthread_create");
-constinit snaprun::Next<int(int (*)(void *), void *, int, void *, void *,
-                            void *, void *)>
-    next_clone("clone");
+SNAP_RUN_NEXT(pthread_create,
+              int(pthread_t *, const pthread_attr_t *, Start *, void *))
+SNAP_RUN_NEXT(clone,
+              int(int (*)(void *), void *, int, void *, void *, void *, void *))
+
+namespace {
 
 void prepare(const void *stack) noexcept {
     if (snaprun::in_region(stack))
@@ -36,7 +34,7 @@ SNAP_RUN_EXPORT int pthread_create(pthread_t *thread,
     if (attributes != nullptr &&
         ::pthread_attr_getstack(attributes, &stack, &length) == 0)
         prepare(stack);
-    return next_create.get()(thread, attributes, start, argument);
+    return next_pthread_create.get()(thread, attributes, start, argument);
 }
 
 // Headers know it by "...": as registers hold them, however many there are.
