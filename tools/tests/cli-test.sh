@@ -158,7 +158,7 @@ check "SIGTERM ends it with a report" "0 1" \
 port=$(free_port)
 mkfifo "$work/unread"
 exec 3<>"$work/unread"
-"$snapcat" --inet -l -v "$port" >"$work/unread" 2>"$work/err" &
+"$snapcat" --inet -l -v "$port" >"$work/unread" 2>"$work/ended" &
 receiver=$!
 listening "$port"
 head -c 1M /dev/zero | "$snapcat" --inet -b 50000 --rate=50M 127.0.0.1 "$port"
@@ -167,12 +167,12 @@ for _ in {1..100}; do
     sleep 0.02
 done
 kill -TERM "$receiver"
-result=$(code timeout 1 tail --pid="$receiver" -s 0.05 -f /dev/null)
+result=$(code timeout 10 tail --pid="$receiver" -s 0.05 -f /dev/null)
 kill -KILL "$receiver" 2>/dev/null || true
 wait "$receiver" || result+=" $?"
 exec 3<&-
 check "SIGTERM ends it where nobody reads" "0 1" \
-    "$result $(grep -c 'snapcat: received' "$work/err")"
+    "$result $(grep -c 'snapcat: received' "$work/ended")"
 
 # A server for one connection, which writes its port to $work/port.
 python3 -c 'import socket, sys
