@@ -348,7 +348,9 @@ TEST_F(edge, tc_ingress)
 
 TEST_F(edge, bridged)
 {
-	ASSERT_EQ(0, sh("ip link add bridge0 type bridge && "
+	/* of what comes out the last is kept: nothing is to follow by itself */
+	ASSERT_EQ(0, sh("ip link add bridge0 type bridge mcast_snooping 0 && "
+			"echo 1 >/proc/sys/net/ipv6/conf/bridge0/disable_ipv6 && "
 			"ip link set " NETDEV " master bridge0 && "
 			"ip link set " VIRTIO_NETDEV " master bridge0 && "
 			"ip addr flush dev " NETDEV " && "

@@ -228,7 +228,7 @@ std::size_t FramePool::take_run(Frame first, std::uint32_t n, Holder who,
 
 // From the top of the pool, away from the frames that captures reuse.
 void FramePool::take_runs(Holder who, Owner owner, std::span<Frame> out) {
-    std::uint32_t want = static_cast<std::uint32_t>(out.size());
+    auto want = static_cast<std::uint32_t>(out.size());
     Frame below = frames();
     while (!out.empty()) {
         want = std::min(want, static_cast<std::uint32_t>(out.size()));
