@@ -21,12 +21,16 @@ typedef struct Done {
     uint64_t resets, snapshots, trapped, packets;
 } Done;
 
-static void plug(Snap *s)
+/* net0 takes no packet, so that TX pauses with the first; net1 takes all. */
+#define BACKENDS "-netdev hubport,id=net0,hubid=0 " \
+                 "-netdev socket,id=net1,udp=127.0.0.1:9,localaddr=127.0.0.1:0 "
+
+static void plug(Snap *s, const char *netdev)
 {
     s->bus = qpci_new_pc(s->qts, NULL);
     qtest_qmp_device_add(s->qts, "snap", "hot", "{ 'pool-size': 4194304,"
-                         " 'addr': '6', 'netdev': 'net0', 'capture': 'share',"
-                         " 'mac': '52:54:00:12:34:56' }");
+                         " 'addr': '6', 'netdev': %s, 'capture': 'share',"
+                         " 'mac': '52:54:00:12:34:56' }", netdev);
     snap_map(s, QPCI_DEVFN(SLOT, 0));
     qpci_msix_enable(s->dev);
 }
@@ -58,8 +62,7 @@ static unsigned cycles(void)
 static Snap *boot(const char *options)
 {
     Snap *s = g_new0(Snap, 1);
-    g_autofree char *all = g_strdup_printf("-netdev hubport,id=net0,hubid=0 %s",
-                                           options);
+    g_autofree char *all = g_strdup_printf(BACKENDS "%s", options);
 
     s->sock = -1;
     s->qts = snap_qemu("pc", all);
@@ -78,7 +81,7 @@ static char *processors(void)
     GString *options = g_string_new(NULL);
     Snap *s = boot("");
 
-    plug(s);
+    plug(s, "net0");
     for (unsigned i = 0; i < PROCESSORS; i++) {
         g_string_append_printf(options, " -device snap-processor,id=cpu%u,index=%u,"
                                "registers=0x%" PRIx64 ",msix=0x%" PRIx64 ","
@@ -105,7 +108,7 @@ static void test_processors(void)
     options = processors();
     s = boot(options);
     for (unsigned i = 0; i < n; i++) {
-        plug(s);
+        plug(s, i % 2 ? "net1" : "net0");
         /* The machine's reset comes to a device in use as well. */
         if (i % 32 == 31) {
             qtest_qmp_assert_success(s->qts, "{ 'execute': 'system_reset' }");
@@ -139,7 +142,7 @@ static void test_dma(void)
     options = processors();
     idle = g_strdup_printf("%s -global snap-processor.idle=on", options);
     s = boot(idle);
-    plug(s);
+    plug(s, "net0");
     response = qtest_qmp(s->qts, "{ 'execute': 'qom-get', 'arguments': {"
                          " 'path': '/machine/peripheral/cpu0',"
                          " 'property': 'dma-is-direct' } }");
@@ -156,7 +159,7 @@ static void test_nothing_there(void)
     Snap *s = boot("");
     uint64_t registers, slab;
 
-    plug(s);
+    plug(s, "net0");
     registers = s->regs.addr;
     slab = s->slab;
     g_assert_cmphex(qtest_readq(s->qts, registers), ==, SNAP_MAGIC);
@@ -166,7 +169,7 @@ static void test_nothing_there(void)
                      SNAP_QUEUE_PAGE(SNAP_QUEUE_DATA) + SNAP_QREG_TAKE)), ==, 0);
     g_assert_cmpuint(qtest_readl(s->qts, slab + 4), ==, 0);
     qtest_writeq(s->qts, registers + SNAP_REG_CONTROL, SNAP_CTL_RESET);
-    plug(s);
+    plug(s, "net0");
     unplug(s);
     halt(s);
 }
