@@ -16,7 +16,7 @@
 #include "socket/sock.h"
 #include "socket/view.h"
 
-/* Just over 256 bytes: kmalloc() would take twice as much for each socket. */
+/* Just under 400 bytes: kmalloc() would take 512 for each socket. */
 static struct kmem_cache *snap_sock_cache;
 
 struct snap_sock *snap_sock_of(const struct socket *sock)

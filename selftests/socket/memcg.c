@@ -28,7 +28,7 @@
 #define LENGTH		(64 * PAGE)
 
 #define SOME		2000
-#define SOCK_BYTES	256	/* that a struct snap_sock takes */
+#define SOCK_BYTES	400	/* that a struct snap_sock takes */
 #define RECEIVE		(2 * MIB)	/* the kernel doubles it */
 /* Packets that come in are charged even beyond the limit, and in batches. */
 #define SLACK		(1 * MIB)
