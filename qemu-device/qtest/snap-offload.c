@@ -45,6 +45,7 @@ static bool tap_open(Tap *t, int flags)
         .sll_family = AF_PACKET,
         .sll_protocol = htons(0x0003), /* ETH_P_ALL */
     };
+    struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
     int one = 1;
 
     if (unshare(geteuid() ? CLONE_NEWUSER | CLONE_NEWNET : CLONE_NEWNET)) {
@@ -59,6 +60,8 @@ static bool tap_open(Tap *t, int flags)
     g_assert_cmpint(t->packet, >=, 0);
     g_assert(!setsockopt(t->packet, SOL_PACKET, PACKET_VNET_HDR, &one,
                          sizeof(one)));
+    /* Tests that come later stay in this namespace, and use it. */
+    g_assert(!ioctl(t->packet, SIOCSIFFLAGS, &lo));
     ifr.ifr_flags = IFF_UP;
     g_assert(!ioctl(t->packet, SIOCSIFFLAGS, &ifr));
     g_assert(!ioctl(t->packet, SIOCGIFINDEX, &ifr));
