@@ -90,7 +90,7 @@ int snap_diff(struct snap_file *s, void __user *arg)
 		err = -ENOMEM;
 	kfree(d);
 	fput(file);
-	if (!err && snap_args_write(arg, &args, sizeof(args)))
-		err = -EFAULT;
+	if (!err)
+		err = snap_args_write(arg, &args, sizeof(args));
 	return err;
 }

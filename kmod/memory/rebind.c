@@ -61,8 +61,8 @@ int snap_rebind_commit(struct snap_region *r, void __user *arg)
 			      &args.version);
 	snap_bind_end(&b);
 	snap_rebind_end(r);
-	if (!err && snap_args_write(arg, &args, sizeof(args)))
-		err = -EFAULT;
+	if (!err)
+		err = snap_args_write(arg, &args, sizeof(args));
 put_file:
 	fput(file);
 	return err;
