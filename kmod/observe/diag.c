@@ -87,18 +87,18 @@ static int snap_diag_dump(struct sk_buff *skb, struct netlink_callback *cb)
 	};
 	struct snap_shown *shown;
 	struct snap_diag_msg msg;
-	struct snap_walk walk;
+	struct snap_list_walk walk;
 
 	BUILD_BUG_ON(sizeof(*dump) > sizeof(cb->ctx));
-	for (shown = snap_walk_begin(&walk, net, dump->from); shown;
-	     shown = snap_walk_next(&walk)) {
+	for (shown = snap_list_begin(&walk, net, dump->from); shown;
+	     shown = snap_list_next(&walk)) {
 		snap_list_describe(shown, ask.user_ns, &msg);
 		if (snap_diag_wanted(ask.req, &msg) &&
 		    snap_diag_fill(shown, &ask, &msg, skb))
 			break;
 		dump->from = shown->place + 1;
 	}
-	snap_walk_end(&walk);
+	snap_list_end(&walk);
 	return skb->len;
 }
 
@@ -113,19 +113,19 @@ static int snap_diag_one(struct sk_buff *in, const struct nlmsghdr *nlh)
 	};
 	struct snap_shown *shown;
 	struct snap_diag_msg msg;
-	struct snap_walk walk;
+	struct snap_list_walk walk;
 	struct sk_buff *skb;
 	int err = -ENOENT;
 
 	skb = nlmsg_new(snap_diag_bytes(), GFP_KERNEL);
 	if (!skb)
 		return -ENOMEM;
-	shown = snap_walk_find(&walk, net, ask.req->cookie);
+	shown = snap_list_find(&walk, net, ask.req->cookie);
 	if (shown) {
 		snap_list_describe(shown, ask.user_ns, &msg);
 		err = snap_diag_fill(shown, &ask, &msg, skb);
 	}
-	snap_walk_end(&walk);
+	snap_list_end(&walk);
 	if (err) {
 		nlmsg_free(skb);
 		return err;

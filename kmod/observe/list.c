@@ -88,7 +88,7 @@ void snap_list_remove(struct snap_shown *shown)
 }
 
 /* Go on behind a socket of the locked bucket, or its head, and through the rest. */
-static struct snap_shown *snap_walk_on(struct snap_walk *walk, struct list_head *behind)
+static struct snap_shown *snap_list_on(struct snap_list_walk *walk, struct list_head *behind)
 	__must_hold(&walk->bucket->lock)
 {
 	while (list_is_last(behind, &walk->bucket->socks)) {
@@ -106,7 +106,7 @@ static struct snap_shown *snap_walk_on(struct snap_walk *walk, struct list_head 
 	return walk->now;
 }
 
-static void snap_walk_enter(struct snap_walk *walk, struct net *net, unsigned int i)
+static void snap_list_enter(struct snap_list_walk *walk, struct net *net, unsigned int i)
 	__acquires(&walk->bucket->lock)
 {
 	walk->buckets = snap_list_of(net)->buckets;
@@ -115,26 +115,26 @@ static void snap_walk_enter(struct snap_walk *walk, struct net *net, unsigned in
 	spin_lock(&walk->bucket->lock);
 }
 
-struct snap_shown *snap_walk_begin(struct snap_walk *walk, struct net *net, u64 from)
+struct snap_shown *snap_list_begin(struct snap_list_walk *walk, struct net *net, u64 from)
 	__acquires(&walk->bucket->lock)
 {
 	struct list_head *behind;
 
-	snap_walk_enter(walk, net, snap_bucket_of_place(from));
+	snap_list_enter(walk, net, snap_bucket_of_place(from));
 	behind = &walk->bucket->socks;
 	while (!list_is_last(behind, &walk->bucket->socks) &&
 	       list_entry(behind->next, struct snap_shown, list)->place < from)
 		behind = behind->next;
-	return snap_walk_on(walk, behind);
+	return snap_list_on(walk, behind);
 }
-EXPORT_SYMBOL_GPL(snap_walk_begin);
+EXPORT_SYMBOL_GPL(snap_list_begin);
 
-struct snap_shown *snap_walk_find(struct snap_walk *walk, struct net *net, u64 cookie)
+struct snap_shown *snap_list_find(struct snap_list_walk *walk, struct net *net, u64 cookie)
 	__acquires(&walk->bucket->lock)
 {
 	struct snap_shown *shown;
 
-	snap_walk_enter(walk, net, snap_bucket_of_cookie(cookie));
+	snap_list_enter(walk, net, snap_bucket_of_cookie(cookie));
 	list_for_each_entry(shown, &walk->bucket->socks, list) {
 		if (snap_list_cookie(shown->sk) == cookie) {
 			walk->now = shown;
@@ -143,21 +143,21 @@ struct snap_shown *snap_walk_find(struct snap_walk *walk, struct net *net, u64 c
 	}
 	return walk->now;
 }
-EXPORT_SYMBOL_GPL(snap_walk_find);
+EXPORT_SYMBOL_GPL(snap_list_find);
 
-struct snap_shown *snap_walk_next(struct snap_walk *walk)
+struct snap_shown *snap_list_next(struct snap_list_walk *walk)
 	__must_hold(&walk->bucket->lock)
 {
-	return snap_walk_on(walk, &walk->now->list);
+	return snap_list_on(walk, &walk->now->list);
 }
-EXPORT_SYMBOL_GPL(snap_walk_next);
+EXPORT_SYMBOL_GPL(snap_list_next);
 
-void snap_walk_end(struct snap_walk *walk)
+void snap_list_end(struct snap_list_walk *walk)
 	__releases(&walk->bucket->lock)
 {
 	spin_unlock(&walk->bucket->lock);
 }
-EXPORT_SYMBOL_GPL(snap_walk_end);
+EXPORT_SYMBOL_GPL(snap_list_end);
 
 static void snap_list_addresses(const struct sock *sk, struct snap_diag_msg *msg)
 {

@@ -42,12 +42,12 @@ struct snap_shown {
 };
 
 /**
- * struct snap_walk - somebody in the list of a namespace
+ * struct snap_list_walk - somebody in the list of a namespace
  * @buckets: of the namespace
  * @bucket: the one that is locked, a spinlock
  * @now: a socket in it; NULL: no more sockets
  */
-struct snap_walk {
+struct snap_list_walk {
 	struct snap_bucket *buckets;
 	struct snap_bucket *bucket;
 	struct snap_shown *now;
@@ -59,15 +59,15 @@ void snap_list_add(struct snap_shown *shown, struct sock *sk);
 void snap_list_remove(struct snap_shown *shown);
 
 /*
- * Each to be ended by snap_walk_end(), whatever it returns: the first socket
+ * Each to be ended by snap_list_end(), whatever it returns: the first socket
  * whose place is from or later, or the one with that cookie; NULL: none.
  * A walk can go on from a place later: it meets a socket once at most, and one
  * that stays once.
  */
-struct snap_shown *snap_walk_begin(struct snap_walk *walk, struct net *net, u64 from);
-struct snap_shown *snap_walk_find(struct snap_walk *walk, struct net *net, u64 cookie);
-struct snap_shown *snap_walk_next(struct snap_walk *walk);
-void snap_walk_end(struct snap_walk *walk);
+struct snap_shown *snap_list_begin(struct snap_list_walk *walk, struct net *net, u64 from);
+struct snap_shown *snap_list_find(struct snap_list_walk *walk, struct net *net, u64 cookie);
+struct snap_shown *snap_list_next(struct snap_list_walk *walk);
+void snap_list_end(struct snap_list_walk *walk);
 
 /**
  * snap_list_describe() - what can be told of a socket

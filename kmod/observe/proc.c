@@ -15,7 +15,7 @@
 
 struct snap_proc {
 	struct seq_net_private p;	/* first, as proc_create_net() wants it */
-	struct snap_walk walk;
+	struct snap_list_walk walk;
 };
 
 /*
@@ -25,7 +25,7 @@ struct snap_proc {
 static void *snap_proc_start(struct seq_file *seq, loff_t *pos)
 {
 	struct snap_proc *reader = seq->private;
-	void *first = snap_walk_begin(&reader->walk, seq_file_net(seq), *pos);
+	void *first = snap_list_begin(&reader->walk, seq_file_net(seq), *pos);
 
 	return *pos ? first : SEQ_START_TOKEN;
 }
@@ -36,7 +36,7 @@ static void *snap_proc_next(struct seq_file *seq, void *v, loff_t *pos)
 	struct snap_shown *shown = reader->walk.now;
 
 	if (v != SEQ_START_TOKEN)
-		shown = snap_walk_next(&reader->walk);
+		shown = snap_list_next(&reader->walk);
 	*pos = shown ? shown->place : SNAP_LIST_END;
 	return shown;
 }
@@ -45,7 +45,7 @@ static void snap_proc_stop(struct seq_file *seq, void *v)
 {
 	struct snap_proc *reader = seq->private;
 
-	snap_walk_end(&reader->walk);
+	snap_list_end(&reader->walk);
 }
 
 static void snap_proc_address(struct seq_file *seq, u8 family,
