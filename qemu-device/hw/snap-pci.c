@@ -351,6 +351,9 @@ static void snap_realize(PCIDevice *pdev, Error **errp)
     }
     s->batch = g_new0(SnapBatch, SNAP_BATCHES + 1);
     s->tx_copy = g_malloc(SNAP_TX_BYTES_MAX);
+    s->tx_kept = g_malloc(SNAP_TX_KEPT_MAX);
+    /* Of another device, which had this backend before. */
+    s->tx_unfinished = true;
     s->rx_bh = qemu_bh_new_guarded(snap_rx_bh, s,
                                    &DEVICE(s)->mem_reentrancy_guard);
     s->rx_continue = qemu_add_vm_change_state_handler(snap_rx_continue, s);
@@ -396,6 +399,7 @@ static void snap_exit(PCIDevice *pdev)
     qemu_del_vm_change_state_handler(s->rx_continue);
     qemu_bh_delete(s->rx_bh);
     g_free(s->tx_copy);
+    g_free(s->tx_kept);
     g_free(s->batch);
     msix_uninit_exclusive_bar(pdev);
     snap_unmake_memory(s);

@@ -6,7 +6,8 @@
  * where they are (nobody can change them, and the guest cannot give up its
  * hold while the BQL is ours), everything else from a private copy.  A
  * backend that cannot take it now gets a copy in QEMU's queue; until that is
- * gone, TX answers BUSY.  So no hold on a frame outlives the doorbell.
+ * gone, TX answers BUSY.  So no hold on a frame outlives the doorbell.  We keep
+ * another, for when QEMU empties its queue.
  */
 #include "qemu/osdep.h"
 #include "hw/pci/pci.h"
@@ -14,6 +15,7 @@
 #include "qemu/bswap.h"
 #include "qemu/iov.h"
 #include "net/eth.h"
+#include "net/queue.h"
 #include "standard-headers/linux/virtio_net.h"
 #include "snap.h"
 #include "trace.h"
@@ -114,11 +116,31 @@ static uint32_t snap_tx_check(SnapState *s, const struct snap_tx *tx)
     return sum == tx->length ? SNAP_ST_OK : SNAP_ST_BAD_LENGTH;
 }
 
+/*
+ * QEMU has thrown away the packet that paused us: the machine stops, or we are
+ * unplugged.  A backend of streams may have written a part of it, and would go
+ * on in the middle of whichever packet comes next, ours or another device's.
+ * So the packet goes back to the end of the queue, where it was alone of us, in
+ * the backend's own name: then nobody throws it away as long as there is a
+ * backend, and nobody is told of its end.
+ */
+static void snap_tx_hand_over(SnapState *s)
+{
+    NetClientState *peer = qemu_get_queue(s->nic)->peer;
+    struct iovec iov = { s->tx_kept, s->tx_kept_bytes };
+
+    qemu_net_queue_append_iov(peer->incoming_queue, peer,
+                              QEMU_NET_PACKET_FLAG_NONE, &iov, 1, NULL);
+}
+
 /* The backend has got rid of the packet that paused us (0: thrown away). */
 static void snap_tx_resume(NetClientState *nc, ssize_t sent)
 {
     SnapState *s = qemu_get_nic_opaque(nc);
 
+    if (!sent) {
+        snap_tx_hand_over(s);
+    }
     s->tx_paused = false;
     s->tx_unfinished = s->tx_unfinished && !sent;
     trace_snap_tx_resume(s, sent);
@@ -126,6 +148,19 @@ static void snap_tx_resume(NetClientState *nc, ssize_t sent)
     if (s->state == SNAP_STATE_RUNNING) {
         snap_interrupt(s, SNAP_VECTOR_DATA);
     }
+}
+
+/* As qemu_sendv_packet_async(); with 0 TX is paused. */
+static ssize_t snap_tx_give(SnapState *s, const struct iovec *iov, unsigned n)
+{
+    ssize_t sent = qemu_sendv_packet_async(qemu_get_queue(s->nic), iov, n,
+                                           snap_tx_resume);
+
+    if (sent == 0) {
+        s->tx_paused = true;
+        s->tx_kept_bytes = iov_to_buf(iov, n, 0, s->tx_kept, SNAP_TX_KEPT_MAX);
+    }
+    return sent;
 }
 
 /*
@@ -152,9 +187,7 @@ static bool snap_tx_realign(SnapState *s)
     memcpy(frame.h_dest, s->conf.macaddr.a, ETH_ALEN);
     memcpy(frame.h_source, s->conf.macaddr.a, ETH_ALEN);
     s->tx_realign = false;
-    if (!qemu_sendv_packet_async(qemu_get_queue(s->nic), iov + first,
-                                 ARRAY_SIZE(iov) - first, snap_tx_resume)) {
-        s->tx_paused = true;
+    if (!snap_tx_give(s, iov + first, ARRAY_SIZE(iov) - first)) {
         s->tx_unfinished = true;
         /*
          * In QEMU 10.0 to write nothing can count as an error without errno,
@@ -229,8 +262,7 @@ uint32_t snap_tx(SnapState *s, unsigned queue, void *entry, void *out)
         copy += seg->length;
     }
 
-    sent = qemu_sendv_packet_async(qemu_get_queue(s->nic), iov, n,
-                                   snap_tx_resume);
+    sent = snap_tx_give(s, iov, n);
     trace_snap_tx(s, tx->length, tx->nsegs, sent);
     if (sent < 0) {
         s->counter[SNAP_CTR_TX_DROPPED]++;
@@ -238,7 +270,6 @@ uint32_t snap_tx(SnapState *s, unsigned queue, void *entry, void *out)
     }
     s->tx_unfinished = sent == 0;
     if (sent == 0) {
-        s->tx_paused = true;
         s->counter[SNAP_CTR_TX_PAUSES]++;
     }
     s->counter[SNAP_CTR_TX_PACKETS]++;
@@ -256,6 +287,6 @@ uint32_t snap_tx(SnapState *s, unsigned queue, void *entry, void *out)
  */
 void snap_tx_exit(SnapState *s)
 {
-    /* Calls snap_tx_resume() for a packet that is still queued. */
+    /* Calls snap_tx_resume(), which hands over a packet that is still queued. */
     qemu_purge_queued_packets(qemu_get_queue(s->nic));
 }

@@ -42,6 +42,9 @@ OBJECT_DECLARE_SIMPLE_TYPE(SnapState, SNAP)
 #define SNAP_F_OFFLOADS     (SNAP_F_CSUM | SNAP_F_TSO4 | SNAP_F_TSO6 | \
                              SNAP_F_RX_CSUM | SNAP_F_RX_LRO)
 
+/* A packet as the backend gets it. */
+#define SNAP_TX_KEPT_MAX    (sizeof(struct snap_offload) + SNAP_TX_BYTES_MAX)
+
 /* An Ethernet payload that tap takes: 65535 less the Ethernet header. */
 #define SNAP_MTU_MAX        65521
 
@@ -105,6 +108,8 @@ struct SnapState {
     uint64_t counter[SNAP_CTR_MAX]; /* those that the engine does not keep */
 
     uint8_t *tx_copy;           /* SNAP_TX_BYTES_MAX bytes of one packet */
+    uint8_t *tx_kept;           /* the packet that has paused TX */
+    uint32_t tx_kept_bytes;
     bool tx_paused;
     bool tx_unfinished;         /* the backend may have begun a packet */
     bool tx_realign;            /* before the next packet, see snap-tx.c */
