@@ -5,11 +5,15 @@
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
 #include "qemu/iov.h"
+#include "hw/pci/pci_regs.h"
 #include "libqos/pci-pc.h"
 #include "qobject/qdict.h"
 #include "snap-fixture.h"
 
 #define SNAP_SLOT 4
+/* Where messages of the vectors go, and what they say. */
+#define MESSAGE_AT(v)   (SNAP_TEST_RAM + 0x200000 + 4 * (v))
+#define MESSAGE(v)      (0x5a00 + (v))
 
 void snap_map(Snap *s, int devfn)
 {
@@ -473,6 +477,14 @@ uint32_t snap_wire_receive(Snap *s, void *packet, uint32_t room)
     return length;
 }
 
+void snap_expect_packet(Snap *s, const uint8_t *want, uint32_t length)
+{
+    g_autofree uint8_t *got = g_malloc(SNAP_PACKET_MAX);
+    uint32_t n = snap_wire_receive(s, got, SNAP_PACKET_MAX);
+
+    g_assert_cmpmem(got, n, want, length);
+}
+
 void snap_wait(Snap *s, enum snap_counter c, uint64_t value)
 {
     int64_t end = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
@@ -482,6 +494,16 @@ void snap_wait(Snap *s, enum snap_counter c, uint64_t value)
         if (g_get_monotonic_time() > end) {
             g_error("counter %u is %" PRIu64 ", not %" PRIu64, c, now, value);
         }
+        g_usleep(1000);
+    }
+}
+
+void snap_wait_resumed(Snap *s)
+{
+    int64_t end = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
+
+    while (snap_status_page(s).tx_paused) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
         g_usleep(1000);
     }
 }
@@ -569,4 +591,34 @@ void snap_expect_error(const char *want, QDict *response)
                 qdict_get_str(error, "desc"));
     }
     qobject_unref(response);
+}
+
+void snap_run_machine(Snap *s, bool run)
+{
+    qtest_qmp_assert_success(s->qts, "{ 'execute': %s }", run ? "cont" : "stop");
+    qtest_qmp_eventwait(s->qts, run ? "RESUME" : "STOP");
+}
+
+void snap_set_vectors(Snap *s)
+{
+    qpci_msix_enable(s->dev);
+    for (unsigned v = 0; v < SNAP_VECTORS; v++) {
+        uint64_t at = s->dev->msix_table_bar.addr + s->dev->msix_table_off +
+                      v * PCI_MSIX_ENTRY_SIZE;
+
+        qtest_writel(s->qts, at + PCI_MSIX_ENTRY_LOWER_ADDR, MESSAGE_AT(v));
+        qtest_writel(s->qts, at + PCI_MSIX_ENTRY_UPPER_ADDR, 0);
+        qtest_writel(s->qts, at + PCI_MSIX_ENTRY_DATA, MESSAGE(v));
+        qtest_writel(s->qts, at + PCI_MSIX_ENTRY_VECTOR_CTRL, 0);
+        qtest_writel(s->qts, MESSAGE_AT(v), 0);
+    }
+}
+
+bool snap_message(Snap *s, unsigned vector)
+{
+    uint32_t data = qtest_readl(s->qts, MESSAGE_AT(vector));
+
+    qtest_writel(s->qts, MESSAGE_AT(vector), 0);
+    g_assert(data == 0 || data == MESSAGE(vector));
+    return data != 0;
 }

@@ -124,8 +124,14 @@ uint32_t snap_send(Snap *s, struct snap_tx *tx);
 void snap_wire_send(Snap *s, const void *packet, uint32_t length);
 uint32_t snap_wire_receive(Snap *s, void *packet, uint32_t room);
 
+/* Longer than any packet of the tests. */
+#define SNAP_PACKET_MAX     70000
+void snap_expect_packet(Snap *s, const uint8_t *want, uint32_t length);
+
 /* Wait until a counter has a value; fails after some seconds. */
 void snap_wait(Snap *s, enum snap_counter c, uint64_t value);
+
+void snap_wait_resumed(Snap *s);
 
 /* A received batch, copied out of the pool. */
 typedef struct SnapReceived {
@@ -144,6 +150,12 @@ static inline const struct snap_rx *snap_rx_at(const SnapReceived *r,
 /* Give back the batch and all payload frames in it. */
 void snap_give_back(Snap *s, const SnapReceived *r);
 
+/* `stop` and `cont`, and wait until it is so. */
+void snap_run_machine(Snap *s, bool run);
+/* Let all vectors leave messages; has one since we asked last? */
+void snap_set_vectors(Snap *s);
+bool snap_message(Snap *s, unsigned vector);
+
 /* An answer to QMP that must be an error, with these words; it is freed. */
 void snap_expect_error(const char *want, struct QDict *response);
 
@@ -155,6 +167,8 @@ void snap_add_snapshot_tests(void);
 void snap_add_version_tests(void);
 /* snap-net.c: transmission, reception, interrupts */
 void snap_add_net_tests(void);
+/* snap-link.c: the link, and backends that come and go */
+void snap_add_link_tests(void);
 /* snap-offload.c: the same with virtio_net_hdr */
 void snap_add_offload_tests(void);
 /* snap-unplug.c: hot unplug and reset, while processors use the device */

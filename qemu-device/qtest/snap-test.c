@@ -705,6 +705,7 @@ int main(int argc, char **argv)
     snap_add_snapshot_tests();
     snap_add_version_tests();
     snap_add_net_tests();
+    snap_add_link_tests();
     snap_add_offload_tests();
     snap_add_unplug_tests();
     qtest_add_data_func("/snap/mutations/copy", "copy", snap_test_mutations);
