@@ -27,6 +27,8 @@ Dir::Etc::sourcelist "$apt_dir/sources.list";
 Dir::Etc::sourceparts "/dev/null";
 Dir::State::lists "$apt_dir/lists";
 Dir::Cache "$apt_dir/cache";
+Dir::Cache::pkgcache "pkgcache.bin";
+Dir::Cache::srcpkgcache "srcpkgcache.bin";
 APT::Sandbox::User "$(id -un)";
 Acquire::Languages "none";
 CONF
