@@ -123,7 +123,10 @@ check_shellcheck() {
 
 check_python() {
     local file
-    scripts '^#!.*python' | while read -r file; do
+    {
+        scripts '^#!.*python'
+        sources -name '*.py' # the ones that others import
+    } | sort -u | while read -r file; do
         /usr/bin/python3 -W error -c \
             'import sys; compile(open(sys.argv[1]).read(), sys.argv[1], "exec")' \
             "$file" || return
