@@ -431,6 +431,26 @@ class Views(Case):
             client.settimeout(20)
             self.assertEqual(client.recv(1), b"")
 
+    def test_threads_share_a_socket(self):
+        sender, receiver = datagram_pair()
+        with sender, receiver:
+            got, ready = [], threading.Barrier(9)
+
+            def receive():
+                ready.wait()
+                got.append(receiver.recv_view(65536))
+
+            threads = [threading.Thread(target=receive) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            ready.wait()
+            for number in range(8):
+                self.send(sender, number)
+            for thread in threads:
+                thread.join()
+            self.assertEqual({bytes(message) for message in got},
+                             {pattern(number) for number in range(8)})
+
     def test_children_leave_them_alone(self):
         sender, receiver = datagram_pair()
         with sender, receiver:

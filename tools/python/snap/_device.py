@@ -17,7 +17,7 @@ _WHY = {
 
 
 class Device:
-    """Device()
+    """/dev/snap, open.
 
     Opens /dev/snap, or what $SNAP_DEVICE names. It is needed to make regions,
     which go on without it. The module may have no device of its own: then it

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import mmap
 import os
+import threading
 import weakref
 from ctypes import byref, c_size_t, c_uint64, c_ubyte, c_void_p
 from typing import Any
@@ -16,6 +17,7 @@ from ._libsnap import (CONFLICTS_MAX, Owned, check, lib, snap_region,
 from ._stats import Hint, ObjectInfo
 
 _SPARSE = 0x0001
+_mapping = threading.Lock()  # guards the mappings of snapshots
 
 
 class StaleError(OSError):
@@ -35,12 +37,13 @@ def _stale(what: str, conflicts: tuple[int, ...] = ()) -> StaleError:
 
 
 class Region(mmap.mmap):
-    """Region(device, length, hint=Hint.NONE, *, sparse=False)
+    """Memory of the device that can be sent by reference.
 
-    Memory of the device, length bytes rounded up to pages of 4096, all zero.
     What an AF_SNAP socket sends of it goes by reference: send() keeps the bytes
     as they are, and the memory may be written again at once.
 
+    device  a Device, which need not stay open
+    length  bytes, rounded up to pages of 4096; zero at first
     hint    a Hint
     sparse  pages take their frame with the first store; all are reserved
 
@@ -214,11 +217,10 @@ class Region(mmap.mmap):
 
 
 class Snapshot:
-    """Snapshot(region)
+    """A region at one instant, whatever is stored to it later.
 
-    The region at this instant, whatever is stored to it later. Its time does
-    not go by the region's length, and nothing is copied. Frames for the stores
-    that may follow are set aside now, on the quota of the region's owner.
+    Taking it copies nothing, and takes no longer for a longer region. Frames for
+    the stores that may follow are set aside now, on the quota of its owner.
 
     len(snapshot) is its bytes. map() shows them, read() copies some. Close it,
     or leave it to the garbage collector; it is a context manager that closes it.
@@ -280,11 +282,11 @@ class Snapshot:
 
         Errors: OSError with ENODEV, ENOMEM.
         """
-        owned = self._handle()
-        if self._mapping is None:
-            self._mapping = mmap.mmap(owned.read(snap_snapshot).fd, len(self),
-                                      prot=mmap.PROT_READ)
-        return memoryview(self._mapping)
+        with _mapping:
+            if self._mapping is None:
+                self._mapping = mmap.mmap(self.fileno(), len(self),
+                                          prot=mmap.PROT_READ)
+            return memoryview(self._mapping)
 
     def read(self, offset: int = 0, length: int | None = None) -> bytes:
         """A copy of length bytes from offset on, or up to the end, without
@@ -328,9 +330,10 @@ class Snapshot:
     def close(self) -> None:
         """Gives its frames back, as far as nothing else has them. BufferError,
         and nothing is done: a view of it is in use."""
-        if self._mapping is not None:
-            self._mapping.close()
-        self._mapping = self._owned = None
+        with _mapping:
+            if self._mapping is not None:
+                self._mapping.close()
+            self._mapping = self._owned = None
 
     def __enter__(self) -> Snapshot:
         self._handle()

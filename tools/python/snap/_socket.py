@@ -7,6 +7,7 @@ import os
 import select
 import socket
 import struct
+import threading
 import time
 from typing import Any
 
@@ -22,6 +23,7 @@ _KINDS: dict[int, int] = {socket.SOCK_STREAM: socket.IPPROTO_TCP,
 _FLAGS = socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 
 VIEW_LENGTH = 1 << 20
+_making = threading.Lock()  # of several receivers one makes the view
 
 
 def _create(family: int, kind: int, proto: int) -> int:
@@ -48,14 +50,15 @@ def _address(raw: bytes) -> Any:
 
 
 class Socket(socket.socket):
-    """Socket(family=AF_INET, type=SOCK_STREAM, proto=0, fileno=None)
+    """A socket of AF_SNAP: a TCP or UDP socket that sends by reference.
 
-    A socket of AF_SNAP: TCP if type is SOCK_STREAM, UDP if it is SOCK_DGRAM. It
-    is a socket.socket, with the same addresses, options and errors, and its peer
-    may be any TCP or UDP socket. What it sends from a Region goes by reference
-    where that is possible; everything else is copied, which is never an error.
+    It is a socket.socket, with the same addresses, options and errors, and its
+    peer may be any TCP or UDP socket. What it sends from a Region goes by
+    reference where that is possible; everything else is copied, which is never an
+    error.
 
     family  AF_INET or AF_INET6, of the addresses; what the socket shows
+    type    SOCK_STREAM, of TCP, or SOCK_DGRAM, of UDP
     proto   0, or the type's own
     fileno  a descriptor of such a socket, which is the object's from now on
 
@@ -142,8 +145,9 @@ class Socket(socket.socket):
         """As recv_view(), and the address of the sender as of recvfrom()."""
         if bufsize < 0:
             raise ValueError("bufsize is not negative")
-        if self._window is None:
-            self.make_view()
+        with _making:
+            if self._window is None:
+                self.make_view()
         window, timeout = self._window, self.gettimeout()
         assert window is not None
         end = None if not timeout else time.monotonic() + timeout
