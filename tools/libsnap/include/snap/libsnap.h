@@ -328,7 +328,7 @@ struct snap_view {
  * up to pages; flags: 0, or SNAP_VIEW_NEXT: a receive releases what the ones
  * before it gave.  The socket must outlive the view.  The view is of this
  * process alone: in others that have the socket, a child of fork(2) for one,
- * snap_view_receive() copies everything, and snap_view_release() is -EPERM.
+ * recvmsg(2) copies everything, and the functions below fail with -EPERM.
  * -EINVAL: NULL, length 0 or over SNAP_VIEW_LENGTH_MAX, flags unknown; -EEXIST:
  * it has one; -ENOMEM; -EBADF, -ENOTSOCK,
  * -ENOPROTOOPT: not an AF_SNAP socket.
