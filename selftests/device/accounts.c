@@ -362,6 +362,20 @@ static int receives(int uid)
 	return 0;
 }
 
+/* What so many leave. */
+static int tell(struct __test_metadata *_metadata, const char *users,
+		struct snap_info *info)
+{
+	int error = dev_info(info);
+
+	TH_LOG("%s: %llu of %llu frames free, %llu out, %llu of them received", users,
+	       (unsigned long long)info->free_frames,
+	       (unsigned long long)info->pool_frames,
+	       (unsigned long long)info->out_frames,
+	       (unsigned long long)ethtool_counter("driver_received_frames"));
+	return error;
+}
+
 TEST_F(accounts, of_all_ways_at_once)
 {
 	uint64_t admin = percent_of_pool(ADMIN_PCT);
@@ -378,12 +392,7 @@ TEST_F(accounts, of_all_ways_at_once)
 	ASSERT_EQ(0, write_text(UDP_MEM, "99999 99999 99999"));
 	mallory = hoard_start(MALLORY);
 	ASSERT_LT(0, mallory);
-	ASSERT_EQ(0, dev_info(&info));
-	TH_LOG("one: %llu of %llu frames free, %llu out, %llu of them received",
-	       (unsigned long long)info.free_frames,
-	       (unsigned long long)info.pool_frames,
-	       (unsigned long long)info.out_frames,
-	       (unsigned long long)ethtool_counter("driver_received_frames"));
+	ASSERT_EQ(0, tell(_metadata, "one user", &info));
 	/* else nothing was tried */
 	EXPECT_GT(info.pool_frames * 3 / 5, info.free_frames);
 	EXPECT_EQ(0, in_child(begins, BOB));
@@ -391,11 +400,7 @@ TEST_F(accounts, of_all_ways_at_once)
 	/* two: a third still finds something, the administrator what is kept */
 	alice = hoard_start(ALICE);
 	ASSERT_LT(0, alice);
-	ASSERT_EQ(0, dev_info(&info));
-	TH_LOG("two: %llu frames free, %llu out, %llu of them received",
-	       (unsigned long long)info.free_frames,
-	       (unsigned long long)info.out_frames,
-	       (unsigned long long)ethtool_counter("driver_received_frames"));
+	ASSERT_EQ(0, tell(_metadata, "two users", &info));
 	EXPECT_EQ(0, in_child(receives, BOB));
 	fd = region_fd(admin * PAGE, 0);
 	EXPECT_LE(0, fd);
