@@ -51,27 +51,45 @@ const std::uint8_t *Engine::bytes(Frame f) const {
     return f == no_frame ? zeros.data() : pool_.data(f);
 }
 
-bool Engine::maps_allow(std::uint64_t segments, std::uint64_t promise,
-                        const Region *r) const {
-    const std::uint64_t most = ledger_.promised() + promise;
-    if (window_.segments() + segments + most * Window::rebind_cost <=
-        map_budget_) {
+bool Engine::maps_allow(const Mapper &m, std::uint64_t segments,
+                        std::uint64_t promise) const {
+    const std::uint64_t most =
+        window_.segments() + segments +
+        (ledger_.promised() + promise) * Window::rebind_cost;
+    // Nobody has more than all together.
+    if (most <= (m.limited ? map_budget_ / 2 : map_budget_)) {
         return true;
     }
     // No region needs more segments than it has pages. What lies between
     // regions stays as it is.
-    std::uint64_t sum = window_.segments() + segments;
-    for (const Region &region : regions_) {
-        if (region.used) {
-            const std::uint32_t now = window_.segments_of(owner(region));
-            const std::uint64_t pages =
-                ledger_.promise(slot(region)) + (&region == r ? promise : 0);
-            sum += std::min<std::uint64_t>(region.npages,
-                                           now + pages * Window::rebind_cost) -
-                   now;
+    std::uint64_t sum = window_.segments();
+    std::uint64_t had = 0; // by the owner
+    std::uint64_t gets = 0;
+    const auto bound = [](const Region &r, std::uint64_t now) {
+        return std::min<std::uint64_t>(r.npages, now);
+    };
+    for (const Region &r : regions_) {
+        if (!r.used) {
+            continue;
+        }
+        const std::uint32_t now = window_.segments_of(owner(r));
+        const std::uint64_t before =
+            now + std::uint64_t{ledger_.promise(slot(r))} * Window::rebind_cost;
+        const std::uint64_t after =
+            &r == m.region ? before + segments + promise * Window::rebind_cost
+                           : before;
+        sum += bound(r, after) - now;
+        if (ledger_.owner(slot(r)) == m.owner) {
+            had += bound(r, before);
+            gets += bound(r, after);
         }
     }
-    return sum <= map_budget_;
+    if (m.region == nullptr) {
+        sum += segments;
+        gets += segments;
+    }
+    return sum <= map_budget_ &&
+           (!m.limited || gets == had || gets <= map_budget_ - sum);
 }
 
 void Engine::own_if_alone(const Region &r, Frame f) noexcept {
@@ -169,6 +187,7 @@ void Engine::open_region(const Birth &birth, const snapmem_region_spec &spec) {
     r.map = maps_.empty(spec.npages, birth.owner, slot(r));
     r.version = 1;
     r.dirty = false;
+    r.limited = limited(spec);
     r.policy = SharePolicy(spec.hint);
     r.ahead = StoreAhead();
     r.shared_pages = 0;
@@ -205,7 +224,8 @@ snapmem_status Engine::region_create(const snapmem_region_spec &spec,
     }
     std::vector<Frame> frames(sparse ? 0 : spec.npages);
     if (sparse) {
-        if (!maps_allow(spec.npages + 1)) {
+        if (!maps_allow({birth.owner, limited(spec)},
+                        std::uint64_t{spec.npages} + 1)) {
             return SNAPMEM_NO_MEMORY;
         }
         open_region(birth, spec);
@@ -222,7 +242,8 @@ snapmem_status Engine::region_create(const snapmem_region_spec &spec,
         r.dirty = true;
     }
     if (sparse ? !window_.show_scratch(r.first, r.npages, owner(r))
-               : !maps_allow(window_.bind_cost(frames)) ||
+               : !maps_allow({birth.owner, r.limited},
+                             window_.bind_cost(frames)) ||
                      window_.show(r.first, frames, owner(r),
                                   r.npages <= populate_max) != r.npages) {
         destroy(r);
@@ -334,7 +355,7 @@ bool Engine::prepare_share(Region &r, const Cut &c) {
             last = p;
         }
     });
-    if (full || !maps_allow(0, promise, &r)) {
+    if (full || !maps_allow(mapper(r), 0, promise)) {
         return false;
     }
     if (first < c.whole_end) {

@@ -160,6 +160,9 @@ class Engine final : private StoreSink {
         Page gap = 0;
         Owner owner = 0;
     };
+    static bool limited(const snapmem_region_spec &spec) {
+        return spec.quota != SNAPMEM_QUOTA_NONE;
+    }
     // Everything that can fail before frames and window are touched.
     snapmem_status prepare_birth(const snapmem_region_spec &spec, Birth &birth);
     void open_region(const Birth &birth, const snapmem_region_spec &spec);
@@ -224,12 +227,21 @@ class Engine final : private StoreSink {
     void own_if_alone(const Region &r, Frame f) noexcept;
     // Map holds were dropped: there may be such frames, in any region.
     void may_reclaim() { reclaim_left_ = SNAPMEM_REGIONS_MAX + 1; }
+    // Whose segments are to become more.
+    struct Mapper {
+        Owner owner = 0;
+        bool limited = false;           // by the others: a quota was given
+        const Region *region = nullptr; // that is there, not one to come
+    };
+    [[nodiscard]] Mapper mapper(const Region &r) const {
+        return {ledger_.owner(slot(r)), r.limited, &r};
+    }
     // Does the budget have that many more segments, and those that rebinding
-    // so many more pages of a region may add? O(1) unless it is short, then
-    // O(regions).
-    [[nodiscard]] bool maps_allow(std::uint64_t segments,
-                                  std::uint64_t promise = 0,
-                                  const Region *r = nullptr) const;
+    // so many more pages may add? And an owner who is limited gets more only
+    // as long as it has no more than what stays unused: then others find some,
+    // however many there are. O(1) unless the budget is short, then O(regions).
+    [[nodiscard]] bool maps_allow(const Mapper &m, std::uint64_t segments,
+                                  std::uint64_t promise = 0) const;
     // Nodes for all stores to come, and more. Throws std::bad_alloc. There is
     // no other limit than that of frames: a free one is set aside for so many
     // shared nodes, and the others are the trees of regions.

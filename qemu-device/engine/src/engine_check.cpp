@@ -69,7 +69,7 @@ const char *Engine::check() const {
     if (const char *message = window_.check()) {
         return message;
     }
-    if (!maps_allow(0)) {
+    if (!maps_allow({}, 0)) {
         return "more mapping segments are promised than the budget has";
     }
 

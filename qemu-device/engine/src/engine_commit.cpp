@@ -128,7 +128,7 @@ snapmem_status Engine::apply(Region &r, std::span<const Change> changes,
     if (status != SNAPMEM_OK) {
         return status;
     }
-    if (!maps_allow(0, changes.size(), &r)) {
+    if (!maps_allow(mapper(r), 0, changes.size())) {
         return SNAPMEM_NO_MEMORY;
     }
     reserve_nodes();
@@ -273,7 +273,7 @@ snapmem_status Engine::discard(std::uint32_t region, Page first,
         r->dirty = true;
         return SNAPMEM_OK;
     }
-    if (!maps_allow(Window::rebind_cost, n, r)) {
+    if (!maps_allow(mapper(*r), Window::rebind_cost, n)) {
         return SNAPMEM_NO_MEMORY;
     }
     reserve_nodes();

@@ -78,7 +78,7 @@ snapmem_status Engine::snapshot(std::uint32_t region, std::uint32_t quota,
     if (status != SNAPMEM_OK) {
         return status;
     }
-    if (!maps_allow(0, ledger_.unpromised(slot(*r)), r)) {
+    if (!maps_allow(mapper(*r), 0, ledger_.unpromised(slot(*r)))) {
         return SNAPMEM_NO_MEMORY;
     }
     reserve_nodes(copies);
@@ -167,7 +167,8 @@ snapmem_status Engine::clone(std::uint32_t snapshot,
         pages.push_back(f == no_frame ? window_.scratch(birth.gap + p) : f);
     });
     // All pages of the region may come to be segments of their own.
-    if (!maps_allow(std::uint64_t{whole.npages} + 1)) {
+    if (!maps_allow({birth.owner, limited(whole)},
+                    std::uint64_t{whole.npages} + 1)) {
         return SNAPMEM_NO_MEMORY;
     }
     // Another owner pays for what it has: it gets copies.

@@ -82,6 +82,7 @@ struct Region : SlotBase {
     // dirty, which the first store, or a discard, makes it.
     std::uint64_t version = 1;
     bool dirty = false;
+    bool limited = false; // made under a quota
     SharePolicy policy;
     StoreAhead ahead;
     std::uint64_t shared_pages = 0; // captured by sharing

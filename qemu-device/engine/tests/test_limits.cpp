@@ -404,6 +404,120 @@ TEST(Limits, UsersWhoMakeNodesLeaveRoomForOthers) {
     EXPECT_STREQ(rig->check(), nullptr);
 }
 
+// One user after another takes all the mappings that it can get: each finds
+// some, whatever the way, and the administrator the rest.
+TEST(Limits, UsersWhoTakeMappingsLeaveSomeForOthers) {
+    constexpr std::uint32_t budget = 4096;
+    constexpr std::uint32_t quota = 1U << 20;
+    Rig rig(Trap::fake,
+            {.frames = 65536,
+             .window_pages = 32768,
+             .rx_reserve = 0,
+             .mode = SNAPMEM_SHARE,
+             .dedup = false},
+            budget);
+    const auto spec = [&](std::uint32_t user, std::uint32_t n, bool sparse) {
+        snapmem_region_spec s = spec_for(n, sparse);
+        s.owner = user;
+        s.quota = quota;
+        return s;
+    };
+    std::uint32_t user = 0;
+    // By regions without frames, a snapshot, holes, and captures: a region of
+    // frames needs no more than one as long as nobody shares its pages.
+    const auto sparse = [&] {
+        RegionName r;
+        std::uint32_t n = 0;
+        while (rig.try_create(spec(user, 64, true), r) == SNAPMEM_OK) {
+            n += 64;
+        }
+        return n;
+    };
+    const auto snapshots = [&] {
+        std::uint32_t n = 0;
+        for (int i = 0; i < 64; ++i) {
+            RegionName r;
+            std::uint32_t s = 0;
+            std::uint64_t version = 0;
+            EXPECT_EQ(rig.try_create(spec(user, 32, false), r), SNAPMEM_OK);
+            if (rig->snapshot(r.handle, quota, s, version) != SNAPMEM_OK) {
+                break;
+            }
+            n += 32;
+        }
+        return n;
+    };
+    const auto holes = [&] {
+        RegionName r;
+        EXPECT_EQ(rig.try_create(spec(user, 2048, false), r), SNAPMEM_OK);
+        std::uint32_t n = 0;
+        while (n < 1024 && rig->discard(r.handle, 2 * n, 1) == SNAPMEM_OK) {
+            ++n;
+        }
+        return n;
+    };
+    const auto captures = [&] {
+        RegionName r;
+        EXPECT_EQ(rig.try_create(spec(user, 1024, false), r), SNAPMEM_OK);
+        rig.capture_all(r.handle, 256);
+        rig.capture(r.handle, std::uint64_t{256} * page_bytes, 64 * page_bytes);
+        return static_cast<std::uint32_t>(rig.counters().shared_bytes /
+                                          page_bytes);
+    };
+    user = 1;
+    EXPECT_GT(sparse(), budget * 2 / 5);
+    user = 2;
+    EXPECT_GT(snapshots(), budget / 5);
+    user = 3;
+    EXPECT_GT(holes(), budget / 50);
+    user = 4;
+    EXPECT_GT(captures(), 0U);
+    user = 5;
+    EXPECT_GT(sparse(), 0U);
+    EXPECT_STREQ(rig->check(), nullptr);
+    // What needs no more goes on, also for who has more than is left.
+    user = 1;
+    RegionName r;
+    EXPECT_EQ(rig.try_create(spec(user, 1, true), r), SNAPMEM_NO_MEMORY);
+    // The administrator has no such limit.
+    EXPECT_EQ(rig.try_create(spec_for(64, true), r), SNAPMEM_OK);
+    EXPECT_STREQ(rig->check(), nullptr);
+}
+
+// Who has more than is left by now keeps it, and loses it as it lets it go.
+TEST(Limits, WhoHasMoreMappingsThanAreLeftKeepsThem) {
+    Rig rig(Trap::fake,
+            {.frames = 4096,
+             .window_pages = 4096,
+             .rx_reserve = 0,
+             .mode = SNAPMEM_SHARE,
+             .dedup = false},
+            1100);
+    snapmem_region_spec s = spec_for(500, true);
+    s.owner = 1;
+    s.quota = 4000;
+    RegionName mine;
+    ASSERT_EQ(rig.try_create(s, mine), SNAPMEM_OK);
+    RegionName r;
+    ASSERT_EQ(rig.try_create(spec_for(550, true), r), SNAPMEM_OK);
+    s.npages = 1;
+    EXPECT_EQ(rig.try_create(s, r), SNAPMEM_NO_MEMORY);
+    const std::uint32_t snapshot = rig.snapshot(mine);
+    EXPECT_EQ(rig->discard(mine.handle, 7, 3), SNAPMEM_OK);
+    rig.fill(mine.page, 1, 500);
+    EXPECT_EQ(rig->snapshot_drop(snapshot), SNAPMEM_OK);
+    EXPECT_STREQ(rig->check(), nullptr);
+    // By now it needs one mapping for a run of frames, and may not again.
+    std::uint32_t again = 0;
+    std::uint64_t version = 0;
+    EXPECT_EQ(rig->snapshot(mine.handle, 4000, again, version),
+              SNAPMEM_NO_MEMORY);
+    const Captured c = rig.capture_all(mine.handle, 200);
+    EXPECT_EQ(c.status, SNAPMEM_OK);
+    EXPECT_EQ(rig.counters().copied_bytes, 200 * page_bytes);
+    EXPECT_STREQ(rig->check(), nullptr);
+}
+
 TEST(Limits, AnArmThatFailsHalfWayCopies) {
     Rig rig(Trap::fake, share_config(64, 0));
     const RegionName r = rig.create(8);

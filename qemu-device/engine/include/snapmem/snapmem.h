@@ -19,7 +19,9 @@
  * number that the caller chooses, and so do the nodes of the maps that
  * snapshots and regions share, a frame for every 4 of 260 bytes.  All maps have
  * 4 nodes for each frame of the pool at most, and what regions need for
- * themselves: SNAPMEM_NO_MEMORY.
+ * themselves: SNAPMEM_NO_MEMORY.  So it is with the mappings of the host that
+ * pages may need: owners with a quota get more of them only as long as they
+ * have no more than what is left.
  *
  * Units: lengths and offsets are bytes, npages and pages are pages of 4 KiB,
  * frames and quotas are frames.  In the costs below n is the number of pages
