@@ -11,6 +11,8 @@
 #include <net/tcp.h>
 #include <net/udp.h>
 
+#include "compat/sock.h"
+#include "compat/udp.h"
 #include "device/deferred.h"
 #include "device/dev.h"
 #include "device/frame.h"
@@ -378,7 +380,7 @@ static bool snap_rescue_drop_corked(struct snap_rescue *r, struct sock *sk)
 		return false;
 	left = snap_rescue_left_in_queue(r, &sk->sk_write_queue);
 	if (left && up->pending == AF_INET) {
-		udp_flush_pending_frames(sk);
+		snap_udp_flush_corked(sk);
 #if IS_ENABLED(CONFIG_IPV6)
 	} else if (left && up->pending) {
 		up->len = 0;
@@ -404,8 +406,8 @@ static void snap_rescue_end_udp(struct sock *sk, void *arg)
 			continue;
 		left = true;
 		__skb_unlink(skb, queue);
-		udp_skb_destructor(sk, skb);
-		atomic_inc(&sk->sk_drops);
+		snap_udp_uncharge(sk, skb);
+		sk_drops_inc(sk);
 		kfree_skb(skb);
 	}
 	spin_unlock_bh(&queue->lock);

@@ -12,8 +12,8 @@
 #include <net/sock.h>
 #include <net/tcp.h>
 #include <net/udp.h>
-#include <net/udplite.h>
 
+#include "compat/udplite.h"
 #include "net/walk.h"
 
 /* Sockets that are called at a time. */
@@ -192,12 +192,14 @@ void snap_walk(void (*tcp)(struct sock *sk, void *arg),
 {
 	struct inet_hashinfo *all_tcp = init_net.ipv4.tcp_death_row.hashinfo;
 	struct udp_table *all_udp = init_net.ipv4.udp_table;
+	struct udp_table *udplite = snap_udplite_table();
 	struct snap_walk_both both = { tcp, udp, arg };
 	struct net *net;
 
 	snap_walk_tcp(all_tcp, tcp, arg);
 	snap_walk_udp(all_udp, udp, arg);
-	snap_walk_udp(&udplite_table, udp, arg);	/* of all namespaces */
+	if (udplite)
+		snap_walk_udp(udplite, udp, arg);
 	/* tables of their own: net.ipv4.tcp_child_ehash_entries and its like */
 	down_read(&net_rwsem);
 	for_each_net(net) {

@@ -12,6 +12,7 @@
 #include <net/tcp.h>
 #include <net/udp.h>
 
+#include "compat/sock.h"
 #include "observe/list.h"
 #include "snap_diag.h"
 
@@ -208,7 +209,7 @@ void snap_list_describe(const struct snap_shown *shown,
 	msg->inner_family = sk->sk_family;
 	msg->type = sk->sk_type;
 	msg->state = inet_sk_state_load(sk);
-	msg->uid = from_kuid_munged(user_ns, sock_i_uid(sk));
+	msg->uid = from_kuid_munged(user_ns, sk_uid(sk));
 	msg->ifindex = READ_ONCE(sk->sk_bound_dev_if);
 	msg->copybreak = READ_ONCE(shown->copybreak);
 	msg->inode = sock_i_ino(sk);

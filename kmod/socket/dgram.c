@@ -16,6 +16,7 @@
 #include <net/route.h>
 #include <net/udp.h>
 
+#include "compat/sock.h"
 #include "memory/region.h"
 #include "socket/send.h"
 #include "socket/sock.h"
@@ -38,7 +39,7 @@ static struct dst_entry *snap_dgram_route4(struct sock *sk, __be32 daddr,
 			   READ_ONCE(sk->sk_mark), READ_ONCE(inet->tos) & INET_DSCP_MASK,
 			   RT_SCOPE_UNIVERSE, sk->sk_protocol,
 			   inet_sk_flowi_flags(sk), daddr, inet->inet_saddr,
-			   dport, inet->inet_sport, sk->sk_uid);
+			   dport, inet->inet_sport, sk_uid(sk));
 	security_sk_classify_flow(sk, flowi4_to_flowi_common(&fl4));
 	rt = ip_route_output_flow(sock_net(sk), &fl4, sk);
 	return IS_ERR(rt) ? NULL : &rt->dst;
@@ -54,7 +55,7 @@ static struct dst_entry *snap_dgram_route6(struct sock *sk,
 		.flowi6_oif = oif ?: READ_ONCE(sk->sk_bound_dev_if),
 		.flowi6_mark = READ_ONCE(sk->sk_mark),
 		.flowi6_proto = sk->sk_protocol,
-		.flowi6_uid = sk->sk_uid,
+		.flowi6_uid = sk_uid(sk),
 		.daddr = *daddr,
 		.saddr = inet6_sk(sk)->saddr,
 		.fl6_dport = dport,

@@ -9,6 +9,7 @@
 #include <net/tcp.h>
 #include <net/udp.h>
 
+#include "compat/sock.h"
 #include "observe/list.h"
 #include "observe/sysctl.h"
 #include "observe/trace.h"
@@ -29,12 +30,13 @@ struct snap_sock *snap_sock_of(const struct socket *sock)
  * modules see of them is what is bound and connected.
  */
 
-static int snap_sock_bind(struct socket *sock, struct sockaddr *addr, int len)
+static int snap_sock_bind(struct socket *sock, struct sockaddr_unsized *addr,
+			  int len)
 {
 	return snap_sock_of(sock)->base->bind(sock, addr, len);
 }
 
-static int snap_sock_connect(struct socket *sock, struct sockaddr *addr,
+static int snap_sock_connect(struct socket *sock, struct sockaddr_unsized *addr,
 			     int len, int flags)
 {
 	return snap_sock_of(sock)->base->connect(sock, addr, len, flags);
@@ -328,6 +330,13 @@ static int snap_sock_set_rcvlowat(struct sock *sk, int val)
 	return snap_sock_of(sk->sk_socket)->base->set_rcvlowat(sk, val);
 }
 
+#ifdef SNAP_HAVE_SET_RCVBUF
+static void snap_sock_set_rcvbuf(struct sock *sk, int val)
+{
+	snap_sock_of(sk->sk_socket)->base->set_rcvbuf(sk, val);
+}
+#endif
+
 static const struct proto_ops snap_sock_stream_ops = {
 	.family		= PF_SNAP,
 	.owner		= THIS_MODULE,
@@ -355,10 +364,22 @@ static const struct proto_ops snap_sock_stream_ops = {
 	.peek_len	= snap_sock_peek_len,
 	.set_peek_off	= snap_sock_set_peek_off,
 	.set_rcvlowat	= snap_sock_set_rcvlowat,
+#ifdef SNAP_HAVE_SET_RCVBUF
+	.set_rcvbuf	= snap_sock_set_rcvbuf,
+#endif
 #ifdef CONFIG_COMPAT
 	.compat_ioctl	= snap_sock_compat_ioctl,
 #endif
 };
+
+/*
+ * Of UDP over both: not exported by itself.  Nobody holds the lock here, so the
+ * sock's socket may be on its way out.
+ */
+static int snap_sock_dgram_read_skb(struct sock *sk, skb_read_actor_t actor)
+{
+	return inet_dgram_ops.read_skb(sk, actor);
+}
 
 static const struct proto_ops snap_sock_dgram_ops = {
 	.family		= PF_SNAP,
@@ -378,7 +399,7 @@ static const struct proto_ops snap_sock_dgram_ops = {
 	.getsockopt	= snap_sock_getsockopt,
 	.sendmsg	= snap_sock_sendmsg,
 	.recvmsg	= snap_sock_recvmsg,
-	.read_skb	= udp_read_skb,
+	.read_skb	= snap_sock_dgram_read_skb,
 	.mmap		= snap_sock_mmap,
 	.splice_eof	= snap_sock_splice_eof,
 	.set_peek_off	= snap_sock_set_peek_off,

@@ -15,6 +15,8 @@
 #include <net/tcp.h>
 #include <net/udp.h>
 
+#include "compat/sock.h"
+#include "compat/udp.h"
 #include "socket/sock.h"
 #include "socket/view.h"
 
@@ -123,7 +125,7 @@ static bool snap_view_dgram_unlink(struct sock *sk, struct sk_buff *skb)
 	if (there) {
 		__skb_unlink(skb, queue);
 		refcount_dec(&skb->users);	/* the queue's */
-		udp_skb_destructor(sk, skb);
+		snap_udp_uncharge(sk, skb);
 	}
 	spin_unlock_bh(&queue->lock);
 	return there;
@@ -144,13 +146,14 @@ static int snap_view_dgram_give(struct snap_view_take *take, struct sk_buff *skb
 	err = snap_view_take(take, skb, 0, min_t(size_t, len, skb->len)) ?:
 	      snap_view_recv_tell(take);
 	if (err) {
-		atomic_inc(&sk->sk_drops);
+		sk_drops_inc(sk);
 		SNMP_INC_STATS(__UDPX_MIB(sk, four), UDP_MIB_INERRORS);
 		kfree_skb(skb);
 		return err;
 	}
 	SNMP_INC_STATS(__UDPX_MIB(sk, four), UDP_MIB_INDATAGRAMS);
-	skb_consume_udp(sk, skb, take->at);
+	sk_peek_offset_bwd(sk, take->at);
+	consume_skb(skb);
 	return 0;
 }
 

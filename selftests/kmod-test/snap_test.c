@@ -123,7 +123,8 @@ static int snap_test_accept_from(struct socket *listener)
 	struct socket *sock;
 	int i, err;
 
-	err = kernel_bind(listener, (struct sockaddr *)&any, sizeof(any));
+	/* the type of addresses differs between kernels */
+	err = kernel_bind(listener, (void *)&any, sizeof(any));
 	if (!err)
 		err = kernel_listen(listener, 1);
 	for (i = 0; !err && i < SNAP_TEST_ACCEPTS; i++)

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Pages of a device. */
+#ifndef SNAP_COMPAT_PAGE_H
+#define SNAP_COMPAT_PAGE_H
+
+#include <linux/memremap.h>
+#include <linux/mm.h>
+
+#include "compat/probed.h"
+
+#ifndef SNAP_HAVE_PAGE_PGMAP	/* 6.15 */
+static inline struct dev_pagemap *page_pgmap(const struct page *page)
+{
+	return page->pgmap;
+}
+#endif
+
+/* Operations whose only one is @free, of a folio. */
+#ifdef SNAP_HAVE_FOLIO_FREE	/* 6.19 */
+#define SNAP_PAGEMAP_OPS(name, free)					\
+	static const struct dev_pagemap_ops name = {			\
+		.folio_free = free,					\
+	}
+#else
+#define SNAP_PAGEMAP_OPS(name, free)					\
+	static void name##_page_free(struct page *page)			\
+	{								\
+		free(page_folio(page));					\
+	}								\
+	static const struct dev_pagemap_ops name = {			\
+		.page_free = name##_page_free,				\
+	}
+#endif
+
+#endif /* SNAP_COMPAT_PAGE_H */

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* UDP-Lite, which kernels have until 7.0. */
+#ifndef SNAP_COMPAT_UDPLITE_H
+#define SNAP_COMPAT_UDPLITE_H
+
+#include <net/udp.h>
+
+#include "compat/probed.h"
+
+#ifdef SNAP_HAVE_UDPLITE
+#include <net/udplite.h>
+#endif
+
+/* Its sockets, of all namespaces; or NULL. */
+static inline struct udp_table *snap_udplite_table(void)
+{
+#ifdef SNAP_HAVE_UDPLITE
+	return &udplite_table;
+#else
+	return NULL;
+#endif
+}
+
+#endif /* SNAP_COMPAT_UDPLITE_H */
