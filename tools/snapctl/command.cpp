@@ -2,6 +2,7 @@
 // The command line and the commands of snapctl.
 #include "command.h"
 
+#include "doctor.h"
 #include "memory.h"
 #include "report.h"
 #include "sockets.h"
@@ -83,6 +84,8 @@ int run_reasons(const Request &request) {
 constexpr std::array commands{
     Command{"status", "the device, its frames and this user's quota",
             run_status},
+    Command{"doctor", "what is missing, and what to do about it", run_doctor,
+            false, "[SIZE]", 0, 1, false, true},
     Command{"stats", "what went by reference, what was copied and why",
             run_stats, true},
     Command{"reasons", "why messages are copied, by name", run_reasons},
@@ -106,15 +109,17 @@ enum Option {
     opt_help = 'h',
     opt_version = 'V',
     opt_delta = 'd',
+    opt_host = 'H',
     opt_processes = 'p',
     opt_listening = 'l',
     opt_dgram = 'u',
     opt_stream = 't'
 };
 
-constexpr std::array<option, 9> long_options{{
+constexpr std::array<option, 10> long_options{{
     {"json", no_argument, nullptr, opt_json},
     {"delta", no_argument, nullptr, opt_delta},
+    {"host", no_argument, nullptr, opt_host},
     {"processes", no_argument, nullptr, opt_processes},
     {"listening", no_argument, nullptr, opt_listening},
     {"dgram", no_argument, nullptr, opt_dgram},
@@ -196,13 +201,16 @@ std::string usage() {
            "\nOptions:\n"
            "  -j, --json     one JSON object instead of text\n"
            "  -d, --delta    with stats: run PROGRAM and print the change\n"
+           "  -H, --host     with doctor: of this host, for windows of SIZE "
+           "(64M)\n"
            "  -h, --help     this text\n"
            "  -V, --version  the version\n"
            "\nOptions of sockets:\n"
            "  -u, --dgram, -t, --stream  only sockets of that type\n"
            "  -l, --listening            only those that listen\n"
            "  -p, --processes            and who has them open\n"
-           "\nExit codes: 0 done, 1 failed, 2 usage, 3 no module or no "
+           "\nExit codes: 0 done, 1 failed or missing, 2 usage, 3 no module or "
+           "no "
            "device;\n"
            "with --delta the exit code of PROGRAM.\n";
 }
@@ -217,12 +225,14 @@ Request parse(int argc, char **argv) {
     // "+" stops at the first word that is no option: the command, then what
     // it is given.  Options are allowed on both sides of the command.
     for (;;) {
-        const int got =
-            getopt_long(argc, argv, "+:jdhVplut", long_options.data(), nullptr);
+        const int got = getopt_long(argc, argv, "+:jdHhVplut",
+                                    long_options.data(), nullptr);
         if (got == opt_json) {
             request.json = true;
         } else if (got == opt_delta) {
             delta = true;
+        } else if (got == opt_host) {
+            request.host = true;
         } else if (take_filter(got, request.sockets)) {
             filtered = true;
         } else if (got == opt_help) {
@@ -250,6 +260,9 @@ Request parse(int argc, char **argv) {
                          request.command->name);
     if (filtered && !request.command->takes_filter)
         throw UsageError(std::string("only sockets has such options, not ") +
+                         request.command->name);
+    if (request.host && !request.command->takes_host)
+        throw UsageError(std::string("--host does not go with ") +
                          request.command->name);
     if (delta && optind >= argc)
         throw UsageError("--delta needs a program to run");

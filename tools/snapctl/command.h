@@ -24,6 +24,7 @@ struct Command {
     std::size_t fewest = 0; // arguments
     std::size_t most = 0;
     bool takes_filter = false;
+    bool takes_host = false;
 };
 
 // Which sockets to list; neither type: both.
@@ -37,6 +38,7 @@ struct SocketFilter {
 struct Request {
     const Command *command = nullptr; // never null from parse()
     bool json = false;
+    bool host = false; // of doctor: ask about the host
     std::vector<std::string> arguments;
     SocketFilter sockets;
     char **program = nullptr; // of --delta, ended by a null pointer

@@ -91,7 +91,8 @@ check "and parse" 0 "$(code python3 -m json.tool "$work/json")"
 check "snapctl output that cannot be written" 1 \
     "$(code to_full_disk "$snapctl" reasons)"
 for words in "region" "region frob" "snapshot list 1" "region show 1" \
-    "snapshot diff 1 2" "region show x 0" "region diff 1 2 3 -4"; do
+    "snapshot diff 1 2" "region show x 0" "region diff 1 2 3 -4" \
+    "doctor 64M" "doctor --host 64" "doctor --host 0M" "status --host"; do
     # shellcheck disable=SC2086 # several words
     check "snapctl usage: $words" 2 "$(code "$snapctl" $words)"
 done
@@ -102,6 +103,18 @@ check "and in JSON" 0 "$(code python3 -m json.tool "$work/json")"
 check "snapctl names a process that is not there" 1 \
     "$(code "$snapctl" snapshot show 999999999 0)"
 check "and says so" 1 "$(grep -c 'of process 999999999: ' "$work/err")"
+# Whatever this machine has: the status says whether something is missing.
+for words in doctor "doctor --host" "doctor --host 1048576M"; do
+    # shellcheck disable=SC2086 # several words
+    result=$(code "$snapctl" --json $words)
+    check "snapctl $words" "$result" "$(python3 -c 'import json, sys
+found = json.load(open(sys.argv[1]))
+bad = [f for f in found["findings"] if f["verdict"] == "missing"]
+assert found["missing"] == len(bad) and all(f["to_do"] for f in bad)
+print(int(bool(bad)))' "$work/out")"
+done
+check "no host has mappings for a terabyte" "1 1" \
+    "$(code "$snapctl" doctor --host 1048576M) $(grep -c '^missing  mappings' "$work/out")"
 check "kvstore usage" 2 "$(code "$kvstore" frob)"
 check "kvstore help" 0 "$(code "$kvstore" --help)"
 check "kvstore without a module" 1 \
