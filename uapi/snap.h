@@ -65,9 +65,12 @@ enum snap_recv_reason {
 	SNAP_RECV_REASONS
 };
 
+/* Room for reasons to come, so that none moves what follows; zero until then. */
+#define SNAP_REASONS_ROOM	16
+
 struct snap_sock_stats {
 	__u32 size;		/* bytes of this structure */
-	__u32 reserved;
+	__u32 reserved;		/* zero */
 	__u64 tx_ref_msgs;
 	__u64 tx_ref_bytes;
 	__u64 tx_copied_msgs;
@@ -76,10 +79,10 @@ struct snap_sock_stats {
 	__u64 rx_copied_bytes;
 	__u64 rx_viewed_msgs;	/* of rx_msgs: some of their bytes by view */
 	__u64 rx_viewed_bytes;
-	__u64 copied_msgs[SNAP_COPY_REASONS];	/* of tx_copied_msgs, by reason */
-	__u64 copied_bytes[SNAP_COPY_REASONS];	/* of tx_copied_bytes, by reason */
-	__u64 recv_msgs[SNAP_RECV_REASONS];	/* of rx_msgs: with bytes copied for it */
-	__u64 recv_bytes[SNAP_RECV_REASONS];	/* of rx_copied_bytes, by reason */
+	__u64 copied_msgs[SNAP_REASONS_ROOM];	/* of tx_copied_msgs, by reason */
+	__u64 copied_bytes[SNAP_REASONS_ROOM];	/* of tx_copied_bytes, by reason */
+	__u64 recv_msgs[SNAP_REASONS_ROOM];	/* of rx_msgs: with bytes copied for it */
+	__u64 recv_bytes[SNAP_REASONS_ROOM];	/* of rx_copied_bytes, by reason */
 };
 
 /*
@@ -149,7 +152,7 @@ struct snap_stats {
 	__u32 size;		/* bytes of this structure */
 	__u32 ncounters;	/* filled in device[] */
 	__u64 device[64];	/* enum snap_counter in snap_device.h */
-	struct snap_sock_stats sockets;	/* last: reasons may be added */
+	struct snap_sock_stats sockets;	/* last: it may grow, too */
 };
 
 /* A struct snap_region_args.flags: pages take no frame before the first store. */
@@ -273,10 +276,12 @@ struct snap_object_info {
 
 #define SNAP_UAPI_ASSERT(c)	static_assert(c, #c)
 
-SNAP_UAPI_ASSERT(sizeof(struct snap_sock_stats) ==
-		 72 + 16 * SNAP_COPY_REASONS + 16 * SNAP_RECV_REASONS);
+SNAP_UAPI_ASSERT(SNAP_COPY_REASONS <= SNAP_REASONS_ROOM);
+SNAP_UAPI_ASSERT(SNAP_RECV_REASONS <= SNAP_REASONS_ROOM);
+SNAP_UAPI_ASSERT(sizeof(struct snap_sock_stats) == 584);
 SNAP_UAPI_ASSERT(offsetof(struct snap_sock_stats, tx_ref_msgs) == 8);
 SNAP_UAPI_ASSERT(offsetof(struct snap_sock_stats, copied_msgs) == 72);
+SNAP_UAPI_ASSERT(offsetof(struct snap_sock_stats, recv_msgs) == 328);
 SNAP_UAPI_ASSERT(sizeof(struct snap_view_args) == 24);
 SNAP_UAPI_ASSERT(offsetof(struct snap_view_args, length) == 8);
 SNAP_UAPI_ASSERT(sizeof(struct snap_view_part) == 16);
@@ -287,6 +292,7 @@ SNAP_UAPI_ASSERT(offsetof(struct snap_info, features) == 16);
 SNAP_UAPI_ASSERT(offsetof(struct snap_info, frame_bytes) == 72);
 SNAP_UAPI_ASSERT(offsetof(struct snap_stats, device) == 8);
 SNAP_UAPI_ASSERT(offsetof(struct snap_stats, sockets) == 520);
+SNAP_UAPI_ASSERT(sizeof(struct snap_stats) == 1104);
 SNAP_UAPI_ASSERT(sizeof(struct snap_region_args) == 24);
 SNAP_UAPI_ASSERT(offsetof(struct snap_region_args, length) == 8);
 SNAP_UAPI_ASSERT(sizeof(struct snap_snapshot_args) == 16);

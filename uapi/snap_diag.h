@@ -34,7 +34,7 @@ struct snap_diag_req {
 struct snap_diag_addr {
 	__u8 addr[16];		/* AF_INET: the first four bytes */
 	__be16 port;
-	__u16 reserved;
+	__u16 reserved;		/* zero */
 	__u32 scope_id;		/* AF_INET6: interface of a link-local address */
 };
 

@@ -124,6 +124,11 @@ TEST_F(sock, there_and_back)
 		EXPECT_EQ(5, s.tx_copied_msgs);
 		EXPECT_EQ(10, s.rx_msgs);
 		EXPECT_EQ(s.tx_ref_bytes + s.tx_copied_bytes, s.rx_copied_bytes);
+		EXPECT_EQ(0, s.reserved);
+		for (i = SNAP_COPY_REASONS; i < SNAP_REASONS_ROOM; i++)
+			EXPECT_EQ(0, s.copied_msgs[i] | s.copied_bytes[i]);
+		for (i = SNAP_RECV_REASONS; i < SNAP_REASONS_ROOM; i++)
+			EXPECT_EQ(0, s.recv_msgs[i] | s.recv_bytes[i]);
 	}
 }
 
