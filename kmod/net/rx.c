@@ -68,11 +68,11 @@ static struct page *snap_rx_copy(struct snap_netdev *sn, struct page *frame,
 	return page;
 }
 
-/* Consumes the references to all frames, also on failure. */
+/* There are frames.  Consumes the references to all, also on failure. */
 static bool snap_rx_payload(struct snap_netdev *sn, struct sk_buff *skb,
 			    struct page **page, u32 nframes, u32 payload)
 {
-	bool over = nframes && snap_rx_over(sn->sd);
+	bool over = snap_rx_over(sn->sd);
 	/* a program of tc may redirect it past the edge */
 	bool copy = over || snap_rx_short(sn->sd) ||
 		    snap_edge_diverts(sn->sd->netdev);
