@@ -224,21 +224,19 @@ static void snap_regs_write(void *opaque, hwaddr addr, uint64_t value,
     snap_bad_register(s, "write", addr, size, value);
 }
 
+/* Every size comes here, so that the wrong ones are counted. */
+#define SNAP_ANY_ACCESS { \
+    .min_access_size = 1, \
+    .max_access_size = 8, \
+    .unaligned = true, \
+}
+
 const MemoryRegionOps snap_regs_ops = {
     .read = snap_regs_read,
     .write = snap_regs_write,
     .endianness = DEVICE_LITTLE_ENDIAN,
-    /* Every size comes here, so that the wrong ones are counted. */
-    .valid = {
-        .min_access_size = 1,
-        .max_access_size = 8,
-        .unaligned = true,
-    },
-    .impl = {
-        .min_access_size = 1,
-        .max_access_size = 8,
-        .unaligned = true,
-    },
+    .valid = SNAP_ANY_ACCESS,
+    .impl = SNAP_ANY_ACCESS,
 };
 
 static uint64_t snap_gone_read(void *opaque, hwaddr addr, unsigned size)
@@ -255,14 +253,6 @@ const MemoryRegionOps snap_gone_ops = {
     .read = snap_gone_read,
     .write = snap_gone_write,
     .endianness = DEVICE_LITTLE_ENDIAN,
-    .valid = {
-        .min_access_size = 1,
-        .max_access_size = 8,
-        .unaligned = true,
-    },
-    .impl = {
-        .min_access_size = 1,
-        .max_access_size = 8,
-        .unaligned = true,
-    },
+    .valid = SNAP_ANY_ACCESS,
+    .impl = SNAP_ANY_ACCESS,
 };
