@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "memory_report.h"
 
-#include "json.h"
 #include "remote.h"
 #include "report.h"
+
+#include "../common/json.h"
 
 #include <array>
 #include <cstdio>

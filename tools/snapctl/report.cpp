@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "report.h"
 
-#include "json.h"
+#include "../common/json.h"
 
 #include <algorithm>
 #include <array>

@@ -9,6 +9,10 @@
 #include <string>
 #include <string_view>
 
+namespace snaptool {
+class Json;
+}
+
 namespace snapctl {
 
 // Appends a line: a name, a number, and what the number is of.
@@ -18,7 +22,7 @@ void line(std::string &text, std::string_view name, std::uint64_t value,
 std::string status_text(const snap_info &info);
 std::string status_json(const snap_info &info);
 
-class Json;
+using snaptool::Json;
 
 // The counters of one socket or of many, into the open object; without
 // reasons if they are not known.

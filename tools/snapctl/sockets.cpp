@@ -2,9 +2,10 @@
 #include "sockets.h"
 
 #include "command.h"
-#include "json.h"
 #include "report.h"
 #include "socket_dump.h"
+
+#include "../common/json.h"
 
 #include <algorithm>
 #include <arpa/inet.h>

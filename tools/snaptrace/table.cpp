@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "table.h"
 
+#include "../common/json.h"
 #include "../common/printable.h"
-
-#include "snapctl/json.h"
 
 #include <algorithm>
 #include <array>
@@ -132,7 +131,7 @@ std::string table(const Report &report, Columns columns) {
 }
 
 std::string json(const Report &report) {
-    snapctl::Json out;
+    snaptool::Json out;
     out.put("lost", report.lost).open_list("processes");
     for (const auto &[key, c] : report.rows) {
         out.open()

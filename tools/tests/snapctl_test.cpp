@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// snapctl: JSON, reports, command line.
+// snapctl: reports, command line.
 #include "snapctl/command.h"
-#include "snapctl/json.h"
 #include "snapctl/report.h"
 
 #include <cerrno>
 #include <gtest/gtest.h>
 #include <string>
 #include <vector>
-
-using snapctl::Json;
 
 namespace {
 
@@ -35,28 +32,6 @@ class Arguments {
 snapctl::Request parse(std::vector<std::string> words) {
     words.insert(words.begin(), "snapctl");
     return Arguments(std::move(words)).parse();
-}
-
-TEST(Json, NestsAndSeparates) {
-    Json json;
-    json.put("a", 1).open("b").put("c", ~std::uint64_t{0}).close();
-    json.open("d").close().put("e", "x");
-    EXPECT_EQ(std::move(json).finish(),
-              R"({"a":1,"b":{"c":18446744073709551615},"d":{},"e":"x"})");
-    EXPECT_EQ(Json().finish(), "{}");
-}
-
-TEST(Json, HasLists) {
-    Json json;
-    json.open_list("a").open().put("b", 1).close().open().open_list("c");
-    json.close_list().close().close_list().put("d", 2);
-    EXPECT_EQ(std::move(json).finish(), R"({"a":[{"b":1},{"c":[]}],"d":2})");
-}
-
-TEST(Json, Quotes) {
-    Json json;
-    json.put("q\"", "\\\n\x01~");
-    EXPECT_EQ(std::move(json).finish(), R"({"q\"":"\\\u000a\u0001~"})");
 }
 
 TEST(Report, StatusHasTheFieldsOfTheStructure) {

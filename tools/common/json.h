@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // A writer of JSON, small: fields appear in the order in which they are put.
-#ifndef SNAPCTL_JSON_H
-#define SNAPCTL_JSON_H
+#ifndef SNAP_COMMON_JSON_H
+#define SNAP_COMMON_JSON_H
 
 #include <concepts>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
-namespace snapctl {
+namespace snaptool {
 
 class Json {
   public:
@@ -22,6 +22,9 @@ class Json {
         text_ += std::to_string(value);
         return *this;
     }
+
+    // Null if it is no number: JSON has no other word for that.
+    Json &put(std::string_view name, double value);
 
     // An object inside this one, until close().
     Json &open(std::string_view name);
@@ -43,6 +46,6 @@ class Json {
     bool first_ = true;
 };
 
-} // namespace snapctl
+} // namespace snaptool
 
 #endif

@@ -2,13 +2,28 @@
 #include "json.h"
 
 #include <array>
+#include <charconv>
+#include <cmath>
 #include <utility>
 
-namespace snapctl {
+namespace snaptool {
 
 Json &Json::put(std::string_view name, std::string_view value) {
     key(name);
     quote(value);
+    return *this;
+}
+
+Json &Json::put(std::string_view name, double value) {
+    std::array<char, 32> text{};
+    key(name);
+    if (!std::isfinite(value)) {
+        text_ += "null";
+        return *this;
+    }
+    const auto end =
+        std::to_chars(text.data(), text.data() + text.size(), value).ptr;
+    text_.append(text.data(), end);
     return *this;
 }
 
@@ -76,4 +91,4 @@ void Json::quote(std::string_view text) {
     text_ += '"';
 }
 
-} // namespace snapctl
+} // namespace snaptool
