@@ -142,12 +142,31 @@ sys.exit(not good)
 END
 }
 
+# It is stuck in write(2) then.
+ends_where_nobody_reads() {
+    local status
+    mkfifo "$work/unread"
+    exec 3<>"$work/unread"
+    head -c 65536 /dev/zero >&3
+    "$tools/snaptrace" --json --interval 0.01 >&3 2>"$work/unread.err" &
+    started=($!)
+    within grep -q pipe_write "/proc/$!/wchan" || return
+    kill -TERM "$!"
+    timeout 20 tail --pid="$!" -s 0.05 -f /dev/null
+    status=$?
+    kill -KILL "$!" 2>/dev/null
+    started=()
+    exec 3<&-
+    cat "$work/unread.err"
+    ((status == 0))
+}
+
 echo "TAP version 13"
 if [[ ! -e /sys/kernel/btf/snap && ${SNAP_VM_KERNEL:-} == debug ]]; then
     echo "1..0 # SKIP the debug kernel has no type information"
     exit 4
 fi
-echo "1..11"
+echo "1..12"
 sender=0
 "$tools/snapctl" --json stats >"$work/before"
 check "it starts counting" trace process
@@ -183,4 +202,5 @@ else
     number=10
 fi
 check "other users are refused" refuses_others
+check "a signal ends it where nobody reads" ends_where_nobody_reads
 exit $((failures != 0))

@@ -14,6 +14,8 @@
 #include <ctime>
 #include <exception>
 #include <string>
+#include <string_view>
+#include <sys/time.h>
 #include <system_error>
 #include <unistd.h>
 
@@ -21,44 +23,58 @@ namespace snaptrace {
 
 namespace {
 
-void print(const std::string &text) {
-    if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0)
-        throw std::system_error(errno, std::generic_category(),
-                                "standard output");
+// How often it was asked to end.  Once ends the waiting; a second time, or as
+// long after that as a reader has to take the last report, the writing, too.
+volatile std::sig_atomic_t asked = 0;
+
+extern "C" void ask(int) {
+    constexpr itimerval patience{.it_interval = {1, 0}, .it_value = {1, 0}};
+    asked = asked + 1;
+    // Also for what begins to wait just after a signal: SIGALRM comes here.
+    ::setitimer(ITIMER_REAL, &patience, nullptr);
 }
 
-// Blocked before anything is counted, taken in wait().
-sigset_t block_signals() {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigprocmask(SIG_BLOCK, &set, nullptr);
-    return set;
+// Before something is counted a signal ends the program as ever.
+void catch_signals() {
+    struct sigaction action {};
+    action.sa_handler = ask; // without SA_RESTART
+    for (const int signal : {SIGINT, SIGTERM, SIGALRM})
+        if (::sigaction(signal, &action, nullptr) < 0)
+            throw std::system_error(errno, std::generic_category(),
+                                    "sigaction");
 }
 
-// True: asked to end.
-bool wait(const sigset_t &signals, std::chrono::milliseconds time) {
-    const auto ms = time.count();
-    const timespec limit{ms / 1000, ms % 1000 * 1000000};
-    for (;;) {
-        if (sigtimedwait(&signals, nullptr, &limit) >= 0)
-            return true;
-        if (errno != EINTR)
-            return false;
+void print(std::string_view text) {
+    while (!text.empty()) {
+        const ssize_t done = ::write(STDOUT_FILENO, text.data(), text.size());
+        if (done >= 0)
+            text.remove_prefix(static_cast<std::size_t>(done));
+        else if (errno != EINTR || asked > 1)
+            throw std::system_error(errno, std::generic_category(),
+                                    "standard output");
     }
 }
 
+// True: asked to end.
+bool wait(std::chrono::milliseconds time) {
+    const auto ms = time.count();
+    timespec rest{ms / 1000, ms % 1000 * 1000000};
+    while (asked == 0)
+        if (::nanosleep(&rest, &rest) == 0)
+            return false;
+    return true;
+}
+
 void run(const Options &options) {
-    const auto signals = block_signals();
     const Collector collector(options);
+    catch_signals();
     const bool live = !options.json && isatty(STDOUT_FILENO);
     // Says that counting has begun.
     if (!live)
         std::fputs("snaptrace: counting\n", stderr);
     unsigned int reports = 0;
     for (bool end = false; !end;) {
-        end = wait(signals, options.interval) || ++reports == options.count;
+        end = wait(options.interval) || ++reports == options.count;
         const Report report = collector.read();
         if (options.json) {
             print(json(report));
