@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "finding.h"
 
+#include "../../common/json.h"
 #include "../../common/printable.h"
-#include "../json.h"
 
 #include <algorithm>
 #include <array>
@@ -75,7 +75,7 @@ std::string findings_text(const Findings &findings) {
 }
 
 std::string findings_json(const Findings &findings) {
-    Json json;
+    snaptool::Json json;
     json.put("missing", count(findings, Verdict::missing))
         .put("notes", count(findings, Verdict::note))
         .open_list("findings");
