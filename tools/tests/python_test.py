@@ -69,6 +69,7 @@ class Binding(unittest.TestCase):
             "SNAP_BUFFER_ALIGN": snap.BUFFER_ALIGN,
             "SNAP_CONFLICTS_MAX": _libsnap.CONFLICTS_MAX,
             "SNAP_VIEW_PARTS_MAX": _libsnap.VIEW_PARTS_MAX,
+            "SNAP_REASONS_ROOM": _libsnap.REASONS_ROOM,
             "SNAP_HINT_MAX": len(snap.Hint), "SNAP_REGION_ARGS_SPARSE": 1,
             "SNAP_F_ALL": sum(snap.Feature),
             **{f"SNAP_HINT_{hint.name}": hint for hint in snap.Hint},
@@ -113,6 +114,9 @@ class Binding(unittest.TestCase):
         self.assertEqual(read.sockets.received["not_frames"], snap.Count(3, 300))
         for names in read.sockets.copied, read.sockets.received:
             self.assertFalse([name for name in names if name.isdigit()])
+        stats.sockets.copied_msgs[15] = 1  # of a module that is newer
+        self.assertEqual(snap._stats.stats(stats).sockets.copied["15"],
+                         snap.Count(1, 0))
         self.assertEqual(_libsnap.name(_libsnap.lib.snap_counter_name, 63), "63")
 
     def test_all_that_is_public_is_documented(self):

@@ -16,8 +16,7 @@ PROTO_IPV4, PROTO_IPV6 = 0, 1
 BUFFER_ALIGN = 4096
 CONFLICTS_MAX = 64
 VIEW_PARTS_MAX = 32
-COPY_REASONS = 9
-RECV_REASONS = 9
+REASONS_ROOM = 16
 COUNTERS = 64  # there is room for; as many as the device has are filled
 
 
@@ -28,10 +27,10 @@ class snap_sock_stats(ctypes.Structure):
         ("tx_copied_msgs", c_uint64), ("tx_copied_bytes", c_uint64),
         ("rx_msgs", c_uint64), ("rx_copied_bytes", c_uint64),
         ("rx_viewed_msgs", c_uint64), ("rx_viewed_bytes", c_uint64),
-        ("copied_msgs", c_uint64 * COPY_REASONS),
-        ("copied_bytes", c_uint64 * COPY_REASONS),
-        ("recv_msgs", c_uint64 * RECV_REASONS),
-        ("recv_bytes", c_uint64 * RECV_REASONS),
+        ("copied_msgs", c_uint64 * REASONS_ROOM),
+        ("copied_bytes", c_uint64 * REASONS_ROOM),
+        ("recv_msgs", c_uint64 * REASONS_ROOM),
+        ("recv_bytes", c_uint64 * REASONS_ROOM),
     ]
 
 

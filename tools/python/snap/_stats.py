@@ -158,7 +158,8 @@ def _fields(made: Any, filled: Any) -> dict[str, Any]:
 
 def _by_reason(name: Any, msgs: Any, count: Any) -> dict[str, Count]:
     return {_libsnap.name(name, reason): Count(*both)
-            for reason, both in enumerate(zip(msgs, count))}
+            for reason, both in enumerate(zip(msgs, count))
+            if name(reason) is not None or any(both)}
 
 
 def socket_stats(filled: _libsnap.snap_sock_stats) -> SocketStats:
