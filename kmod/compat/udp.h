@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What UDP does to its own sockets, and exports until 6.15 only.  There is no need of
- * the core's: these do for all kernels.
+ * What UDP does to its own sockets, and newer kernels do not export.  These do for all
+ * kernels.
  */
 #ifndef SNAP_COMPAT_UDP_H
 #define SNAP_COMPAT_UDP_H

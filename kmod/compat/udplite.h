@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* UDP-Lite, which kernels have until 7.0. */
+/* UDP-Lite, which newer kernels have no more. */
 #ifndef SNAP_COMPAT_UDPLITE_H
 #define SNAP_COMPAT_UDPLITE_H
 
