@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Frames as pages and their way home; see frame.h. */
 
-#include <linux/delay.h>
 #include <linux/fs.h>
 #include <linux/memremap.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/net.h>
+#include <linux/page_ref.h>
 #include <linux/pagemap.h>
+#include <linux/percpu-refcount.h>
 #include <linux/vmalloc.h>
 #include <linux/workqueue.h>
 #include <net/sock.h>
 
+#include "compat/page.h"
+#include "compat/workqueue.h"
 #include "device/cmd.h"
 #include "device/dev.h"
 #include "device/deferred.h"
@@ -127,11 +130,21 @@ static int snap_frames_mapping_init(void)
 	return 0;
 }
 
-/* Until the core frees it.  To futex(2), frames differ by their index. */
-static void snap_frames_map(struct page *page)
+/*
+ * A page at rest has no reference, and gives none to who finds it by its number.  One
+ * that is OUT begins with one, and has one on the page map, which the core drops
+ * when it has called snap_frames_free(), and which memunmap_pages() waits for.  The
+ * mapping is the page's until then.  To futex(2), frames differ by their index.
+ */
+static void snap_frames_wake(struct snap_frames *sf, struct page *page)
 {
-	page->index = page_to_pfn(page);
-	page->mapping = SOCK_INODE(snap_frames_sock)->i_mapping;
+	struct folio *folio = page_folio(page);
+
+	WARN_ON_ONCE(page_ref_count(page) ||
+		     !percpu_ref_tryget_live(&sf->pgmap.ref));
+	folio->index = page_to_pfn(page);
+	folio->mapping = SOCK_INODE(snap_frames_sock)->i_mapping;
+	set_page_count(page, 1);
 }
 
 u32 snap_frames_count(const struct snap_frames *sf)
@@ -151,7 +164,7 @@ u32 snap_frames_received(const struct snap_frames *sf)
 
 bool snap_frames_owns(const struct snap_frames *sf, const struct page *page)
 {
-	return is_zone_device_page(page) && page->pgmap == &sf->pgmap;
+	return is_zone_device_page(page) && page_pgmap(page) == &sf->pgmap;
 }
 
 u64 snap_frames_offset(const struct snap_frames *sf, const struct page *page)
@@ -235,10 +248,6 @@ static u32 snap_frames_collect(struct snap_frames *sf, __le32 *entry)
 
 		next = fr->next;
 		fr->listed = 0;
-		if (!keep && page_ref_count(snap_frames_page(sf, f)) != 1) {
-			snap_frames_list(sf, f);	/* see frame.h */
-			continue;
-		}
 		for (; fr->holds > keep && n < SNAP_RELEASE_MAX; fr->holds--)
 			entry[n++] = cpu_to_le32(f);
 		if (fr->holds > keep)
@@ -307,13 +316,7 @@ static void snap_frames_forgotten_work(struct work_struct *work)
 
 static void snap_frames_free_memory(struct snap_frames *sf)
 {
-	u32 f;
-
 	cancel_delayed_work_sync(&sf->forgotten);
-	/* The core writes the count of a freed page after page_free(). */
-	for (f = 0; f < sf->count; f++)
-		while (page_ref_count(snap_frames_page(sf, f)) != 1)
-			usleep_range(10, 100);
 	memunmap_pages(&sf->pgmap);
 	mutex_lock(&snap_pools_lock);
 	list_del(&sf->list);
@@ -331,12 +334,16 @@ static void snap_frames_reap(struct work_struct *work)
 	snap_pci_retry();
 }
 
-/* The last reference to a frame was dropped.  Any context. */
-static void snap_frames_page_free(struct page *page)
+static struct snap_frames *snap_frames_of(const struct page *page)
 {
-	struct snap_frames *sf = container_of(page->pgmap, struct snap_frames,
-					      pgmap);
-	u32 f = page_to_pfn(page) - sf->first_pfn;
+	return container_of(page_pgmap(page), struct snap_frames, pgmap);
+}
+
+/* The last reference to a frame was dropped.  Any context. */
+static void snap_frames_free(struct folio *folio)
+{
+	struct snap_frames *sf = snap_frames_of(&folio->page);
+	u32 f = folio_pfn(folio) - sf->first_pfn;
 	struct snap_frame *fr = &sf->frame[f];
 	unsigned long flags;
 	bool flush, last;
@@ -368,9 +375,7 @@ static void snap_frames_page_free(struct page *page)
 		module_put(THIS_MODULE);
 }
 
-static const struct dev_pagemap_ops snap_frames_pgmap_ops = {
-	.page_free = snap_frames_page_free,
-};
+SNAP_PAGEMAP_OPS(snap_frames_pgmap_ops, snap_frames_free);
 
 /*
  * Take one frame with the hold it came with; NULL if it is on its way back,
@@ -394,12 +399,6 @@ static struct page *snap_frames_take(struct snap_frames *sf, u32 f,
 			snap_frames_assign(sf, fr, user);
 		return page;
 	}
-	/*
-	 * The count of an IDLE frame may be above one for a moment: whoever
-	 * looks at pages by number takes references of what it finds.
-	 */
-	if (fr->state == SNAP_FRAME_FREE && page_ref_count(page) != 1)
-		return NULL;	/* listed: the hold goes back with it */
 	/* Fails when rmmod has begun: a frame must not outlive the module. */
 	if (!sf->out && !try_module_get(THIS_MODULE)) {
 		fr->state = SNAP_FRAME_FREE;
@@ -409,7 +408,7 @@ static struct page *snap_frames_take(struct snap_frames *sf, u32 f,
 	if (!sf->out++)
 		queue_delayed_work(snap_frames_wq, &sf->forgotten,
 				   SNAP_FORGOTTEN_DELAY);
-	snap_frames_map(page);
+	snap_frames_wake(sf, page);
 	fr->state = SNAP_FRAME_OUT;
 	fr->received = received;
 	snap_frames_assign(sf, fr, user);
@@ -452,13 +451,12 @@ int snap_frames_adopt_received(struct snap_frames *sf, const u32 *frame, u32 n,
 bool snap_frame_is(const struct page *page)
 {
 	return is_zone_device_page(page) &&
-	       page->pgmap->ops == &snap_frames_pgmap_ops;
+	       page_pgmap(page)->ops == &snap_frames_pgmap_ops;
 }
 
 bool snap_frame_view(struct page *page, struct snap_user *user, bool force)
 {
-	struct snap_frames *sf = container_of(page->pgmap, struct snap_frames,
-					      pgmap);
+	struct snap_frames *sf = snap_frames_of(page);
 	struct snap_frame *fr = &sf->frame[page_to_pfn(page) - sf->first_pfn];
 	unsigned long flags;
 	bool ok;
@@ -477,8 +475,7 @@ bool snap_frame_view(struct page *page, struct snap_user *user, bool force)
 
 void snap_frame_unview(struct page *page, struct snap_user *user)
 {
-	struct snap_frames *sf = container_of(page->pgmap, struct snap_frames,
-					      pgmap);
+	struct snap_frames *sf = snap_frames_of(page);
 	struct snap_frame *fr = &sf->frame[page_to_pfn(page) - sf->first_pfn];
 	unsigned long flags;
 
@@ -530,7 +527,9 @@ struct snap_frames *snap_frames_create(struct snap_dev *sd, phys_addr_t start,
 	}
 	for (i = 0; i < count; i++)
 		sf->frame[i].next = SNAP_FRAME_NONE;
-	sf->pgmap.type = MEMORY_DEVICE_GENERIC;
+	/* the one type whose owner is told of each page that comes back */
+	sf->pgmap.type = MEMORY_DEVICE_COHERENT;
+	sf->pgmap.owner = THIS_MODULE;
 	sf->pgmap.ops = &snap_frames_pgmap_ops;
 	sf->pgmap.nr_range = 1;
 	sf->pgmap.range.start = start;
@@ -561,9 +560,7 @@ u32 snap_frames_destroy(struct snap_frames *sf)
 		return 0;
 	/*
 	 * The device has been given up and hears of nothing: what is let go of
-	 * here, the reset that follows without orphans gives back.  So it does
-	 * with a frame that is FREE with a count of zero, which is a few
-	 * instructions from resting.
+	 * here, the reset that follows without orphans gives back.
 	 */
 	snap_frames_flush(sf);
 	spin_lock_bh(&sf->release_lock);
@@ -585,7 +582,8 @@ int snap_frames_init(void)
 
 	if (err)
 		return err;
-	snap_frames_wq = alloc_workqueue("snap_frames", WQ_MEM_RECLAIM, 0);
+	snap_frames_wq = alloc_workqueue("snap_frames",
+					 WQ_MEM_RECLAIM | WQ_PERCPU, 0);
 	if (!snap_frames_wq)
 		goto release_sock;
 	snap_frames_reap_wq = alloc_workqueue("snap_frames_reap", WQ_UNBOUND, 0);

@@ -4,21 +4,16 @@
  *
  * A frame is in one of three states:
  *
- *   IDLE  the device has it; its page's reference count rests at one
+ *   IDLE  the device has it; its page rests, without a reference
  *   OUT   the guest holds it `holds` times; the page's references count its
  *         users: skbs, pipes, this driver
- *   FREE  its last page reference was dropped; the holds go back to the
- *         device in the next batch
+ *   FREE  its last page reference was dropped, the page rests; the holds go back
+ *         to the device in the next batch
  *
  * A frame that is OUT is on one account: that of the user whose capture it is, or
  * the pool's own for what was received.  As long as it is in views, those who
  * have the views answer for it instead, each for each page; from the last view on
  * it is again on the account that it came from.
- *
- * The core calls page_free() before it sets the count of a freed page back
- * to one.  A FREE frame whose count is still zero is not touched: returned
- * that early, it could come back from the device while the core still writes
- * the count.
  */
 #ifndef SNAP_FRAME_H
 #define SNAP_FRAME_H
