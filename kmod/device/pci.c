@@ -9,6 +9,7 @@
 #include "device/dev.h"
 #include "device/frame.h"
 #include "device/part.h"
+#include "device/selfcheck.h"
 
 /**
  * struct snap_waiter - a device that waits for its address
@@ -325,7 +326,7 @@ static int snap_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if (err)
 		goto destroy_parts;
 	pci_set_drvdata(pdev, sd);
-	err = snap_parts_publish(sd);
+	err = snap_selfcheck(sd) ?: snap_parts_publish(sd);
 	if (err)
 		goto reset;
 	mutex_lock(&snap_devs_lock);
