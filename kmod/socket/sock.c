@@ -464,10 +464,35 @@ static const struct net_proto_family snap_sock_family = {
 	.owner = THIS_MODULE,
 };
 
+/*
+ * What UDP or TCP can do and our sockets cannot would merely be missed; what ours
+ * pass on has to be there.
+ */
+static int __init snap_sock_check(const char *name, const struct proto_ops *ours,
+				  const struct proto_ops *inner)
+{
+	const size_t first = offsetof(struct proto_ops, release) / sizeof(void *);
+	void *const *a = (void *const *)ours, *const *b = (void *const *)inner;
+	size_t i;
+
+	for (i = first; i < sizeof(*ours) / sizeof(void *); i++) {
+		if (!a[i] == !b[i])
+			continue;
+		pr_err("snap: this kernel cannot be served: operation %zu is one of %s sockets and not of AF_SNAP sockets, or the other way round\n",
+		       i - first, name);
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
 int __init snap_sock_init(void)
 {
 	int err;
 
+	err = snap_sock_check("TCP", &snap_sock_stream_ops, &inet_stream_ops) ?:
+	      snap_sock_check("UDP", &snap_sock_dgram_ops, &inet_dgram_ops);
+	if (err)
+		return err;
 	snap_sock_cache = KMEM_CACHE(snap_sock, SLAB_ACCOUNT);
 	if (!snap_sock_cache)
 		return -ENOMEM;
