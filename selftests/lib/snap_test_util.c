@@ -576,6 +576,13 @@ int mmap_errno(int fd, size_t length, int prot, int flags, off_t offset)
 	return 0;
 }
 
+bool exec_is_denied(int fd, int prot)
+{
+	int err = mmap_errno(fd, PAGE, prot | PROT_EXEC, MAP_SHARED, 0);
+
+	return err == EACCES || err == EPERM;
+}
+
 /* Without a program: emulated, ip(8) takes a fifth of a second. */
 int network_of_lo(void)
 {

@@ -229,6 +229,11 @@ bool futex_answers(const char *p);
 int ioctl_errno(int fd, unsigned long request, void *arg);
 /* The same of a mapping, which is gone again. */
 int mmap_errno(int fd, size_t length, int prot, int flags, off_t offset);
+/*
+ * Nobody maps it to execute: EACCES, as the module says, or EPERM, which a kernel says
+ * before it asks, from 6.17 on.
+ */
+bool exec_is_denied(int fd, int prot);
 
 /* Go on in a network namespace of its own, of lo alone; 0 or a negative errno. */
 int network_of_lo(void);
