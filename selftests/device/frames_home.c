@@ -66,6 +66,14 @@ static int unread_make(struct unread *u, int messages)
 	return sock_stats(u->from).tx_ref_msgs ? 0 : -1;
 }
 
+static int unread_connect(struct unread *u)
+{
+	union address at;
+	socklen_t length = sizeof(at);
+
+	return getsockname(u->fd, &at.sa, &length) || connect(u->from, &at.sa, length);
+}
+
 /* Let go of everything but the unread messages. */
 static void unread_keep_only_messages(struct unread *u)
 {
@@ -121,6 +129,40 @@ TEST_F(frames, after_close)
 	EXPECT_GE(info.out_frames, 20 * LENGTH / PAGE);
 	EXPECT_GE(dev_counter(SNAP_CTR_GUEST_FRAMES), 20 * LENGTH / PAGE);
 	unread_drop(&u);
+}
+
+/* How many are to go out and come home. */
+static uint64_t many_frames(void)
+{
+	const char *text = getenv("SNAP_MANY_FRAMES");
+
+	if (text)
+		return strtoull(text, NULL, 0);
+	return debug_kernel() ? 5000 : 50000;
+}
+
+/* Message after message, of pages that are stored to meanwhile, and all are home. */
+TEST_F_TIMEOUT(frames, many, 3000)
+{
+	uint64_t before = dev_counter(SNAP_CTR_RELEASED), end = before + many_frames();
+	struct unread u;
+	int i = 0;
+
+	ASSERT_EQ(0, unread_make(&u, 1));
+	ASSERT_EQ(LENGTH, recv(u.fd, buffer, LENGTH, 0));
+	ASSERT_EQ(0, unread_connect(&u));
+	while (dev_counter(SNAP_CTR_RELEASED) < end) {
+		int last = i + 100;
+
+		for (; i < last; i++) {
+			fill(u.r.p + i % 14 * PAGE, PAGE, i);
+			ASSERT_EQ(LENGTH, send(u.from, u.r.p, LENGTH, 0));
+			ASSERT_EQ(LENGTH, recv(u.fd, buffer, LENGTH, 0));
+		}
+		ASSERT_EQ(0, memcmp(buffer, u.r.p, LENGTH));
+	}
+	unread_drop(&u);
+	TH_LOG("%lu frames", dev_counter(SNAP_CTR_RELEASED) - before);
 }
 
 TEST_F(frames, after_kill)
