@@ -85,7 +85,10 @@
 /* SNAPSHOT, CLONE, COMMIT and MERGE work: the device can trap stores. */
 #define SNAP_F_SNAPSHOT		0x20ull
 
-#define SNAP_F_ALL		0x3full
+/* REGION_CREATE and CLONE may end with AGAIN: the driver rings again. */
+#define SNAP_F_STEPS		0x40ull
+
+#define SNAP_F_ALL		0x7full
 
 /* Page 1 + q: queue q.  Queue 0 is the control mailbox, 1 the first data queue. */
 #define SNAP_QUEUE_PAGE(q)	(0x1000u * (1 + (q)))
@@ -210,6 +213,7 @@ enum snap_status {
 	SNAP_ST_LINK_DOWN	= 18,	/* TX: dropped */
 	SNAP_ST_CONFLICT	= 19,	/* COMMIT, MERGE: the region has moved on */
 	SNAP_ST_QUOTA		= 20,	/* the owner would pass its quota */
+	SNAP_ST_AGAIN		= 21,	/* done in part: ring with the same entry */
 	SNAP_ST_MAX,
 	SNAP_ST_GONE		= -1	/* never stored by a device */
 };

@@ -44,6 +44,8 @@ static uint32_t snap_status_of(snapmem_status status)
         return SNAP_ST_CONFLICT;
     case SNAPMEM_NO_TRAP:
         return SNAP_ST_BAD_OP;
+    case SNAPMEM_AGAIN:
+        return SNAP_ST_AGAIN;
     case SNAPMEM_NO_FRAMES:
     case SNAPMEM_NO_MEMORY:
         break;
@@ -118,8 +120,9 @@ uint32_t snap_region_create(SnapState *s, unsigned queue, void *entry,
     if (c->hint >= SNAP_HINT_MAX) {
         return SNAP_ST_BAD_FLAGS;
     }
-    status = snap_status_of(snapmem_region_create(s->mem, &spec, &region,
-                                                  &window_page));
+    status = snap_status_of(s->driver_features & SNAP_F_STEPS ?
+        snapmem_region_create_step(s->mem, &spec, &region, &window_page) :
+        snapmem_region_create(s->mem, &spec, &region, &window_page));
     if (status == SNAP_ST_OK) {
         to->region = region;
         to->window_page = window_page;
@@ -204,8 +207,10 @@ uint32_t snap_clone(SnapState *s, unsigned queue, void *entry, void *out)
     if (c->hint >= SNAP_HINT_MAX) {
         return SNAP_ST_BAD_FLAGS;
     }
-    status = snap_status_of(snapmem_clone(s->mem, c->snapshot, &spec, &region,
-                                          &window_page));
+    status = snap_status_of(s->driver_features & SNAP_F_STEPS ?
+        snapmem_clone_step(s->mem, c->snapshot, &spec, &region,
+                           &window_page) :
+        snapmem_clone(s->mem, c->snapshot, &spec, &region, &window_page));
     if (status == SNAP_ST_OK) {
         to->region = region;
         to->window_page = window_page;

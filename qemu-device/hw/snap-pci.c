@@ -183,6 +183,7 @@ static bool snap_make_engine(SnapState *s, Error **errp)
         error_setg(errp, "snap: no snapshot memory: %s", why);
         return false;
     }
+    s->features |= SNAP_F_STEPS;
     if (snapmem_can_share(s->mem)) {
         s->features |= SNAP_F_SNAPSHOT;
     } else {

@@ -86,6 +86,14 @@ static void snap_bad_doorbell(SnapState *s, unsigned queue, uint64_t offset)
                   "0x%" PRIx64 "\n", queue, offset);
 }
 
+/* What has been done in part keeps no frames from other commands. */
+static void snap_abandon(SnapState *s)
+{
+    s->unfinished_op = 0;
+    snapmem_abandon(s->mem);
+    snap_rx_resume(s);
+}
+
 void snap_doorbell(SnapState *s, unsigned queue, uint64_t offset)
 {
     const SnapCommand *command;
@@ -102,6 +110,9 @@ void snap_doorbell(SnapState *s, unsigned queue, uint64_t offset)
     shared = (struct snap_entry *)(snap_slab(s, queue) + offset);
     memcpy(&entry.e, shared, sizeof(entry.e));
     command = snap_command(s, queue, entry.e.op);
+    if (queue == SNAP_QUEUE_CONTROL && entry.e.op != s->unfinished_op) {
+        snap_abandon(s);
+    }
     if (s->state != SNAP_STATE_RUNNING) {
         status = SNAP_ST_BAD_STATE;
     } else if (!command) {
@@ -118,7 +129,14 @@ void snap_doorbell(SnapState *s, unsigned queue, uint64_t offset)
         /* It may have given frames back. */
         snap_rx_resume(s);
     }
-    if (status != SNAP_ST_OK) {
+    if (queue == SNAP_QUEUE_CONTROL) {
+        if (status == SNAP_ST_AGAIN) {
+            s->unfinished_op = entry.e.op;
+        } else {
+            snap_abandon(s);
+        }
+    }
+    if (status != SNAP_ST_OK && status != SNAP_ST_AGAIN) {
         s->counter[SNAP_CTR_BAD_ENTRY]++;
     }
     /* Running out of something, or a lost race, is no mistake of the guest. */

@@ -105,6 +105,7 @@ struct SnapState {
 
     uint32_t state;             /* SNAP_STATE_* */
     uint64_t driver_features;   /* in force while RUNNING */
+    uint16_t unfinished_op;     /* of the mailbox, answered with AGAIN; or 0 */
     uint64_t counter[SNAP_CTR_MAX]; /* those that the engine does not keep */
 
     uint8_t *tx_copy;           /* SNAP_TX_BYTES_MAX bytes of one packet */

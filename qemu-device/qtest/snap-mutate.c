@@ -614,6 +614,32 @@ static void reach_no_frames(Model *m)
     create_all(m, REGION_PAGES);
 }
 
+/* A region that is given its frames in steps, and not to the end. */
+static void reach_again(Model *m)
+{
+    Entry e;
+
+    release_all(m);
+    make_create(m, &e);
+    e.create.npages = 1500;
+    e.create.quota = SNAP_QUOTA_NONE;
+    e.e.flags = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        run(m, SNAP_QUEUE_CONTROL, &e);
+    }
+    for (unsigned i = 0; i < 50; i++) {
+        one_round(m);
+    }
+}
+
+/* Any other command of the mailbox undoes what is not done. */
+static void abandon(Model *m)
+{
+    Entry e = { .e.op = SNAP_OP_INFO };
+
+    run(m, SNAP_QUEUE_CONTROL, &e);
+}
+
 /* ---- Around it ---------------------------------------------------------- */
 
 /* A valid packet each way. */
@@ -653,8 +679,9 @@ static void new_epoch(Model *m, bool reset)
         make_tx(m, &e);
         run(m, SNAP_QUEUE_DATA, &e);
         snap_assert_all_free(m->s);
-        snap_start(m->s, SNAP_F_SNAPSHOT);
+        snap_start(m->s, SNAP_F_SNAPSHOT | SNAP_F_STEPS);
     } else {
+        abandon(m);
         release_all(m);
         snap_assert_all_free(m->s);
     }
@@ -667,6 +694,7 @@ void snap_test_mutations(const void *capture)
         ",pool-size=8M,capture=%s", (const char *)capture);
     static void (*const reach[])(Model *) = {
         reach_busy, reach_link_down, reach_no_regions, reach_no_frames,
+        reach_again,
     };
     static const enum snap_counter reached[] = {
         SNAP_CTR_BAD_DOORBELL, SNAP_CTR_BAD_REGISTER, SNAP_CTR_SNAPSHOTS,
@@ -677,10 +705,11 @@ void snap_test_mutations(const void *capture)
     static Model m;
 
     m = (Model) {
-        .s = snap_run(true, properties),
+        .s = snap_boot("q35", true, properties),
         .random = seed ? g_ascii_strtoull(seed, NULL, 0) : 20130513,
     };
 
+    snap_start(m.s, SNAP_F_SNAPSHOT | SNAP_F_STEPS);
     g_test_message("SNAP_SEED=%" PRIu64, m.random);
     m.random = m.random ?: 1;
     m.holds = g_new0(uint32_t, m.s->frames);

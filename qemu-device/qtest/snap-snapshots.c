@@ -352,8 +352,69 @@ static void test_bad_clones(void)
     snap_halt(s);
 }
 
+/*
+ * A driver that knows steps rings until the answer is another; one that does
+ * not has the same with one doorbell.
+ */
+static void test_steps(void)
+{
+    const uint32_t npages = 2500, steps = 2;
+    Snap *s = snap_boot("q35", false, ",pool-size=64M");
+    struct snap_region_create c;
+    struct snap_clone clone;
+    uint32_t snapshot, available = snap_available(s);
+
+    snap_start(s, SNAP_F_SNAPSHOT | SNAP_F_STEPS);
+    for (unsigned i = 0; i < steps; i++) {
+        snap_expect(AGAIN, snap_create_as(s, npages, 0, 0, SNAP_QUOTA_NONE,
+                                          &c));
+        g_assert_cmpuint(c.region, ==, 0);
+        g_assert_cmpuint(c.window_page, ==, 0);
+        g_assert_cmpuint(snap_available(s), ==, available - npages);
+    }
+    snap_expect(OK, snap_create_as(s, npages, 0, 0, SNAP_QUOTA_NONE, &c));
+    g_assert_cmpuint(snap_count(s, SNAP_CTR_BAD_ENTRY), ==, 0);
+    snap_store64(s, c.window_page + npages - 1, 8, 1);
+    g_assert_cmpuint(snap_load64(s, c.window_page, 0), ==, 0);
+    g_assert_cmpuint(snap_count(s, SNAP_CTR_WRITE_FAULTS), ==, 0);
+
+    /* For another owner, who gets copies; of the same one it is one step. */
+    snapshot = snap_snapshot(s, c.region, NULL);
+    for (unsigned i = 0; i < steps; i++) {
+        snap_expect(AGAIN, snap_try_clone(s, snapshot, 0, 1, SNAP_QUOTA_NONE,
+                                          &clone));
+    }
+    snap_expect(OK, snap_try_clone(s, snapshot, 0, 1, SNAP_QUOTA_NONE, &clone));
+    g_assert_cmpuint(snap_load64(s, clone.window_page + npages - 1, 8), ==, 1);
+    snap_expect(OK, snap_destroy(s, clone.region));
+    snap_expect(OK, snap_try_clone(s, snapshot, 0, 0, SNAP_QUOTA_NONE, &clone));
+    snap_expect(OK, snap_destroy(s, clone.region));
+
+    /* What comes between undoes it, and so does a reset. */
+    snap_expect(AGAIN, snap_try_clone(s, snapshot, 0, 1, SNAP_QUOTA_NONE,
+                                      &clone));
+    snap_info(s, snapshot);
+    g_assert_cmpuint(snap_charged(s, 1), ==, 0);
+    available = snap_available(s);
+    snap_expect(AGAIN, snap_create_as(s, npages, 0, 2, SNAP_QUOTA_NONE, &c));
+    snap_expect(BAD_FLAGS, snap_create_as(s, npages, 2, 2, SNAP_QUOTA_NONE,
+                                          &c));
+    g_assert_cmpuint(snap_available(s), ==, available);
+    snap_expect(AGAIN, snap_create_as(s, npages, 0, 2, SNAP_QUOTA_NONE, &c));
+    snap_expect(AGAIN, snap_create_as(s, npages, 0, 3, SNAP_QUOTA_NONE, &c));
+    g_assert_cmpuint(snap_charged(s, 2), ==, 0);
+    snap_expect(AGAIN, snap_create_as(s, npages, 0, 3, SNAP_QUOTA_NONE, &c));
+    snap_set(s, SNAP_REG_CONTROL, SNAP_CTL_RESET);
+    snap_assert_all_free(s);
+
+    snap_start(s, SNAP_F_SNAPSHOT);
+    snap_expect(OK, snap_create_as(s, npages, 0, 0, SNAP_QUOTA_NONE, &c));
+    snap_halt(s);
+}
+
 void snap_add_snapshot_tests(void)
 {
+    qtest_add_func("/snap/steps", test_steps);
     qtest_add_data_func("/snap/snapshot/copy", "copy", test_snapshot);
     qtest_add_data_func("/snap/snapshot/auto", "auto", test_snapshot);
     qtest_add_data_func("/snap/snapshot/share", "share", test_snapshot);

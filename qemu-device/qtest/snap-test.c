@@ -29,7 +29,8 @@ static void test_identity(const void *machine)
     g_assert_cmphex(snap_get(s, SNAP_REG_MAGIC), ==, SNAP_MAGIC);
     g_assert_cmpuint(snap_get(s, SNAP_REG_VERSION), ==, SNAP_VERSION);
     /* No backend with virtio_net_hdr, but a host that can trap stores. */
-    g_assert_cmphex(snap_get(s, SNAP_REG_FEATURES), ==, SNAP_F_SNAPSHOT);
+    g_assert_cmphex(snap_get(s, SNAP_REG_FEATURES), ==,
+                    SNAP_F_SNAPSHOT | SNAP_F_STEPS);
     g_assert_cmpuint(snap_get(s, SNAP_REG_CONTROL), ==, SNAP_STATE_IDLE);
     g_assert_cmpuint(snap_get(s, SNAP_REG_QUEUES), ==, 1);
     g_assert_cmphex(snap_get(s, SNAP_REG_MAC), ==, 0x563412005452);

@@ -4,6 +4,7 @@
 // what one of them may keep others waiting. No trap.
 #include "rig.hpp"
 
+#include <algorithm>
 #include <benchmark/benchmark.h>
 #include <vector>
 
@@ -58,6 +59,26 @@ BENCHMARK_CAPTURE(worst_create, fragmented_32m, Frames::fragmented)
     ->UseManualTime()
     ->Iterations(1);
 
+// One step of it: the longest of all.
+void worst_create_step(benchmark::State &state) {
+    constexpr std::uint32_t n = large_pages / 4;
+    for ([[maybe_unused]] auto _ : state) {
+        Rig rig(Trap::null, {2 * n + 1, n});
+        const RegionName r = rig.create(n);
+        for (std::uint32_t p = 0; p < n; ++p) {
+            rig.store(r, p, 0, 1);
+        }
+        rig.destroy(r);
+        double longest = 0;
+        for (bool more = true; more;) {
+            longest =
+                std::max(longest, seconds([&] { more = rig.create_step(n); }));
+        }
+        state.SetIterationTime(longest);
+    }
+}
+BENCHMARK(worst_create_step)->UseManualTime()->Iterations(1);
+
 // ---- CLONE of another owner's snapshot, 64 MiB
 
 void worst_clone(benchmark::State &state, std::uint32_t owner) {
@@ -74,6 +95,22 @@ void worst_clone(benchmark::State &state, std::uint32_t owner) {
 }
 BENCHMARK_CAPTURE(worst_clone, same_owner, 0)->UseManualTime()->Iterations(5);
 BENCHMARK_CAPTURE(worst_clone, other_owner, 1)->UseManualTime()->Iterations(5);
+
+// One step of the copies.
+void worst_clone_step(benchmark::State &state) {
+    constexpr std::uint32_t n = middle_pages;
+    Rig rig(Trap::null, {3 * n, 2 * n});
+    const std::uint32_t s = rig.snapshot(rig.create(n));
+    for ([[maybe_unused]] auto _ : state) {
+        double longest = 0;
+        for (bool more = true; more;) {
+            longest = std::max(longest,
+                               seconds([&] { more = rig.clone_step(s, 1); }));
+        }
+        state.SetIterationTime(longest);
+    }
+}
+BENCHMARK(worst_clone_step)->UseManualTime()->Iterations(1);
 
 // ---- SNAPSHOT of one page: of many, and with many promises
 

@@ -76,6 +76,32 @@ RegionName Rig::clone(std::uint32_t snapshot, std::uint32_t npages,
     return r;
 }
 
+bool Rig::create_step(std::uint32_t npages) {
+    const snapmem_region_spec spec{.npages = npages,
+                                   .hint = SNAPMEM_HINT_NONE,
+                                   .sparse = false,
+                                   .owner = 0,
+                                   .quota = SNAPMEM_QUOTA_NONE};
+    RegionName r;
+    const snapmem_status status =
+        engine_->region_create(spec, r.handle, r.page, true);
+    must(status == SNAPMEM_AGAIN ? SNAPMEM_OK : status, "region_create");
+    return status == SNAPMEM_AGAIN;
+}
+
+bool Rig::clone_step(std::uint32_t snapshot, std::uint32_t owner) {
+    const snapmem_region_spec spec{.npages = 0,
+                                   .hint = SNAPMEM_HINT_NONE,
+                                   .sparse = false,
+                                   .owner = owner,
+                                   .quota = SNAPMEM_QUOTA_NONE};
+    RegionName r;
+    const snapmem_status status =
+        engine_->clone(snapshot, spec, r.handle, r.page, true);
+    must(status == SNAPMEM_AGAIN ? SNAPMEM_OK : status, "clone");
+    return status == SNAPMEM_AGAIN;
+}
+
 void Rig::destroy(const RegionName &r) {
     must(engine_->region_destroy(r.handle), "region_destroy");
 }

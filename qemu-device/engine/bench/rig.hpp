@@ -78,6 +78,9 @@ class Rig {
                       snapmem_hint hint = SNAPMEM_HINT_NONE);
     RegionName clone(std::uint32_t snapshot, std::uint32_t npages,
                      std::uint32_t owner = 0);
+    // One step of the same; is there more to come?
+    bool create_step(std::uint32_t npages);
+    bool clone_step(std::uint32_t snapshot, std::uint32_t owner);
     void destroy(const RegionName &r);
     std::uint32_t snapshot(const RegionName &r);
     void drop(std::uint32_t snapshot);

@@ -73,8 +73,10 @@ bool Engine::maps_allow(const Mapper &m, std::uint64_t segments,
             continue;
         }
         const std::uint32_t now = window_.segments_of(owner(r));
-        const std::uint64_t before =
-            now + std::uint64_t{ledger_.promise(slot(r))} * Window::rebind_cost;
+        // No store comes to a region of frames before it has them all.
+        const bool alone = &r == growth_.region && growth_.snapshot == 0;
+        const std::uint64_t promised = alone ? 0 : ledger_.promise(slot(r));
+        const std::uint64_t before = now + promised * Window::rebind_cost;
         const std::uint64_t after =
             &r == m.region ? before + segments + promise * Window::rebind_cost
                            : before;
@@ -212,49 +214,156 @@ snapmem_status Engine::arm_new(Region &r, bool armed) {
     return SNAPMEM_OK;
 }
 
+bool Engine::grows(const snapmem_region_spec &spec,
+                   std::uint32_t snapshot) const {
+    const snapmem_region_spec &s = growth_.spec;
+    return growth_.region != nullptr && growth_.snapshot == snapshot &&
+           s.npages == spec.npages && s.hint == spec.hint &&
+           s.owner == spec.owner && s.quota == spec.quota;
+}
+
+void Engine::abandon_growth() noexcept {
+    if (Region *r = growth_.region) {
+        growth_ = {};
+        destroy(*r);
+    }
+}
+
+void Engine::abandon() noexcept {
+    const Lock lock(mutex_);
+    abandon_growth();
+}
+
+// Nobody knows of the region before it is whole. Pages without frames show
+// scratch pages meanwhile, as those of no region do, and are not watched.
+snapmem_status Engine::begin_growth(const Birth &birth,
+                                    const snapmem_region_spec &spec,
+                                    std::uint32_t snapshot) {
+    open_region(birth, spec);
+    Region &r = *birth.region;
+    r.named = false;
+    growth_ = {
+        .region = &r, .left = r.npages, .snapshot = snapshot, .spec = spec};
+    // A clone has been allowed one for each page.
+    const bool allowed = snapshot != 0 || maps_allow({birth.owner, r.limited},
+                                                     Window::rebind_cost);
+    if (r.npages > step_pages &&
+        (!allowed || !window_.show_scratch(r.first, r.npages, owner(r)))) {
+        abandon_growth();
+        return SNAPMEM_NO_MEMORY;
+    }
+    return SNAPMEM_OK;
+}
+
+// From the end on, because runs of frames are taken from the top of the pool
+// on: so those of all steps ascend, and their mappings merge.
+bool Engine::grow() noexcept {
+    Region &r = *growth_.region;
+    const PageMap *from = growth_.snapshot != 0
+                              ? &snapshots_.find(growth_.snapshot)->map
+                              : nullptr;
+    const std::uint32_t n = std::min(growth_.left, step_pages);
+    const Page first = growth_.left - n;
+    std::array<Backing, step_pages> pages;
+    std::array<Frame, step_pages> fresh;
+    std::uint32_t count = n;
+    if (from != nullptr) {
+        count = 0;
+        maps_.each(*from, first, n,
+                   [&](Page, Frame f) { count += f != no_frame; });
+    }
+    const std::span<Frame> frames(fresh.data(), count);
+    pool_.take_runs(Holder::map, ledger_.owner(slot(r)), frames);
+    std::uint32_t next = 0;
+    const auto give = [&](Page p) {
+        const Frame f = frames[next++];
+        maps_.set(r.map, p, f);
+        pool_.own(f, slot(r));
+        pages[p - first] = f;
+        return f;
+    };
+    if (from != nullptr) {
+        maps_.each(*from, first, n, [&](Page p, Frame f) {
+            if (f == no_frame) {
+                pages[p - first] = window_.scratch(r.first + p);
+            } else {
+                std::memcpy(pool_.data(give(p)), pool_.data(f), page_bytes);
+            }
+        });
+    } else {
+        pool_.clear(frames);
+        for (Page p = first; p < growth_.left; ++p) {
+            give(p);
+            r.writable.add(p);
+        }
+        r.dirty = true;
+    }
+    work_.given += count;
+    growth_.left = first;
+    const std::span<const Backing> shown(pages.data(), n);
+    return (from != nullptr || maps_allow({ledger_.owner(slot(r)), r.limited},
+                                          window_.bind_cost(shown))) &&
+           window_.show(r.first + first, shown, owner(r),
+                        r.npages <= populate_max) == n;
+}
+
+snapmem_status Engine::go_on(bool step, std::uint32_t &region,
+                             std::uint32_t &page) {
+    Region &r = *growth_.region;
+    do {
+        if (!grow()) {
+            abandon_growth();
+            return SNAPMEM_NO_MEMORY;
+        }
+    } while (growth_.left != 0 && !step);
+    if (growth_.left != 0) {
+        return SNAPMEM_AGAIN;
+    }
+    const bool armed = growth_.snapshot != 0;
+    growth_ = {};
+    r.named = true;
+    return give_birth(r, armed, region, page);
+}
+
+snapmem_status Engine::give_birth(Region &r, bool armed, std::uint32_t &region,
+                                  std::uint32_t &page) {
+    const snapmem_status status = arm_new(r, armed);
+    if (status == SNAPMEM_OK) {
+        region = regions_.handle(r);
+        page = r.first;
+    }
+    return status;
+}
+
 snapmem_status Engine::region_create(const snapmem_region_spec &spec,
-                                     std::uint32_t &region,
-                                     std::uint32_t &page) {
+                                     std::uint32_t &region, std::uint32_t &page,
+                                     bool step) {
     const Lock lock(mutex_);
     const bool sparse = spec.sparse && trap_;
+    if (step && !sparse && grows(spec, 0)) {
+        return go_on(step, region, page);
+    }
+    abandon_growth();
     Birth birth;
     const snapmem_status status = prepare_birth(spec, birth);
     if (status != SNAPMEM_OK) {
         return status;
     }
-    std::vector<Frame> frames(sparse ? 0 : spec.npages);
-    if (sparse) {
-        if (!maps_allow({birth.owner, limited(spec)},
-                        std::uint64_t{spec.npages} + 1)) {
-            return SNAPMEM_NO_MEMORY;
-        }
-        open_region(birth, spec);
-    } else {
-        open_region(birth, spec);
-        pool_.take_runs(Holder::map, birth.owner, frames);
+    if (!sparse) {
+        const snapmem_status begun = begin_growth(birth, spec, 0);
+        return begun == SNAPMEM_OK ? go_on(step, region, page) : begun;
     }
+    if (!maps_allow({birth.owner, limited(spec)},
+                    std::uint64_t{spec.npages} + 1)) {
+        return SNAPMEM_NO_MEMORY;
+    }
+    open_region(birth, spec);
     Region &r = *birth.region;
-    pool_.clear(frames);
-    for (Page p = 0; p < frames.size(); ++p) {
-        maps_.set(r.map, p, frames[p]);
-        pool_.own(frames[p], slot(r));
-        r.writable.add(p);
-        r.dirty = true;
-    }
-    if (sparse ? !window_.show_scratch(r.first, r.npages, owner(r))
-               : !maps_allow({birth.owner, r.limited},
-                             window_.bind_cost(frames)) ||
-                     window_.show(r.first, frames, owner(r),
-                                  r.npages <= populate_max) != r.npages) {
+    if (!window_.show_scratch(r.first, r.npages, owner(r))) {
         destroy(r);
         return SNAPMEM_NO_MEMORY;
     }
-    const snapmem_status armed = arm_new(r, sparse);
-    if (armed == SNAPMEM_OK) {
-        region = regions_.handle(r);
-        page = r.first;
-    }
-    return armed;
+    return give_birth(r, true, region, page);
 }
 
 bool Engine::destroy(Region &r) noexcept {
@@ -448,6 +557,7 @@ snapmem_status Engine::capture(std::uint32_t handle, std::uint64_t offset,
 
 void Engine::reset() noexcept {
     const Lock lock(mutex_);
+    growth_ = {};
     for (Region &r : regions_) {
         if (r.used) {
             destroy(r);

@@ -33,6 +33,7 @@ struct Tuning {
 struct Work {
     std::uint64_t searched = 0;  // words of the bit map of free frames
     std::uint64_t cleared = 0;   // frames
+    std::uint64_t given = 0;     // frames, to regions that come
     std::uint64_t reclaimed = 0; // slots of nodes, for frames that became own
     std::uint64_t compared = 0;  // pages, for a diff
     std::uint64_t counted = 0;   // window pages, for segments
@@ -81,7 +82,9 @@ class Engine final : private StoreSink {
 
     // engine.cpp
     snapmem_status region_create(const snapmem_region_spec &spec,
-                                 std::uint32_t &region, std::uint32_t &page);
+                                 std::uint32_t &region, std::uint32_t &page,
+                                 bool step = false);
+    void abandon() noexcept;
     snapmem_status region_destroy(std::uint32_t region);
     snapmem_status capture(std::uint32_t handle, std::uint64_t offset,
                            std::uint32_t length, std::span<Frame> frames,
@@ -102,7 +105,7 @@ class Engine final : private StoreSink {
     snapmem_status snapshot_drop(std::uint32_t snapshot);
     snapmem_status clone(std::uint32_t snapshot,
                          const snapmem_region_spec &spec, std::uint32_t &region,
-                         std::uint32_t &page);
+                         std::uint32_t &page, bool step = false);
     snapmem_status diff(std::uint32_t a, std::uint32_t b, Page first,
                         std::span<Page> pages, std::size_t &npages,
                         Page &next) const;
@@ -123,6 +126,7 @@ class Engine final : private StoreSink {
     // Bounds of the work of one command.
     static constexpr std::uint32_t reclaim_slots = 4096; // of a data queue
     static constexpr std::uint32_t diff_pages = 2048;    // compared
+    static constexpr std::uint32_t step_pages = SNAPMEM_STEP_PAGES;
 
   private:
     // A leaf of a diff is this much less than a page.
@@ -168,6 +172,26 @@ class Engine final : private StoreSink {
     void open_region(const Birth &birth, const snapmem_region_spec &spec);
     // Arm the pages of a region that has just been bound; else it is gone.
     snapmem_status arm_new(Region &r, bool armed);
+    // That was all.
+    snapmem_status give_birth(Region &r, bool armed, std::uint32_t &region,
+                              std::uint32_t &page);
+    // A region that gets its frames step by step; at most one does. With those
+    // of a snapshot it gets copies of its pages.
+    struct Growth {
+        Region *region = nullptr;
+        Page left = 0; // pages to go, from the end on
+        std::uint32_t snapshot = 0;
+        snapmem_region_spec spec{};
+    };
+    [[nodiscard]] bool grows(const snapmem_region_spec &spec,
+                             std::uint32_t snapshot) const;
+    snapmem_status begin_growth(const Birth &birth,
+                                const snapmem_region_spec &spec,
+                                std::uint32_t snapshot);
+    bool grow() noexcept;
+    // To the end, or one step of it. Whatever fails abandons the region.
+    snapmem_status go_on(bool step, std::uint32_t &region, std::uint32_t &page);
+    void abandon_growth() noexcept;
     // False: no mapping to be had; the region lives on without a name.
     bool destroy(Region &r) noexcept;
     // Its pages can neither be shown nor watched as they should: they become
@@ -254,8 +278,9 @@ class Engine final : private StoreSink {
     bool arm_written(Region &r) noexcept;
     bool arm(Page p, std::uint32_t n) noexcept;
     void forget(Snapshot &s) noexcept;
-    void copy_map(const Snapshot &s, Region &r,
-                  std::span<const Frame> frames) noexcept;
+    snapmem_status clone_shared(const Snapshot &s, const Birth &birth,
+                                const snapmem_region_spec &spec,
+                                std::uint32_t &region, std::uint32_t &page);
     void share_duplicates(Region &r, PageMap &snapshot) noexcept;
 
     struct Change; // a page of a commit: engine_commit.cpp
@@ -296,6 +321,7 @@ class Engine final : private StoreSink {
     mutable SlotTable<Region> regions_; // find() is not const
     mutable SlotTable<Snapshot> snapshots_;
     DedupCache dedup_;
+    Growth growth_;
     // Nodes that the maps of all regions have at most.
     std::size_t node_debt_ = 0;
     // Where reclaim_step() goes on, and the regions that it has yet to finish:

@@ -125,27 +125,17 @@ snapmem_status Engine::snapshot_drop(std::uint32_t snapshot) {
     if (s == nullptr) {
         return SNAPMEM_BAD_REGION;
     }
+    if (growth_.snapshot == snapshot) {
+        abandon_growth();
+    }
     forget(*s);
     return SNAPMEM_OK;
 }
 
-// Fill the frames with the snapshot's bytes: they are the region's pages.
-void Engine::copy_map(const Snapshot &s, Region &r,
-                      std::span<const Frame> frames) noexcept {
-    std::size_t next = 0;
-    maps_.each(s.map, 0, r.npages, [&](Page p, Frame f) {
-        if (f != no_frame) {
-            const Frame to = frames[next++];
-            std::memcpy(pool_.data(to), pool_.data(f), page_bytes);
-            maps_.set(r.map, p, to);
-            pool_.own(to, slot(r));
-        }
-    });
-}
-
 snapmem_status Engine::clone(std::uint32_t snapshot,
                              const snapmem_region_spec &spec,
-                             std::uint32_t &region, std::uint32_t &page) {
+                             std::uint32_t &region, std::uint32_t &page,
+                             bool step) {
     const Lock lock(mutex_);
     if (!trap_) {
         return SNAPMEM_NO_TRAP;
@@ -156,50 +146,56 @@ snapmem_status Engine::clone(std::uint32_t snapshot,
     }
     snapmem_region_spec whole = spec;
     whole.npages = s->map.npages;
-    Birth birth;
-    const snapmem_status status = prepare_birth(whole, birth);
-    if (status != SNAPMEM_OK) {
-        return status;
-    }
-    std::vector<Backing> pages;
-    pages.reserve(whole.npages);
-    maps_.each(s->map, 0, whole.npages, [&](Page p, Frame f) {
-        pages.push_back(f == no_frame ? window_.scratch(birth.gap + p) : f);
-    });
-    // All pages of the region may come to be segments of their own.
-    if (!maps_allow({birth.owner, limited(whole)},
-                    std::uint64_t{whole.npages} + 1)) {
-        return SNAPMEM_NO_MEMORY;
-    }
     // Another owner pays for what it has: it gets copies.
     const bool copies = s->owner_id != whole.owner;
-    std::vector<Frame> frames(copies ? s->map.populated : 0);
-    open_region(birth, whole);
-    Region &r = *birth.region;
-    if (copies) {
-        pool_.take_runs(Holder::map, birth.owner, frames);
-        copy_map(*s, r, frames);
-        std::size_t next = 0;
-        for (Backing &page : pages) {
-            page = page < pool_.frames() ? frames[next++] : page;
+    snapmem_status status = SNAPMEM_OK;
+    if (!step || !copies || !grows(whole, snapshot)) {
+        abandon_growth();
+        Birth birth;
+        status = prepare_birth(whole, birth);
+        if (status != SNAPMEM_OK) {
+            return status;
         }
-    } else {
-        r.map = maps_.share(s->map);
-        r.map.owner = birth.owner; // that of an empty map may be stale
-        r.map.account = slot(r);
+        // All pages of the region may come to be segments of their own.
+        if (!maps_allow({birth.owner, limited(whole)},
+                        std::uint64_t{whole.npages} + 1)) {
+            return SNAPMEM_NO_MEMORY;
+        }
+        if (!copies) {
+            status = clone_shared(*s, birth, whole, region, page);
+        } else {
+            status = begin_growth(birth, whole, snapshot);
+        }
     }
+    if (status == SNAPMEM_OK && copies) {
+        status = go_on(step, region, page);
+    }
+    if (status == SNAPMEM_OK) {
+        ++counters_.clones;
+    }
+    return status;
+}
+
+snapmem_status Engine::clone_shared(const Snapshot &s, const Birth &birth,
+                                    const snapmem_region_spec &spec,
+                                    std::uint32_t &region,
+                                    std::uint32_t &page) {
+    std::vector<Backing> pages;
+    pages.reserve(spec.npages);
+    maps_.each(s.map, 0, spec.npages, [&](Page p, Frame f) {
+        pages.push_back(f == no_frame ? window_.scratch(birth.gap + p) : f);
+    });
+    open_region(birth, spec);
+    Region &r = *birth.region;
+    r.map = maps_.share(s.map);
+    r.map.owner = birth.owner; // that of an empty map may be stale
+    r.map.account = slot(r);
     if (window_.show(r.first, pages, owner(r), r.npages <= populate_max) !=
         r.npages) {
         destroy(r);
         return SNAPMEM_NO_MEMORY;
     }
-    const snapmem_status armed = arm_new(r, true);
-    if (armed == SNAPMEM_OK) {
-        ++counters_.clones;
-        region = regions_.handle(r);
-        page = r.first;
-    }
-    return armed;
+    return give_birth(r, true, region, page);
 }
 
 snapmem_status Engine::diff(std::uint32_t a, std::uint32_t b, Page first,

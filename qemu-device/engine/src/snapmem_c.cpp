@@ -152,6 +152,19 @@ snapmem_status snapmem_region_create(snapmem *m,
         [&] { return m->engine.region_create(*spec, *region, *window_page); });
 }
 
+snapmem_status snapmem_region_create_step(snapmem *m,
+                                          const snapmem_region_spec *spec,
+                                          uint32_t *region,
+                                          uint32_t *window_page) {
+    return guarded([&] {
+        return m->engine.region_create(*spec, *region, *window_page, true);
+    });
+}
+
+void snapmem_abandon(snapmem *m) {
+    m->engine.abandon();
+}
+
 snapmem_status snapmem_region_destroy(snapmem *m, uint32_t region) {
     return guarded([&] { return m->engine.region_destroy(region); });
 }
@@ -180,6 +193,14 @@ snapmem_status snapmem_clone(snapmem *m, uint32_t snapshot,
                              uint32_t *window_page) {
     return guarded([&] {
         return m->engine.clone(snapshot, *spec, *region, *window_page);
+    });
+}
+
+snapmem_status snapmem_clone_step(snapmem *m, uint32_t snapshot,
+                                  const snapmem_region_spec *spec,
+                                  uint32_t *region, uint32_t *window_page) {
+    return guarded([&] {
+        return m->engine.clone(snapshot, *spec, *region, *window_page, true);
     });
 }
 

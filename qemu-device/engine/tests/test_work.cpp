@@ -40,6 +40,114 @@ TEST(Bounds, FramesThatWereNeverUsedAreNotCleared) {
     EXPECT_STREQ(rig->check(), nullptr);
 }
 
+// A region of frames that were used, in steps: none does more than its share,
+// and the window needs no more mappings than with one command.
+TEST(Bounds, ARegionGetsItsFramesInSteps) {
+    constexpr std::uint32_t npages = 5000;
+    constexpr std::uint32_t few = 8; // mappings
+    Rig rig(Trap::fake, config(2 * npages, 2 * npages), few);
+    const RegionName used = rig.create(npages);
+    rig.fill(used.page, 1, npages);
+    EXPECT_EQ(rig.destroy(used), SNAPMEM_OK);
+    RegionName r;
+    std::uint32_t steps = 0;
+    for (snapmem_status status = SNAPMEM_AGAIN; status == SNAPMEM_AGAIN;
+         ++steps) {
+        const Work before = rig->work();
+        status = rig->region_create(spec_for(npages), r.handle, r.page, true);
+        ASSERT_TRUE(status == SNAPMEM_AGAIN || status == SNAPMEM_OK);
+        ASSERT_LE(rig->work().given - before.given, Engine::step_pages);
+        ASSERT_LE(rig->work().cleared - before.cleared, Engine::step_pages);
+        ASSERT_STREQ(rig->check(), nullptr);
+        // Others go on meanwhile.
+        std::vector<Frame> received(1);
+        ASSERT_EQ(rig->receive(received), SNAPMEM_OK);
+        rig->drop(received);
+    }
+    EXPECT_EQ(steps, npages / Engine::step_pages + 1);
+    EXPECT_TRUE(all_bytes(rig.page(r.page), npages * page_bytes, 0));
+    rig.fill(r.page, 2, npages);
+    EXPECT_EQ(rig.counters().write_faults, 0U);
+    EXPECT_EQ(rig->charged(0), npages);
+    EXPECT_EQ(rig.destroy(r), SNAPMEM_OK);
+    EXPECT_EQ(rig->available(), 2 * npages);
+    EXPECT_STREQ(rig->check(), nullptr);
+}
+
+TEST(Bounds, ACloneForAnotherOwnerIsCopiedInSteps) {
+    constexpr std::uint32_t npages = 3000;
+    Rig rig(Trap::fake, config(4 * npages, 2 * npages));
+    const RegionName r = rig.create(npages, true);
+    for (Page p = 0; p < npages; p += 2) {
+        rig.fill(r.page + p, static_cast<std::uint8_t>(1 + p % 200));
+    }
+    const std::uint32_t s = rig.snapshot(r);
+    snapmem_region_spec spec = spec_for(0);
+    spec.owner = 1;
+    RegionName clone;
+    std::uint32_t steps = 0;
+    for (snapmem_status status = SNAPMEM_AGAIN; status == SNAPMEM_AGAIN;
+         ++steps) {
+        const std::uint64_t before = rig->work().given;
+        status = rig->clone(s, spec, clone.handle, clone.page, true);
+        ASSERT_TRUE(status == SNAPMEM_AGAIN || status == SNAPMEM_OK);
+        ASSERT_LE(rig->work().given - before, Engine::step_pages);
+        ASSERT_STREQ(rig->check(), nullptr);
+    }
+    EXPECT_EQ(steps, npages / Engine::step_pages + 1);
+    EXPECT_EQ(std::memcmp(rig.page(clone.page), rig.page(r.page),
+                          npages * page_bytes),
+              0);
+    EXPECT_EQ(rig->charged(1), npages);
+    EXPECT_EQ(rig.counters().clones, 1U);
+    rig.fill(clone.page, 9, npages);
+    EXPECT_TRUE(all_bytes(rig.page(r.page), page_bytes, 1));
+    EXPECT_STREQ(rig->check(), nullptr);
+}
+
+// What is begun and not ended is nobody's in the end.
+TEST(Bounds, ARegionInStepsIsAbandonedByWhatComesBetween) {
+    constexpr std::uint32_t npages = 3000;
+    Rig rig(Trap::fake, config(4 * npages, 3 * npages));
+    const RegionName source = rig.create(npages);
+    const std::uint32_t s = rig.snapshot(source);
+    const std::uint32_t available = rig->available();
+    RegionName r;
+    const auto step = [&](std::uint32_t n) {
+        return rig->region_create(spec_for(n), r.handle, r.page, true);
+    };
+    const auto expect_abandoned = [&] {
+        EXPECT_EQ(rig->available(), available);
+        EXPECT_STREQ(rig->check(), nullptr);
+    };
+    EXPECT_EQ(step(2000), SNAPMEM_AGAIN);
+    EXPECT_EQ(rig->available(), available - 2000);
+    rig->abandon();
+    expect_abandoned();
+    EXPECT_EQ(step(2000), SNAPMEM_AGAIN);
+    EXPECT_EQ(step(2001), SNAPMEM_AGAIN);
+    EXPECT_EQ(rig->available(), available - 2001);
+    EXPECT_EQ(step(2 * npages), SNAPMEM_NO_FRAMES);
+    expect_abandoned();
+    EXPECT_EQ(step(2000), SNAPMEM_AGAIN);
+    EXPECT_EQ(rig.destroy(rig.create(1)), SNAPMEM_OK);
+    expect_abandoned();
+    EXPECT_EQ(step(2000), SNAPMEM_AGAIN);
+    snapmem_region_spec other = spec_for(0);
+    other.owner = 1;
+    EXPECT_EQ(rig->clone(s, other, r.handle, r.page, true), SNAPMEM_AGAIN);
+    EXPECT_EQ(rig->available(), available - npages);
+    EXPECT_EQ(rig->snapshot_drop(s), SNAPMEM_OK);
+    EXPECT_EQ(rig->charged(1), 0U);
+    EXPECT_EQ(rig->clone(s, other, r.handle, r.page, true), SNAPMEM_BAD_REGION);
+    EXPECT_EQ(step(2000), SNAPMEM_AGAIN);
+    rig->reset();
+    EXPECT_EQ(rig->available(), 4 * npages);
+    EXPECT_STREQ(rig->check(), nullptr);
+    EXPECT_EQ(step(2000), SNAPMEM_AGAIN);
+    EXPECT_EQ(step(2000), SNAPMEM_OK);
+}
+
 // No two free frames are neighbours, so there is no run to be found for the
 // pages that a store copies ahead.
 TEST(Bounds, AStoreDoesNotSearchAFragmentedPool) {

@@ -55,6 +55,7 @@ typedef enum snapmem_status {
     SNAPMEM_QUOTA,      /* the owner would pass its quota */
     SNAPMEM_CONFLICT,   /* the region has moved on */
     SNAPMEM_NO_TRAP,    /* stores cannot be trapped: no snapshots */
+    SNAPMEM_AGAIN,      /* done in part */
 } snapmem_status;
 
 typedef enum snapmem_mode {
@@ -75,6 +76,7 @@ typedef enum snapmem_hint {
 #define SNAPMEM_MERGE_WORD 8u
 #define SNAPMEM_DIFF_END UINT32_MAX
 #define SNAPMEM_CAPTURE_BYTES_MAX (1u << 20)
+#define SNAPMEM_STEP_PAGES 1024u
 
 typedef struct snapmem_config {
     uint32_t frames;       /* size of the pool, frames */
@@ -171,6 +173,19 @@ uint8_t *snapmem_window(const snapmem *m);
 snapmem_status snapmem_region_create(snapmem *m,
                                      const snapmem_region_spec *spec,
                                      uint32_t *region, uint32_t *window_page);
+/*
+ * One step of it: AGAIN means that it is to be called again, with the same
+ * spec, after SNAPMEM_STEP_PAGES frames. Until then the region has no handle,
+ * and another snapmem_region_create(), snapmem_clone() or step of another
+ * region abandons it, which is O(frames that it has). O(SNAPMEM_STEP_PAGES),
+ * and O(window + owners) in the first and the last.
+ */
+snapmem_status snapmem_region_create_step(snapmem *m,
+                                          const snapmem_region_spec *spec,
+                                          uint32_t *region,
+                                          uint32_t *window_page);
+/* Abandon what has been begun in steps, if anything. */
+void snapmem_abandon(snapmem *m);
 /* Frames that are held otherwise survive. BAD_REGION. O(n). */
 snapmem_status snapmem_region_destroy(snapmem *m, uint32_t region);
 
@@ -210,6 +225,11 @@ snapmem_status snapmem_snapshot_drop(snapmem *m, uint32_t snapshot);
 snapmem_status snapmem_clone(snapmem *m, uint32_t snapshot,
                              const snapmem_region_spec *spec, uint32_t *region,
                              uint32_t *window_page);
+/* One step of it, as of snapmem_region_create_step(); for the owner of the
+ * snapshot it is one step. */
+snapmem_status snapmem_clone_step(snapmem *m, uint32_t snapshot,
+                                  const snapmem_region_spec *spec,
+                                  uint32_t *region, uint32_t *window_page);
 
 /*
  * Make the region what the snapshot is, if it is still at version *version,
