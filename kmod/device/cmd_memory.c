@@ -14,7 +14,10 @@ static int snap_cmd_mail_once(struct snap_dev *sd, struct snap_entry *e,
 
 	mutex_lock(&sd->control_lock);
 	memcpy(slot, e, size);
-	status = snap_cmd_ring(sd, SNAP_QUEUE_CONTROL, 0);
+	/* another command in between would undo what has been done */
+	while ((status = snap_cmd_ring(sd, SNAP_QUEUE_CONTROL, 0)) ==
+	       SNAP_ST_AGAIN)
+		cond_resched();
 	memcpy(e, slot, size);
 	mutex_unlock(&sd->control_lock);
 	return status;
