@@ -12,14 +12,6 @@ make -s -C "$selftests" -j "$SNAP_JOBS"
 
 read_machines
 
-# What the kernel's own sockets do, without our device, has nothing to find here.
-controls=
-for family in inet4 inet6; do
-    for variant in {,dgram_,stream_}$family ${family}_{lo,virtio}; do
-        controls+=" -V $variant"
-    done
-done
-
 # suite NUMBER: every second test, in its order.
 suite() {
     local name=debug/share-2-$1 i
@@ -29,7 +21,7 @@ suite() {
         half+=("${tests[i]}")
     done
     begin "$name" 2 ends machine "$name" --kernel debug --virtio-net \
-        --capture share --smp 2 --env "SNAP_TEST_ARGS=${controls# }" \
+        --capture share --smp 2 --env "SNAP_TEST_ARGS=$(without_controls)" \
         --timeout 1500 -- \
         make -s -C selftests run_tests TESTS="${half[*]}"
 }
