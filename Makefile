@@ -9,7 +9,7 @@ vm := selftests/vm/snap-vm
 .PHONY: all deps qemu kmod tools selftests run check check-static \
 	check-engine check-tools check-device check-guest check-debug \
 	check-all check-mutations check-programs check-stress check-series \
-	bench-engine debug-kernel install clean help
+	check-kernels check-newest bench-engine debug-kernel install clean help
 .NOTPARALLEL:
 
 all: deps qemu kmod tools selftests
@@ -40,7 +40,8 @@ check: deps
 	@$(checks) static engine tools device guest
 
 check-static check-engine check-tools check-device check-guest check-debug \
-check-all check-mutations check-programs check-stress check-series: check-%: deps
+check-all check-mutations check-programs check-stress check-series \
+check-kernels check-newest: check-%: deps
 	@$(checks) $*
 
 bench-engine: deps
@@ -65,6 +66,9 @@ help:
 	@echo 'make check-programs'
 	@echo '                  nginx, redis and others on AF_SNAP sockets'
 	@echo 'make check-stress stress-ng and trinity on AF_SNAP sockets'
+	@echo 'make check-newest some of the guest suite on the newest kernel of Debian 13'
+	@echo 'make check-kernels'
+	@echo '                  guest suite on all kernels: the table of kernels.rst'
 	@echo 'make check-series build and test the device in QEMU 10.0 and 10.2'
 	@echo 'make bench-engine measure the engine, without QEMU'
 	@echo 'make debug-kernel build the debug kernel and a module for it'

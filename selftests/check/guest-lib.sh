@@ -13,7 +13,8 @@ flaky=()
 
 # The head of each test names the machines in which it can find something:
 # CAPTURE-PROCESSORS with the stock kernel; asan, as share-2, in which the device
-# is built with sanitizers; and debug, as share-2 with the debug kernel.
+# is built with sanitizers; debug, as share-2 with the debug kernel; and newest, as
+# auto-2 with the newest kernel that is to be had.
 declare -A machines_of
 read_machines() {
     local test name word
@@ -24,7 +25,7 @@ read_machines() {
         machines_of[$test]=$(sed -n 's/^\( \*\|#\) Machines: *//p' \
             "$selftests"/*/"$name")
         for word in ${machines_of[$test]}; do
-            [[ $word =~ ^((auto|share|copy)-[12]|asan|debug)$ ]] ||
+            [[ $word =~ ^((auto|share|copy)-[12]|asan|debug|newest)$ ]] ||
                 die "$test: there is no machine $word"
         done
         # what runs in none would not be missed

@@ -3,7 +3,7 @@
  * Datagrams are UDP, the second part: how bytes go in and come out, here and by
  * way of the host.
  *
- * Machines: share-2 copy-2 debug
+ * Machines: share-2 copy-2 debug newest
  */
 
 #define _GNU_SOURCE

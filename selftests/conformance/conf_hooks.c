@@ -3,7 +3,7 @@
  * BPF programs decide about AF_SNAP sockets as about those of UDP and TCP: the
  * hooks of control groups, and filters.
  *
- * Machines: share-2 debug
+ * Machines: share-2 debug newest
  */
 
 #define _GNU_SOURCE

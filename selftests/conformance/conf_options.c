@@ -3,7 +3,7 @@
  * Options and ioctls of AF_SNAP sockets are those of UDP and TCP: each answer
  * is compared with that of an ordinary socket in the same state.
  *
- * Machines: copy-2
+ * Machines: copy-2 newest
  */
 
 #define _GNU_SOURCE

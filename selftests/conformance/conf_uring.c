@@ -3,7 +3,7 @@
  * io_uring on AF_SNAP sockets, by its system calls: what is sent by the caller,
  * by a worker or by the polling thread is the same as with send().
  *
- * Machines: auto-2 debug
+ * Machines: auto-2 debug newest
  */
 
 #define _GNU_SOURCE

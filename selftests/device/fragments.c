@@ -4,7 +4,7 @@
  * what they have: the memory for reassembly (ipfrag_high_thresh) takes as many of
  * them as it should.  The host forwards what comes from here back to here.
  *
- * Machines: copy-2 debug
+ * Machines: copy-2 debug newest
  */
 
 #define _GNU_SOURCE

@@ -5,7 +5,7 @@
  * module.  These tests take the device away and bring it back, so they run
  * after all others, in the order of the file.
  *
- * Machines: share-2 copy-2 share-1 asan debug
+ * Machines: share-2 copy-2 share-1 asan debug newest
  */
 
 #define _GNU_SOURCE

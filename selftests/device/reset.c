@@ -5,7 +5,7 @@
  * the zeros that memory reads as which is away (promise 8).  The frames come home
  * and the driver can be bound again.
  *
- * Machines: share-2 debug
+ * Machines: share-2 debug newest
  */
 
 #define _GNU_SOURCE

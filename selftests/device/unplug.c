@@ -6,7 +6,7 @@
  * and lets go of the orphans, which are those in the pipe.
  * The other side is peers/unplug-host.sh, which waits for a file of the share.
  *
- * Machines: share-2 copy-2 debug
+ * Machines: share-2 copy-2 debug newest
  */
 
 #define _GNU_SOURCE

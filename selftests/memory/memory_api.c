@@ -3,7 +3,7 @@
  * /dev/snap and regions: each errno of Documentation/memory-api.rst, the rules
  * of mmap(), lifetime, and quotas.
  *
- * Machines: auto-1 share-2 copy-2 asan debug
+ * Machines: auto-1 share-2 copy-2 asan debug newest
  */
 
 #define _GNU_SOURCE

@@ -4,7 +4,7 @@
  * and each errno of Documentation/memory-api.rst.  versions.c has what is made
  * of them, snapshot_quota.c what they may take.
  *
- * Machines: auto-1 asan debug
+ * Machines: auto-1 asan debug newest
  */
 
 #define _GNU_SOURCE

@@ -3,7 +3,7 @@
  * Large receive is a switch: with rx-gro-hw off no packet over the MTU gets past
  * the driver, and the bytes are the same.
  *
- * Machines: auto-2 debug
+ * Machines: auto-2 debug newest
  */
 
 #define _GNU_SOURCE

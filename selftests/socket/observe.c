@@ -3,7 +3,7 @@
  * What administrators see of the sockets: /proc/net/snap, socket diagnosis,
  * tracepoints, sysctls, ethtool; and that each of them tells the truth.
  *
- * Machines: auto-2 debug
+ * Machines: auto-2 debug newest
  */
 
 #define _GNU_SOURCE

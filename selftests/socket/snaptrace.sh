@@ -4,7 +4,7 @@
 # What snaptrace counts is what the sockets and the module count, to the last
 # message and byte, by process and by socket.
 #
-# Machines: auto-2
+# Machines: auto-2 newest
 #
 # Most functions are run by check():
 # shellcheck disable=SC2317

@@ -4,7 +4,7 @@
  * receiver does not read, and what a connection's end and its errors do.
  * How TCP behaves otherwise is in conf_stream.
  *
- * Machines: auto-2 share-2 copy-2 share-1 debug
+ * Machines: auto-2 share-2 copy-2 share-1 debug newest
  */
 
 #define _GNU_SOURCE

@@ -4,7 +4,7 @@
  * as the receiver wants, and nothing beside them.  views_shared.c is about
  * several threads, processes and users.
  *
- * Machines: share-2 copy-2 share-1 debug
+ * Machines: share-2 copy-2 share-1 debug newest
  */
 
 #define _GNU_SOURCE
