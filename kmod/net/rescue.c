@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What is unread when a device goes; see rescue.h. */
 
-#include <linux/bpf.h>
 #include <linux/delay.h>
 #include <linux/jiffies.h>
 #include <linux/skbuff.h>
@@ -30,6 +29,7 @@
  * struct snap_rescue - of a device
  * @sd: device
  * @lost: the bytes are gone
+ * @left: the socket at hand has lost something
  * @budget: pages that may still be replaced while softirqs wait
  * @spare: pages
  * @nspare: how many
@@ -37,6 +37,7 @@
 struct snap_rescue {
 	struct snap_dev *sd;
 	bool lost;
+	bool left;
 	int budget;
 	struct page *spare[SNAP_RESCUE_SPARE];
 	unsigned int nspare;
@@ -225,21 +226,6 @@ static void snap_rescue_locked(struct snap_rescue *r, struct sock *sk,
 	local_bh_enable();
 }
 
-/* What lock_sock() does, but without waiting for a process; then release_sock(). */
-static bool snap_rescue_trylock(struct sock *sk)
-{
-	bool mine;
-
-	spin_lock_bh(&sk->sk_lock.slock);
-	mine = !sock_owned_by_user_nocheck(sk);
-	if (mine) {
-		mutex_acquire(&sk->sk_lock.dep_map, 0, 1, _RET_IP_);
-		sk->sk_lock.owned = 1;
-	}
-	spin_unlock_bh(&sk->sk_lock.slock);
-	return mine;
-}
-
 /* What waits for recvmsg(MSG_ERRQUEUE) is of either. */
 static void snap_rescue_errors(struct snap_rescue *r, struct sock *sk)
 {
@@ -308,34 +294,21 @@ static bool snap_rescue_left_in_stream(const struct snap_rescue *r, struct sock 
 }
 
 /*
- * A stream with a hole is none: it ends, with an error at both ends.  The lock is
- * held from what is taken out to the end, so that nothing comes after the hole.
+ * A stream with a hole is none: it ends, with an error at both ends.  Under one lock,
+ * so that nothing comes after the hole, and by what its protocol has for the holder
+ * of that lock: tcp_abort() takes it, and would wait for a process that has it.
+ * TLS refuses, and has no need: what its readers find instead is not authentic.
  */
-static void snap_rescue_abort(struct sock *sk)
+static void snap_rescue_end_stream(struct snap_rescue *r, struct sock *sk)
 {
-	struct tcp_sock *tp = tcp_sk(sk);
-	struct bpf_run_ctx ctx = { }, *before;
-	struct sk_buff *skb;
-
-	/* recvmsg() takes what has arrived, and its end, before it sees an error */
-	__skb_queue_purge(&sk->sk_receive_queue);
-	WRITE_ONCE(tp->copied_seq, tp->rcv_nxt);
-	sock_reset_flag(sk, SOCK_DONE);
-	/* this is how tcp_abort() is told that its caller has the lock */
-	BUILD_BUG_ON(!IS_ENABLED(CONFIG_BPF_SYSCALL));
-	before = bpf_set_run_ctx(&ctx);
-	if (tcp_abort(sk, EIO)) {
-		/* it has ended before, in peace */
-		WRITE_ONCE(sk->sk_err, EIO);
-		sk_error_report(sk);
-	}
-	bpf_reset_run_ctx(before);
-	/* of no use any more, but kept until the socket is closed */
-	while ((skb = skb_rb_first(&tp->out_of_order_queue))) {
-		rb_erase(&skb->rbnode, &tp->out_of_order_queue);
-		kfree_skb(skb);
-	}
-	tp->ooo_last_skb = NULL;
+	r->left = snap_rescue_left_in_stream(r, sk);
+	/* resets the peer, empties the queues, and forgets what came to their end */
+	if (!r->left || sock_flag(sk, SOCK_DEAD) || sk->sk_prot->disconnect(sk, 0))
+		return;
+	WRITE_ONCE(sk->sk_err, EIO);
+	WRITE_ONCE(sk->sk_shutdown, SHUTDOWN_MASK);
+	sk_error_report(sk);
+	sk->sk_state_change(sk);
 }
 
 /* What waits for recvmsg(MSG_ERRQUEUE).  False: none of it was of the device. */
@@ -362,58 +335,58 @@ static bool snap_rescue_drop_errors(struct snap_rescue *r, struct sock *sk)
 
 static void snap_rescue_end_tcp(struct sock *sk, void *arg)
 {
-	snap_rescue_drop_errors(arg, sk);
-	if (!snap_rescue_trylock(sk))
-		return;
-	if (snap_rescue_left_in_stream(arg, sk))
-		snap_rescue_abort(sk);
-	release_sock(sk);
+	struct snap_rescue *r = arg;
+
+	snap_rescue_drop_errors(r, sk);
+	r->left = false;
+	snap_rescue_locked(r, sk, snap_rescue_end_stream);
+	/* no process has an orphan, or its lock */
+	if (r->left && sock_flag(sk, SOCK_DEAD))
+		tcp_abort(sk, EIO);
 }
 
 /* What is corked makes one datagram, which is lost as a whole. */
-static bool snap_rescue_drop_corked(struct snap_rescue *r, struct sock *sk)
+static void snap_rescue_drop_corked(struct snap_rescue *r, struct sock *sk)
 {
 	struct udp_sock *up = udp_sk(sk);
-	bool left;
 
-	if (!snap_rescue_trylock(sk))
-		return false;
-	left = snap_rescue_left_in_queue(r, &sk->sk_write_queue);
-	if (left && up->pending == AF_INET) {
+	if (!snap_rescue_left_in_queue(r, &sk->sk_write_queue))
+		return;
+	r->left = true;
+	if (up->pending == AF_INET) {
 		snap_udp_flush_corked(sk);
 #if IS_ENABLED(CONFIG_IPV6)
-	} else if (left && up->pending) {
+	} else if (up->pending) {
 		up->len = 0;
 		WRITE_ONCE(up->pending, 0);
 		ip6_flush_pending_frames(sk);
 #endif
 	}
-	release_sock(sk);
-	return left;
 }
 
 /* Datagrams get lost; that these did is said once. */
 static void snap_rescue_end_udp(struct sock *sk, void *arg)
 {
 	struct sk_buff_head *queue = &udp_sk(sk)->reader_queue;
+	struct snap_rescue *r = arg;
 	struct sk_buff *skb, *next;
-	bool left = false;
 
 	spin_lock_bh(&queue->lock);
 	snap_rescue_gather(sk, queue);
+	r->left = false;
 	skb_queue_walk_safe(queue, skb, next) {
-		if (!snap_rescue_concerns(arg, skb))
+		if (!snap_rescue_concerns(r, skb))
 			continue;
-		left = true;
+		r->left = true;
 		__skb_unlink(skb, queue);
 		snap_udp_uncharge(sk, skb);
 		sk_drops_inc(sk);
 		kfree_skb(skb);
 	}
 	spin_unlock_bh(&queue->lock);
-	left |= snap_rescue_drop_errors(arg, sk);
-	left |= snap_rescue_drop_corked(arg, sk);
-	if (left) {
+	r->left |= snap_rescue_drop_errors(r, sk);
+	snap_rescue_locked(r, sk, snap_rescue_drop_corked);
+	if (r->left) {
 		WRITE_ONCE(sk->sk_err, EIO);
 		sk_error_report(sk);
 	}
