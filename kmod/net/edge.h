@@ -48,7 +48,9 @@ u64 snap_edge_count(enum snap_edge_counter counter);
  * snap_edge_diverts() - might what this interface receives be redirected?
  * @netdev: interface; it cannot go meanwhile
  *
- * Frames must then not be given to the stack as received there.
+ * Frames must then not be given to the stack as received there.  It is asked for
+ * each packet: that tc puts a program in place is told to nobody, and where no
+ * interface stands above, there is one pointer to look at.
  *
  * Context: any; takes rcu_read_lock().
  * Return: is there a program of tc for ingress, on it or on one above it.
