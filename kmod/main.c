@@ -102,4 +102,5 @@ module_exit(snap_exit);
 
 MODULE_DESCRIPTION("Snapshot memory network device and AF_SNAP sockets");
 MODULE_LICENSE("GPL");
+MODULE_VERSION("0.2");	/* LIBSNAP_VERSION, which a test compares */
 MODULE_ALIAS_NETPROTO(18);	/* AF_SNAP: the macro wants the digits */
