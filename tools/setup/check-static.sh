@@ -117,7 +117,7 @@ check_tidy_engine() {
 check_shellcheck() {
     {
         scripts '^#!.*/(ba)?sh|busybox'
-        sources -name '*.sh' # the ones that others read
+        sources -name '*.sh' -o -name '*.bash' # the ones that others read
     } | sort -u | xargs shellcheck -x --source-path=SCRIPTDIR
 }
 
@@ -185,7 +185,7 @@ check_length() {
 
 check_spdx() {
     local found
-    found=$(sources -size +0 | grep -Ev '^LICENSES?(/|$)|\.md$|/licenses/|^selftests/mutations/' |
+    found=$(sources -size +0 | grep -Ev '^LICENSES?(/|$)|\.md$|/licenses/|/debian/(copyright|source/format)$|^selftests/mutations/' |
         xargs grep -L 'SPDX-License-Identifier' || true)
     echo "$found"
     [[ -z $found ]]

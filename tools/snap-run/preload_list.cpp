@@ -12,16 +12,17 @@ namespace {
 
 constexpr const char *list_variable = "LD_PRELOAD";
 
+// Beside the program, where they are built, or where they are installed.
 std::string find_library(const std::string &name) {
     const auto folder =
         std::filesystem::read_symlink("/proc/self/exe").parent_path();
-    const std::array places{folder / name, folder.parent_path() / "lib" / name};
+    const auto own = folder.parent_path() / "lib" / "snap-run";
+    const std::array places{folder / name, own / name};
     for (const auto &place : places)
         if (std::filesystem::exists(place))
             return place;
     throw std::runtime_error(name + " is neither in " + folder.string() +
-                             " nor in " +
-                             (folder.parent_path() / "lib").string());
+                             " nor in " + own.string());
 }
 
 } // namespace
