@@ -9,7 +9,8 @@ vm := selftests/vm/snap-vm
 .PHONY: all deps qemu kmod tools selftests run check check-static \
 	check-engine check-tools check-device check-guest check-debug \
 	check-all check-mutations check-programs check-stress check-series \
-	check-kernels check-newest bench-engine debug-kernel install clean help
+	check-kernels check-newest bench-engine debug-kernel deb install \
+	uninstall clean help
 .NOTPARALLEL:
 
 all: deps qemu kmod tools selftests
@@ -47,8 +48,15 @@ check-kernels check-newest: check-%: deps
 bench-engine: deps
 	@qemu-device/engine/bench/bench.sh
 
+deb: deps qemu
+	@$(setup)/build-deb
+
 install:
 	@$(MAKE) -C tools install
+	@$(setup)/install-parts
+
+uninstall:
+	@$(setup)/uninstall
 
 clean:
 	rm -rf build
@@ -72,7 +80,9 @@ help:
 	@echo 'make check-series build and test the device in QEMU 10.0 and 10.2'
 	@echo 'make bench-engine measure the engine, without QEMU'
 	@echo 'make debug-kernel build the debug kernel and a module for it'
-	@echo 'make install      library and tools (PREFIX, DESTDIR)'
+	@echo 'make deb          Debian packages of all, into build/deb'
+	@echo 'make install      what they hold, to the same places (PREFIX, LIBDIR,'
+	@echo '                  DESTDIR); make uninstall takes it away'
 	@echo 'make clean        remove build/ (the cache stays)'
 	@echo '$(vm) COMMAND'
 	@echo '                  run a command in the test machine (--help)'
