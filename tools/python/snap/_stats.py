@@ -31,6 +31,7 @@ class Feature(enum.IntFlag):
     TSO4 TSO6  cuts TCP segments
     RX_CSUM    what is received may carry partial checksums
     RX_LRO     TCP packets longer than the MTU may be received
+    STEPS      large regions are made in steps
     """
 
     CSUM = 0x01
@@ -39,6 +40,7 @@ class Feature(enum.IntFlag):
     RX_CSUM = 0x08
     RX_LRO = 0x10
     SNAPSHOT = 0x20
+    STEPS = 0x40
 
 
 @dataclasses.dataclass(frozen=True)
