@@ -5,7 +5,7 @@
 # does who looks at pages by number: he gets none on those that are at rest.  Of
 # others he keeps the frames, while packets go on, and no hold is lost.
 #
-# Machines: copy-1
+# Machines: copy-1 newest
 set -uo pipefail
 
 module=$(dirname "$(sed -n "s/^VM_MODULE='\?\([^']*\)'\?$/\1/p" \

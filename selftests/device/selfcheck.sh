@@ -4,7 +4,7 @@
 # Promise 8: before a device is offered to anybody, one frame of it has gone out as a
 # page and come home.
 #
-# Machines: copy-1
+# Machines: copy-1 newest
 set -uo pipefail
 
 driver=/sys/bus/pci/drivers/snap
