@@ -72,15 +72,15 @@ build() {
 
 # boot KERNEL: the machine with the tests, and those of tests alone.
 boot() {
-    local test variants=""
+    local test
+    local -a env=(--env SNAP_MANY_FRAMES=1000000)
     tests=("${suite[@]}")
     if [[ $stage == newest ]]; then
         tests_of newest
-        variants=$(without_controls)
+        env=(--env "SNAP_TEST_ARGS=$(without_controls)")
     fi
     begin "$stage/$release" 2 ends machine "$stage/$release" --kernel "$1" \
-        --virtio-net --capture auto --smp 2 --timeout "$timeout" \
-        --env "SNAP_TEST_ARGS=$variants" -- \
+        --virtio-net --capture auto --smp 2 --timeout "$timeout" "${env[@]}" -- \
         make -s -C selftests run_tests TESTS="${tests[*]}"
     for test in unplug unread; do
         [[ $stage != newest ]] || wants "$test" newest || continue

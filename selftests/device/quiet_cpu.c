@@ -4,7 +4,7 @@
  * freed: frames come home all the same if that processor is quiet, and if it has
  * gone offline (promise 8).
  *
- * Machines: share-2 debug
+ * Machines: share-2 debug newest
  */
 
 #define _GNU_SOURCE
