@@ -353,12 +353,11 @@ static void snap_realize(PCIDevice *pdev, Error **errp)
     s->batch = g_new0(SnapBatch, SNAP_BATCHES + 1);
     s->tx_copy = g_malloc(SNAP_TX_BYTES_MAX);
     s->tx_kept = g_malloc(SNAP_TX_KEPT_MAX);
-    /* Of another device, which had this backend before. */
-    s->tx_unfinished = true;
     s->rx_bh = qemu_bh_new_guarded(snap_rx_bh, s,
                                    &DEVICE(s)->mem_reentrancy_guard);
     s->rx_continue = qemu_add_vm_change_state_handler(snap_rx_continue, s);
     snap_make_nic(s);
+    snap_tx_take_over(s);
     snap_link_watch(s);
     snap_publish(s);
     return;

@@ -209,6 +209,21 @@ void snap_tx_cut_off(SnapState *s)
 }
 
 /*
+ * Whoever refused the packet of the device before has a part of it, unless its
+ * connection lives and writes the rest.  The link is not watched yet: if the
+ * connection has broken, nobody else will know.
+ */
+void snap_tx_take_over(SnapState *s)
+{
+    NetClientState *peer = qemu_get_queue(s->nic)->peer;
+
+    s->tx_unfinished = peer && peer->receive_disabled;
+    if (s->tx_unfinished && !snap_link_up(s)) {
+        snap_tx_cut_off(s);
+    }
+}
+
+/*
  * Only RAM: a read of a device's registers could have effects, on this
  * device among others.
  */

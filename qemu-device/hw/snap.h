@@ -167,6 +167,8 @@ SnapExecute snap_merge, snap_diff, snap_info;
 
 /* snap-tx.c */
 SnapExecute snap_tx;
+/* The backend may have had another device, and have begun a packet of it. */
+void snap_tx_take_over(SnapState *s);
 void snap_tx_exit(SnapState *s);
 /* The backend has lost its connection, maybe within a packet. */
 void snap_tx_cut_off(SnapState *s);

@@ -271,6 +271,41 @@ static void test_link_unplugged(void)
     halt_stream(s, folder, sock);
 }
 
+/* The connection breaks while nobody has the backend, and stays away. */
+static void test_link_replugged(void)
+{
+    g_autofree char *folder = g_dir_make_tmp("snap-XXXXXX", NULL);
+    g_autofree char *path = g_strdup_printf("%s/wire", folder);
+    g_autofree char *away = g_strdup_printf("%s/away", folder);
+    g_autofree uint8_t *bytes = g_malloc(FULL);
+    g_autofree char *netdev = NULL;
+    int sock = listen_at(folder, &netdev);
+    Snap *s = g_new0(Snap, 1);
+
+    s->qts = snap_qemu("pc", netdev);
+    s->sock = accept_wire(sock);
+    plug(s);
+    wait_link(s, true);
+    fill_wire(s, bytes);
+    unplug(s);
+    /* Whoever tries to connect again finds nobody until it is back. */
+    g_assert(!rename(path, away));
+    close(s->sock);
+    qtest_qmp_eventwait(s->qts, "NETDEV_STREAM_DISCONNECTED");
+    plug(s);
+    g_assert_cmpuint(snap_status_page(s).link_up, ==, 0);
+    g_assert(!rename(away, path));
+    s->sock = accept_wire(sock);
+    wait_link(s, true);
+    check_first(s, 1500);
+    g_assert_cmpuint(snap_status_page(s).tx_paused, ==, 0);
+    /* A stop empties queues: nothing is left from before. */
+    snap_run_machine(s, false);
+    snap_run_machine(s, true);
+    check_first(s, 60);
+    halt_stream(s, folder, sock);
+}
+
 /* The connection breaks within a packet, and the next one begins with one. */
 static void test_reconnect(void)
 {
@@ -316,4 +351,5 @@ void snap_add_link_tests(void)
     qtest_add_func("/snap/link/reconnect", test_reconnect);
     qtest_add_func("/snap/link/stopped", test_link_stopped);
     qtest_add_func("/snap/link/unplugged", test_link_unplugged);
+    qtest_add_func("/snap/link/replugged", test_link_replugged);
 }
