@@ -81,6 +81,7 @@ void snap_reset(SnapState *s)
 {
     s->state = SNAP_STATE_IDLE;
     s->driver_features = 0;
+    s->unfinished_op = 0;
     snap_rx_reset(s);
     snapmem_reset(s->mem);
     s->status->resets++;

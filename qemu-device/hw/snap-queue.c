@@ -110,7 +110,8 @@ void snap_doorbell(SnapState *s, unsigned queue, uint64_t offset)
     shared = (struct snap_entry *)(snap_slab(s, queue) + offset);
     memcpy(&entry.e, shared, sizeof(entry.e));
     command = snap_command(s, queue, entry.e.op);
-    if (queue == SNAP_QUEUE_CONTROL && entry.e.op != s->unfinished_op) {
+    if (queue == SNAP_QUEUE_CONTROL && s->unfinished_op &&
+        entry.e.op != s->unfinished_op) {
         snap_abandon(s);
     }
     if (s->state != SNAP_STATE_RUNNING) {
@@ -132,7 +133,7 @@ void snap_doorbell(SnapState *s, unsigned queue, uint64_t offset)
     if (queue == SNAP_QUEUE_CONTROL) {
         if (status == SNAP_ST_AGAIN) {
             s->unfinished_op = entry.e.op;
-        } else {
+        } else if (s->unfinished_op) {
             snap_abandon(s);
         }
     }
