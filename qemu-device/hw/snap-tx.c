@@ -123,6 +123,9 @@ static uint32_t snap_tx_check(SnapState *s, const struct snap_tx *tx)
  * So the packet goes back to the end of the queue, where it was alone of us, in
  * the backend's own name: then nobody throws it away as long as there is a
  * backend, and nobody is told of its end.
+ *
+ * tap never begins one, and gets the packet back all the same: if the next
+ * device is another model with a shorter header, it leaves malformed.
  */
 static void snap_tx_hand_over(SnapState *s)
 {
