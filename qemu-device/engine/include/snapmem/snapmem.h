@@ -177,8 +177,9 @@ snapmem_status snapmem_region_create(snapmem *m,
  * One step of it: AGAIN means that it is to be called again, with the same
  * spec, after SNAPMEM_STEP_PAGES frames. Until then the region has no handle,
  * and another snapmem_region_create(), snapmem_clone() or step of another
- * region abandons it, which is O(frames that it has). O(SNAPMEM_STEP_PAGES),
- * and O(window + owners) in the first and the last.
+ * region abandons it first, which is O(frames that it has). A step gives and
+ * clears SNAPMEM_STEP_PAGES at most; the first and the last are
+ * O(window + owners) besides.
  */
 snapmem_status snapmem_region_create_step(snapmem *m,
                                           const snapmem_region_spec *spec,
@@ -225,8 +226,8 @@ snapmem_status snapmem_snapshot_drop(snapmem *m, uint32_t snapshot);
 snapmem_status snapmem_clone(snapmem *m, uint32_t snapshot,
                              const snapmem_region_spec *spec, uint32_t *region,
                              uint32_t *window_page);
-/* One step of it, as of snapmem_region_create_step(); for the owner of the
- * snapshot it is one step. */
+/* One step of it, as of snapmem_region_create_step(), which copies pages; the
+ * last one arms all n. For the owner of the snapshot it is one step. */
 snapmem_status snapmem_clone_step(snapmem *m, uint32_t snapshot,
                                   const snapmem_region_spec *spec,
                                   uint32_t *region, uint32_t *window_page);
