@@ -224,7 +224,7 @@ TEST_F(DoctorTest, FileIsForAGroup) {
     system.open_error = EACCES;
     system.info.reset();
     expect(advice::not_permitted, "the group of /dev/snap, snap, is not yours",
-           "adduser alice snap, and log in again");
+           "usermod -aG snap alice, and log in again");
     system.group.clear();
     expect(advice::not_opened, "/dev/snap cannot be opened: Permission denied",
            advice::not_opened.remedy);
@@ -369,7 +369,8 @@ TEST_F(DoctorTest, Kvm) {
     remove("dev/kvm");
     fs::create_directory(root / "dev/kvm"); // nobody may write to it
     expect_in(doctor::examine_host(system, usual), advice::kvm_denied,
-              advice::kvm_denied.what, "adduser alice kvm, and log in again");
+              advice::kvm_denied.what,
+              "usermod -aG kvm alice, and log in again");
     remove("dev/kvm");
     expect_in(doctor::examine_host(system, usual), advice::no_kvm,
               advice::no_kvm.what, advice::no_kvm.remedy);

@@ -60,7 +60,7 @@ inline constexpr Advice no_file{
     "--device /dev/snap"};
 inline constexpr Advice not_permitted{
     Verdict::missing, "file", "the group of /dev/snap, GROUP, is not yours",
-    "adduser USER GROUP, and log in again"};
+    "usermod -aG GROUP USER, and log in again"};
 inline constexpr Advice not_opened{Verdict::missing, "file",
                                    "/dev/snap cannot be opened: ERROR",
                                    "ls -l /dev/snap"};
@@ -145,7 +145,7 @@ inline constexpr Advice no_kvm{
     "modprobe kvm_intel, or kvm_amd; the firmware must allow it"};
 inline constexpr Advice kvm_denied{Verdict::missing, "kvm",
                                    "you may not open /dev/kvm",
-                                   "adduser USER kvm, and log in again"};
+                                   "usermod -aG kvm USER, and log in again"};
 inline constexpr Advice no_trap{
     Verdict::missing, "userfaultfd",
     "QEMU of this user cannot trap stores of KVM: no snapshots, no sharing",

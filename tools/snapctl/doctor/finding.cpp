@@ -68,10 +68,11 @@ std::string findings_text(const Findings &findings) {
                 padded("", 9) + padded("", 14) + "to do: " + f.remedy + '\n';
     }
     const auto missing = count(findings, Verdict::missing);
+    const auto notes = count(findings, Verdict::note);
     return text +
            (missing == 0 ? "nothing is missing"
                          : std::to_string(missing) + " missing") +
-           ", " + std::to_string(count(findings, Verdict::note)) + " notes\n";
+           ", " + std::to_string(notes) + (notes == 1 ? " note\n" : " notes\n");
 }
 
 std::string findings_json(const Findings &findings) {
