@@ -326,6 +326,8 @@ static int snap_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if (err)
 		goto destroy_parts;
 	pci_set_drvdata(pdev, sd);
+	/* for slot_reset: what resets a slot leaves no addresses */
+	pci_save_state(pdev);
 	err = snap_selfcheck(sd) ?: snap_parts_publish(sd);
 	if (err)
 		goto reset;
@@ -456,6 +458,7 @@ static pci_ers_result_t snap_pci_error_detected(struct pci_dev *pdev,
 static pci_ers_result_t snap_pci_slot_reset(struct pci_dev *pdev)
 {
 	pci_restore_state(pdev);
+	pci_save_state(pdev);	/* once more: it holds for one */
 	return PCI_ERS_RESULT_RECOVERED;
 }
 

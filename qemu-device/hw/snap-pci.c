@@ -100,6 +100,7 @@ static void snap_write_config(PCIDevice *pdev, uint32_t addr, uint32_t value,
     pci_default_write_config(pdev, addr, value, length);
     if (pdev->exp.exp_cap) {
         pcie_cap_flr_write_config(pdev, addr, value, length);
+        pcie_aer_write_config(pdev, addr, value, length);
     }
 }
 
@@ -344,9 +345,13 @@ static void snap_realize(PCIDevice *pdev, Error **errp)
         if (!snap_add_power_management(pdev, errp)) {
             goto unmake_memory;
         }
+        if (pcie_aer_init(pdev, PCI_ERR_VER, PCI_CONFIG_SPACE_SIZE,
+                          PCI_ERR_SIZEOF, errp) < 0) {
+            goto unmake_memory;
+        }
     }
     if (msix_init_exclusive_bar(pdev, SNAP_VECTORS, SNAP_BAR_MSIX, errp)) {
-        goto unmake_memory;
+        goto drop_errors;
     }
     for (unsigned i = 0; i < SNAP_VECTORS; i++) {
         msix_vector_use(pdev, i);
@@ -363,6 +368,8 @@ static void snap_realize(PCIDevice *pdev, Error **errp)
     snap_publish(s);
     return;
 
+drop_errors:
+    pcie_aer_exit(pdev);
 unmake_memory:
     snap_unmake_memory(s);
 allow_pinning:
@@ -403,6 +410,7 @@ static void snap_exit(PCIDevice *pdev)
     g_free(s->tx_kept);
     g_free(s->batch);
     msix_uninit_exclusive_bar(pdev);
+    pcie_aer_exit(pdev);
     snap_unmake_memory(s);
     ram_block_discard_require(false);
 }

@@ -53,6 +53,7 @@ options_of() {
     case $1 in
     unread) options+=(--pool-size 8M) ;;
     unplug) options+=(--monitor --host selftests/peers/unplug-host.sh) ;;
+    bus_error) options+=(--smp 1) ;;
     stream_long) options+=(--timeout 900) ;;
     no_trap) options+=(--qemu "$selftests/vm/qemu-without-trap") ;;
     edge) options+=(--vhost-user --host selftests/peers/vhost-user.sh) ;;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What only a kernel module can try: a store into the pool, references of
- * strangers on its pages, sockets of the kernel's own, and one deliberate fault
- * for each detector that the tests rely on.
+ * strangers on its pages, a bus that fails for good, sockets of the kernel's own,
+ * and one deliberate fault for each detector that the tests rely on.
  *
  * insmod snap_test.ko run=NAME does it while loading.
  */
@@ -26,7 +26,7 @@
 
 static char *run = "";
 module_param(run, charp, 0444);
-MODULE_PARM_DESC(run, "store, refs, accept, kasan, lockdep, rcu, atomic, leak or warn");
+MODULE_PARM_DESC(run, "store, refs, failure, accept, kasan, lockdep, rcu, atomic, leak or warn");
 
 /* Store into frames through the linear map, as a stray pointer would. */
 static int snap_test_store_frames(phys_addr_t pool, u64 frames)
@@ -112,6 +112,32 @@ static int snap_test_store(void)
 static int snap_test_refs(void)
 {
 	return snap_test_pool(snap_test_hold_frames);
+}
+
+static int snap_test_report_failure(struct pci_dev *pdev)
+{
+	const struct pci_error_handlers *handler;
+
+	if (!pdev->dev.driver)
+		return -ENODEV;
+	handler = to_pci_driver(pdev->dev.driver)->err_handler;
+	return handler->error_detected(pdev, pci_channel_io_perm_failure) ==
+	       PCI_ERS_RESULT_DISCONNECT ? 0 : -EIO;
+}
+
+/* As the core reports that a device cannot be used any more. */
+static int snap_test_failure(void)
+{
+	struct pci_dev *pdev = pci_get_device(SNAP_PCI_VENDOR, SNAP_PCI_DEVICE, NULL);
+	int err;
+
+	if (!pdev)
+		return -ENODEV;
+	device_lock(&pdev->dev);
+	err = snap_test_report_failure(pdev);
+	device_unlock(&pdev->dev);
+	pci_dev_put(pdev);
+	return err;
 }
 
 /* Often enough that what each try leaves behind is seen in /proc/meminfo. */
@@ -217,6 +243,7 @@ static const struct {
 } snap_tests[] = {
 	{ "store", snap_test_store },
 	{ "refs", snap_test_refs },
+	{ "failure", snap_test_failure },
 	{ "accept", snap_test_accept },
 	{ "kasan", snap_test_kasan },
 	{ "lockdep", snap_test_lockdep },
