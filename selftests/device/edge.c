@@ -4,7 +4,7 @@
  * vhost-user, gets addresses in its table of memory alone, and the right bytes.
  * Runs in a machine of its own, with peers/vhost-user.sh as the host's end.
  *
- * Machines: copy-2
+ * Machines: copy-2 debug
  */
 
 #define _GNU_SOURCE
