@@ -71,6 +71,7 @@ int snap_cmd_errno(struct snap_dev *sd, int op, int status)
 	case SNAP_ST_LINK_DOWN:
 		return -ENETDOWN;
 	case SNAP_ST_GONE:
+	case SNAP_ST_AGAIN:	/* given up half way: the device goes, or the caller */
 		return -ENODEV;
 	default:
 		dev_err_ratelimited(&sd->pdev->dev,

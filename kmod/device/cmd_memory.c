@@ -1,10 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Commands of the control mailbox; see cmd_memory.h. */
 
+#include <linux/rwsem.h>
+#include <linux/sched/signal.h>
+
 #include "device/cmd.h"
 #include "device/cmd_memory.h"
 #include "device/dev.h"
 #include "device/frame.h"
+
+/* Any other command undoes what has been done of one: this one finds nothing. */
+static void snap_cmd_mail_undo(struct snap_dev *sd)
+{
+	struct snap_entry *slot = snap_cmd_entry(sd, SNAP_QUEUE_CONTROL, 0);
+
+	*slot = (struct snap_entry){ .op = cpu_to_le16(SNAP_OP_INFO) };
+	snap_cmd_ring(sd, SNAP_QUEUE_CONTROL, 0);
+}
 
 static int snap_cmd_mail_once(struct snap_dev *sd, struct snap_entry *e,
 			      size_t size)
@@ -14,10 +26,16 @@ static int snap_cmd_mail_once(struct snap_dev *sd, struct snap_entry *e,
 
 	mutex_lock(&sd->control_lock);
 	memcpy(slot, e, size);
-	/* another command in between would undo what has been done */
 	while ((status = snap_cmd_ring(sd, SNAP_QUEUE_CONTROL, 0)) ==
-	       SNAP_ST_AGAIN)
+	       SNAP_ST_AGAIN) {
+		/* neither who was killed nor a removal waits for all steps */
+		if (fatal_signal_pending(current) ||
+		    rwsem_is_contended(&sd->life)) {
+			snap_cmd_mail_undo(sd);
+			break;
+		}
 		cond_resched();
+	}
 	memcpy(e, slot, size);
 	mutex_unlock(&sd->control_lock);
 	return status;
