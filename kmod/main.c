@@ -45,10 +45,12 @@ static int __init snap_init(void)
 	snap_netdev_init();
 	snap_files_init();
 	snap_views_init();
-	snap_rescue_init();
+	err = snap_rescue_init();
+	if (err)
+		goto exit_views;
 	err = snap_pci_register();
 	if (err)
-		goto exit_parts;
+		goto exit_rescue;
 	err = snap_misc_init();
 	if (err)
 		goto unregister_pci;
@@ -61,8 +63,9 @@ exit_misc:
 	snap_misc_exit();
 unregister_pci:
 	snap_pci_unregister();
-exit_parts:
+exit_rescue:
 	snap_rescue_exit();
+exit_views:
 	snap_views_exit();
 	snap_files_exit();
 	snap_netdev_exit();

@@ -5,6 +5,7 @@
 #include <linux/jiffies.h>
 #include <linux/skbuff.h>
 #include <linux/udp.h>
+#include <linux/workqueue.h>
 #include <net/ipv6.h>
 #include <net/sock.h>
 #include <net/tcp.h>
@@ -25,11 +26,25 @@
 /* Pages at hand where nobody may wait for memory: more than a packet takes. */
 #define SNAP_RESCUE_SPARE	64
 
+/* Ends streams that cannot be ended where nobody may wait for their users. */
+static struct workqueue_struct *snap_rescue_wq;
+
+/**
+ * struct snap_rescue_abort - the end of a stream
+ * @work: in snap_rescue_wq
+ * @sk: holds a reference
+ */
+struct snap_rescue_abort {
+	struct work_struct work;
+	struct sock *sk;
+};
+
 /**
  * struct snap_rescue - of a device
  * @sd: device
  * @lost: the bytes are gone
  * @left: the socket at hand has lost something
+ * @refused: and its protocol did not let go of it
  * @budget: pages that may still be replaced while softirqs wait
  * @spare: pages
  * @nspare: how many
@@ -38,6 +53,7 @@ struct snap_rescue {
 	struct snap_dev *sd;
 	bool lost;
 	bool left;
+	bool refused;
 	int budget;
 	struct page *spare[SNAP_RESCUE_SPARE];
 	unsigned int nspare;
@@ -293,18 +309,46 @@ static bool snap_rescue_left_in_stream(const struct snap_rescue *r, struct sock 
 	       snap_rescue_left_in_queue(r, &sk->sk_write_queue);
 }
 
+static void snap_rescue_abort_work(struct work_struct *work)
+{
+	struct snap_rescue_abort *ra =
+		container_of(work, struct snap_rescue_abort, work);
+
+	tcp_abort(ra->sk, EIO);	/* not twice */
+	sock_put(ra->sk);
+	kfree(ra);
+}
+
+/* Without memory the next turn does it. */
+static void snap_rescue_abort_later(struct sock *sk)
+{
+	struct snap_rescue_abort *ra = kmalloc(sizeof(*ra), GFP_KERNEL);
+
+	if (!ra)
+		return;
+	INIT_WORK(&ra->work, snap_rescue_abort_work);
+	sock_hold(sk);
+	ra->sk = sk;
+	queue_work(snap_rescue_wq, &ra->work);
+}
+
 /*
  * A stream with a hole is none: it ends, with an error at both ends.  Under one lock,
  * so that nothing comes after the hole, and by what its protocol has for the holder
  * of that lock: tcp_abort() takes it, and would wait for a process that has it.
- * TLS refuses, and has no need: what its readers find instead is not authentic.
+ * TLS refuses, because it keeps its place in the queue.  There the end may come
+ * after the hole: what is read across it is not authentic.
  */
 static void snap_rescue_end_stream(struct snap_rescue *r, struct sock *sk)
 {
 	r->left = snap_rescue_left_in_stream(r, sk);
-	/* resets the peer, empties the queues, and forgets what came to their end */
-	if (!r->left || sock_flag(sk, SOCK_DEAD) || sk->sk_prot->disconnect(sk, 0))
+	if (!r->left || sock_flag(sk, SOCK_DEAD))
 		return;
+	/* resets the peer, empties the queues, and forgets what came to their end */
+	if (sk->sk_prot->disconnect(sk, 0)) {
+		r->refused = sk->sk_state != TCP_CLOSE;
+		return;
+	}
 	WRITE_ONCE(sk->sk_err, EIO);
 	WRITE_ONCE(sk->sk_shutdown, SHUTDOWN_MASK);
 	sk_error_report(sk);
@@ -339,10 +383,13 @@ static void snap_rescue_end_tcp(struct sock *sk, void *arg)
 
 	snap_rescue_drop_errors(r, sk);
 	r->left = false;
+	r->refused = false;
 	snap_rescue_locked(r, sk, snap_rescue_end_stream);
 	/* no process has an orphan, or its lock */
 	if (r->left && sock_flag(sk, SOCK_DEAD))
 		tcp_abort(sk, EIO);
+	else if (r->refused)
+		snap_rescue_abort_later(sk);
 }
 
 /* What is corked makes one datagram, which is lost as a whole. */
@@ -441,12 +488,17 @@ static struct snap_part snap_rescue_part = {
 	.give_up = snap_rescue_give_up,
 };
 
-void __init snap_rescue_init(void)
+int __init snap_rescue_init(void)
 {
+	snap_rescue_wq = alloc_workqueue("snap_rescue", WQ_UNBOUND, 0);
+	if (!snap_rescue_wq)
+		return -ENOMEM;
 	snap_part_register(&snap_rescue_part);
+	return 0;
 }
 
 void snap_rescue_exit(void)
 {
 	snap_part_unregister(&snap_rescue_part);
+	destroy_workqueue(snap_rescue_wq);	/* ends what is in it */
 }

@@ -15,7 +15,7 @@
 #define SNAP_RESCUE_H
 
 /* Each device that goes is looked after, as the last part that is told. */
-void snap_rescue_init(void);
+int snap_rescue_init(void);
 void snap_rescue_exit(void);
 
 #endif /* SNAP_RESCUE_H */
