@@ -9,8 +9,8 @@ vm := selftests/vm/snap-vm
 .PHONY: all deps qemu kmod tools selftests run check check-static \
 	check-engine check-tools check-device check-guest check-debug \
 	check-all check-mutations check-programs check-stress check-series \
-	check-kernels check-newest bench-engine debug-kernel deb install \
-	uninstall clean help
+	check-kernels check-newest check-own-machine bench-engine \
+	debug-kernel deb install uninstall clean help
 .NOTPARALLEL:
 
 all: deps qemu kmod tools selftests
@@ -42,7 +42,7 @@ check: deps
 
 check-static check-engine check-tools check-device check-guest check-debug \
 check-all check-mutations check-programs check-stress check-series \
-check-kernels check-newest: check-%: deps
+check-kernels check-newest check-own-machine: check-%: deps
 	@$(checks) $*
 
 bench-engine: deps
@@ -78,6 +78,8 @@ help:
 	@echo 'make check-kernels'
 	@echo '                  guest suite on all kernels: the table of kernels.rst'
 	@echo 'make check-series build and test the device in QEMU 10.0 and 10.2'
+	@echo 'make check-own-machine'
+	@echo '                  a stock Debian guest, as your-own-machine.rst says'
 	@echo 'make bench-engine measure the engine, without QEMU'
 	@echo 'make debug-kernel build the debug kernel and a module for it'
 	@echo 'make deb          Debian packages of all, into build/deb'

@@ -409,6 +409,26 @@ TEST_F(DoctorTest, Tap) {
               "add NAME mode tap user alice vnet_hdr");
 }
 
+// One blank between words, whatever the page breaks its lines at.
+std::string words_of(std::istream &&text) {
+    std::string all;
+    for (std::string word; text >> word;)
+        all += word + ' ';
+    return all;
+}
+
+TEST(Advice, IsThatOfThePage) {
+    const fs::path page = fs::path(__FILE__).parent_path() /
+                          "../../Documentation/your-own-machine.rst";
+    const std::string words = words_of(std::ifstream(page));
+    for (const auto *it : advice::every) {
+        const auto line = std::string(it->what) + ' ' + it->remedy;
+        EXPECT_NE(words.find(words_of(std::istringstream(line))),
+                  std::string::npos)
+            << page << " lacks: " << line;
+    }
+}
+
 TEST(Findings, AreTextAndJson) {
     const Findings findings{doctor::good("device", "a\"b"),
                             doctor::fill(advice::not_loaded)};
