@@ -119,6 +119,40 @@ class Binding(unittest.TestCase):
                          snap.Count(1, 0))
         self.assertEqual(_libsnap.name(_libsnap.lib.snap_counter_name, 63), "63")
 
+    @staticmethod
+    def made(memory):
+        """Something of the library's, which is overwritten when it is freed."""
+        def make(out):
+            out._obj.value = ctypes.addressof(memory)
+            return 0
+
+        return _libsnap.Owned(make, lambda place: ctypes.memset(
+            place, 0xff, ctypes.sizeof(memory)), "making")
+
+    def test_what_was_read_stays_when_the_object_goes(self):
+        memory = _libsnap.snap_region(fd=7)
+        owned = self.made(memory)
+        read = owned.read(_libsnap.snap_region)
+        del owned
+        gc.collect()
+        self.assertEqual(memory.fd, -1)
+        self.assertEqual(read.fd, 7)
+
+    def test_another_thread_closes_after_one_has_looked(self):
+        class Closed:
+            """From the second look on."""
+            def __init__(self, owned):
+                self.seen = [None, owned]
+
+            @property
+            def _owned(self):
+                return self.seen.pop() if self.seen else None
+
+        memory = _libsnap.snap_region()
+        for kind in snap.Device, snap.Region, snap.Snapshot:
+            owned = self.made(memory)
+            self.assertIs(kind._handle(Closed(owned)), owned)
+
     def test_all_that_is_public_is_documented(self):
         for name in snap.__all__:
             made = getattr(snap, name)
@@ -232,6 +266,12 @@ class Regions(unittest.TestCase):
                 make(fd)
             self.assertEqual(caught.exception.errno, errno.ENOTTY)
         os.close(fd)  # it is still ours
+
+    def test_a_descriptor_stays_the_callers_if_python_cannot_map_it(self):
+        fd = memory_file(1)
+        with self.assertRaises(ValueError):
+            snap.Region.from_fd(fd, 2 * PAGE)  # longer than the file
+        os.close(fd)
 
     def test_buffers_share_no_page_and_go_back(self):
         memory = region(3)

@@ -41,9 +41,10 @@ class Device:
                           path) from None
 
     def _handle(self) -> Owned:
-        if self._owned is None:
+        owned = self._owned  # once: another thread may close it
+        if owned is None:
             raise ValueError("the device is closed")
-        return self._owned
+        return owned
 
     def fileno(self) -> int:
         """The descriptor, which stays the device's."""

@@ -166,8 +166,10 @@ class Owned:
             self._free(self._as_parameter_)
 
     def read(self, structure: Any) -> Any:
-        """What the library shows of it, to be read at once: a structure."""
-        return ctypes.cast(self._as_parameter_, POINTER(structure)).contents
+        """What the library shows of it: a structure of its own, which stays when
+        another thread closes the object. Descriptor and address in it do not."""
+        shown = ctypes.cast(self._as_parameter_, POINTER(structure)).contents
+        return structure.from_buffer_copy(shown)
 
 
 def filled(structure: Any, ask: Callable[[Any], Any], what: str) -> Any:

@@ -80,9 +80,14 @@ class Region(mmap.mmap):
     @classmethod
     def _of(cls, owned: Owned) -> Region:
         made = owned.read(snap_region)
-        new: Any = super().__new__  # whose arguments not all type checkers know
-        self: Region = new(cls, made.fd, made.length)
+        self = cls._map(made.fd, made.length)
         self._owned = owned
+        return self
+
+    @classmethod
+    def _map(cls, fd: int, length: int) -> Region:
+        new: Any = super().__new__  # whose arguments not all type checkers know
+        self: Region = new(cls, fd, length)
         return self
 
     @classmethod
@@ -98,14 +103,18 @@ class Region(mmap.mmap):
         if length is None:
             length = _stats.object_info(fd).length
         bytes_ = length
-        return cls._of(Owned(
+        # Mapped first: nothing may fail once the library has the descriptor.
+        self = cls._map(fd, length)
+        self._owned = Owned(
             lambda out: lib.snap_region_from_fd(fd, bytes_, out),
-            lib.snap_region_free, "snap_region_from_fd"))
+            lib.snap_region_free, "snap_region_from_fd")
+        return self
 
     def _handle(self) -> Owned:
-        if self._owned is None:
+        owned = self._owned  # once: another thread may close it
+        if owned is None:
             raise ValueError("the region is closed")
-        return self._owned
+        return owned
 
     def fileno(self) -> int:
         """The descriptor, which stays the region's; for socket.send_fds()."""
@@ -251,9 +260,10 @@ class Snapshot:
         return self
 
     def _handle(self) -> Owned:
-        if self._owned is None:
+        owned = self._owned  # once: another thread may close it
+        if owned is None:
             raise ValueError("the snapshot is closed")
-        return self._owned
+        return owned
 
     def __len__(self) -> int:
         return int(self._handle().read(snap_snapshot).length)
