@@ -388,6 +388,13 @@ TEST_F(DoctorTest, Userfaultfd) {
     EXPECT_TRUE(doctor::healthy(doctor::examine_host(system, usual)));
 }
 
+TEST_F(DoctorTest, WithoutKvmStoresAreTrappedAllTheSame) {
+    remove("dev/kvm");
+    remove("dev/userfaultfd");
+    expect_in(doctor::examine_host(system, usual), advice::no_kvm,
+              advice::no_kvm.what, advice::no_kvm.remedy);
+}
+
 TEST_F(DoctorTest, Mappings) {
     // The figure of qemu-device.rst.
     EXPECT_TRUE(doctor::healthy(doctor::examine_host(system, 123 << 20)));

@@ -23,6 +23,8 @@ Finding examine_kvm(const System &system) {
 // privileges.
 Finding examine_trap(const System &system) {
     const auto &files = system.files;
+    if (!files.exist("dev/kvm"))
+        return good("userfaultfd", "not needed without KVM");
     if (files.may_open("dev/userfaultfd"))
         return good("userfaultfd", "/dev/userfaultfd");
     if (files.number("proc/sys/vm/unprivileged_userfaultfd") == 1U)
