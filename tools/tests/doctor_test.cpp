@@ -230,6 +230,20 @@ TEST_F(DoctorTest, FileIsForAGroup) {
            advice::not_opened.remedy);
 }
 
+TEST_F(DoctorTest, GroupThatIsOfNoUseIsNotAdvised) {
+    struct stat status {};
+    status.st_gid = 4000000000; // nobody's: its name is its number
+    status.st_mode = S_IFCHR | 0660;
+    EXPECT_EQ(doctor::opening_group(status), "4000000000");
+    for (const mode_t mode : {0600, 0640, 0620, 0606}) {
+        status.st_mode = S_IFCHR | mode;
+        EXPECT_EQ(doctor::opening_group(status), "") << mode;
+    }
+    status.st_mode = S_IFCHR | 0660;
+    status.st_gid = 0;
+    EXPECT_EQ(doctor::opening_group(status), "");
+}
+
 TEST_F(DoctorTest, SocketsAreDenied) {
     system.socket_error = EAFNOSUPPORT;
     expect(advice::no_sockets,

@@ -6,7 +6,6 @@
 #include <cerrno>
 #include <grp.h>
 #include <pwd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 namespace snapctl::doctor {
@@ -22,8 +21,7 @@ std::string group_name(const std::filesystem::path &file) {
     struct stat status {};
     if (::stat(file.c_str(), &status) < 0)
         return "";
-    const auto *entry = ::getgrgid(status.st_gid);
-    return entry != nullptr ? entry->gr_name : std::to_string(status.st_gid);
+    return opening_group(status);
 }
 
 void ask_module(System &system) {
@@ -41,6 +39,14 @@ void ask_module(System &system) {
 }
 
 } // namespace
+
+std::string opening_group(const struct stat &status) {
+    constexpr mode_t both = S_IRGRP | S_IWGRP;
+    if ((status.st_mode & both) != both || status.st_gid == 0)
+        return "";
+    const auto *entry = ::getgrgid(status.st_gid);
+    return entry != nullptr ? entry->gr_name : std::to_string(status.st_gid);
+}
 
 System this_system() {
     System system;

@@ -9,6 +9,7 @@
 
 #include <optional>
 #include <string>
+#include <sys/stat.h>
 
 namespace snapctl::doctor {
 
@@ -19,10 +20,14 @@ struct System {
     std::optional<snap_info> info;
     std::optional<snap_stats> stats;
     std::string user;    // of this process
-    std::string group;   // of /dev/snap
+    std::string group;   // that may open /dev/snap, "" if none
     std::string version; // of this program
     bool root = false;   // CAP_SYS_PTRACE and all
 };
+
+// The group whose members may open a file for reading and writing, "" if there
+// is none.  Root's is none: to belong to it opens much else.
+std::string opening_group(const struct stat &status);
 
 // The machine that this program runs in.
 System this_system();
