@@ -135,6 +135,10 @@ static int snap_frames_mapping_init(void)
  * that is OUT begins with one, and has one on the page map, which the core drops
  * when it has called snap_frames_free(), and which memunmap_pages() waits for.  The
  * mapping is the page's until then.  To futex(2), frames differ by their index.
+ *
+ * It also counts as mapped once more than it is: a page that is mapped, and by
+ * nobody whom its mapping knows, cannot be moved.  One that is not mapped can: the
+ * core would take a reference of ours for the page cache's, and drop it.
  */
 static void snap_frames_wake(struct snap_frames *sf, struct page *page)
 {
@@ -144,6 +148,7 @@ static void snap_frames_wake(struct snap_frames *sf, struct page *page)
 		     !percpu_ref_tryget_live(&sf->pgmap.ref));
 	folio->index = page_to_pfn(page);
 	folio->mapping = SOCK_INODE(snap_frames_sock)->i_mapping;
+	atomic_set(&folio->_mapcount, 0);
 	set_page_count(page, 1);
 }
 
@@ -353,6 +358,7 @@ static void snap_frames_free(struct folio *folio)
 		spin_unlock_irqrestore(&sf->lock, flags);
 		return;
 	}
+	atomic_set(&folio->_mapcount, -1);	/* as it is at rest */
 	fr->state = SNAP_FRAME_FREE;
 	snap_frames_forget(sf, fr);
 	if (!sf->orphan)
