@@ -139,17 +139,22 @@ static int snap_frames_mapping_init(void)
  * It also counts as mapped once more than it is: a page that is mapped, and by
  * nobody whom its mapping knows, cannot be moved.  One that is not mapped can: the
  * core would take a reference of ours for the page cache's, and drop it.
+ *
+ * False, and the page still rests, if this kernel does not keep to that.
  */
-static void snap_frames_wake(struct snap_frames *sf, struct page *page)
+static bool snap_frames_wake(struct snap_frames *sf, struct page *page)
 {
 	struct folio *folio = page_folio(page);
 
-	WARN_ON_ONCE(page_ref_count(page) ||
-		     !percpu_ref_tryget_live(&sf->pgmap.ref));
+	if (WARN_ON_ONCE(page_ref_count(page)))
+		return false;
+	if (WARN_ON_ONCE(!percpu_ref_tryget_live(&sf->pgmap.ref)))
+		return false;
 	folio->index = page_to_pfn(page);
 	folio->mapping = SOCK_INODE(snap_frames_sock)->i_mapping;
 	atomic_set(&folio->_mapcount, 0);
 	set_page_count(page, 1);
+	return true;
 }
 
 u32 snap_frames_count(const struct snap_frames *sf)
@@ -385,7 +390,8 @@ SNAP_PAGEMAP_OPS(snap_frames_pgmap_ops, snap_frames_free);
 
 /*
  * Take one frame with the hold it came with; NULL if it is on its way back,
- * or the module on its way out.  The hold then goes back as well.
+ * the module on its way out, or its page not at rest.  The hold then goes back
+ * as well.
  */
 static struct page *snap_frames_take(struct snap_frames *sf, u32 f,
 				     struct snap_user *user, bool received)
@@ -406,19 +412,25 @@ static struct page *snap_frames_take(struct snap_frames *sf, u32 f,
 		return page;
 	}
 	/* Fails when rmmod has begun: a frame must not outlive the module. */
-	if (!sf->out && !try_module_get(THIS_MODULE)) {
-		fr->state = SNAP_FRAME_FREE;
-		snap_frames_list(sf, f);
-		return NULL;
+	if (!sf->out && !try_module_get(THIS_MODULE))
+		goto give_back;
+	if (!snap_frames_wake(sf, page)) {
+		if (!sf->out)
+			module_put(THIS_MODULE);
+		goto give_back;
 	}
 	if (!sf->out++)
 		queue_delayed_work(snap_frames_wq, &sf->forgotten,
 				   SNAP_FORGOTTEN_DELAY);
-	snap_frames_wake(sf, page);
 	fr->state = SNAP_FRAME_OUT;
 	fr->received = received;
 	snap_frames_assign(sf, fr, user);
 	return page;
+
+give_back:
+	fr->state = SNAP_FRAME_FREE;
+	snap_frames_list(sf, f);
+	return NULL;
 }
 
 static int snap_frames_adopt_for(struct snap_frames *sf, const u32 *frame, u32 n,
@@ -533,7 +545,10 @@ struct snap_frames *snap_frames_create(struct snap_dev *sd, phys_addr_t start,
 	}
 	for (i = 0; i < count; i++)
 		sf->frame[i].next = SNAP_FRAME_NONE;
-	/* the one type whose owner is told of each page that comes back */
+	/*
+	 * The only type that processors can read, cached, and whose owner every
+	 * kernel tells of each page that comes back.
+	 */
 	sf->pgmap.type = MEMORY_DEVICE_COHERENT;
 	sf->pgmap.owner = THIS_MODULE;
 	sf->pgmap.ops = &snap_frames_pgmap_ops;
