@@ -179,6 +179,24 @@ TEST_F(DoctorTest, ModuleIsNotBuilt) {
            advice::not_built.remedy);
 }
 
+TEST_F(DoctorTest, ModuleIsNotKnownToDkms) {
+    unload();
+    remove(modules / "modules.dep");
+    const std::string none = "there is no module snap for 6.12.0-test-amd64";
+    put("usr/local/src/snap-other/README");
+    expect(advice::no_package, none, advice::no_package.remedy);
+    put("usr/local/src/snap-0.1/dkms.conf");
+    put("usr/local/src/snap-0.2/dkms.conf");
+    expect(advice::no_headers, none + ", nor headers to build it with",
+           "apt install linux-headers-6.12.0-test-amd64");
+    put(modules / "build/Makefile");
+    expect(advice::not_added, none + ", and DKMS does not know its source",
+           "dkms install /usr/local/src/snap-0.2");
+    put("usr/src/snap-0.2/dkms.conf");
+    expect(advice::not_built, none + ", but source and headers",
+           advice::not_built.remedy);
+}
+
 TEST_F(DoctorTest, ModuleIsOfAnotherVersion) {
     put("sys/module/snap/version", "0.1\n");
     expect(advice::other_version,

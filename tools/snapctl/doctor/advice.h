@@ -22,6 +22,10 @@ inline constexpr Advice no_headers{
     Verdict::missing, "module",
     "there is no module snap for RELEASE, nor headers to build it with",
     "apt install linux-headers-RELEASE"};
+inline constexpr Advice not_added{
+    Verdict::missing, "module",
+    "there is no module snap for RELEASE, and DKMS does not know its source",
+    "dkms install SOURCE"};
 inline constexpr Advice not_built{
     Verdict::missing, "module",
     "there is no module snap for RELEASE, but source and headers",
@@ -162,14 +166,14 @@ inline constexpr Advice no_tap{Verdict::note, "tap",
                                "vnet_hdr"};
 
 inline constexpr std::array every{
-    &no_device,    &no_package,    &no_headers,    &not_built,    &not_loaded,
-    &not_signed,   &other_version, &old_abi,       &other_driver, &refused,
-    &refused_why,  &no_file,       &not_permitted, &not_opened,   &denied,
-    &no_sockets,   &all_copied,    &no_snapshots,  &no_quota,     &little_quota,
-    &no_rx_quota,  &few_frames,    &no_frames,     &elsewhere,    &down,
-    &no_carrier,   &no_route,      &other_default, &small_mtu,    &no_offloads,
-    &no_egress,    &no_types,      &no_kvm,        &kvm_denied,   &no_trap,
-    &few_mappings, &no_tap};
+    &no_device,    &no_package,   &no_headers,    &not_added,     &not_built,
+    &not_loaded,   &not_signed,   &other_version, &old_abi,       &other_driver,
+    &refused,      &refused_why,  &no_file,       &not_permitted, &not_opened,
+    &denied,       &no_sockets,   &all_copied,    &no_snapshots,  &no_quota,
+    &little_quota, &no_rx_quota,  &few_frames,    &no_frames,     &elsewhere,
+    &down,         &no_carrier,   &no_route,      &other_default, &small_mtu,
+    &no_offloads,  &no_egress,    &no_types,      &no_kvm,        &kvm_denied,
+    &no_trap,      &few_mappings, &no_tap};
 
 } // namespace snapctl::doctor::advice
 

@@ -49,15 +49,33 @@ bool secure_boot(const Files &files) {
     return value.size() == 5 && value.back() == 1;
 }
 
+// The module's source, as DKMS keeps it and as `make install` leaves it.
+const fs::path dkms_sources = "usr/src";
+const fs::path own_sources = "usr/local/src";
+
+// The newest below a folder, "" without.
+std::string find_source(const Files &files, const fs::path &folder) {
+    std::string found;
+    for (const auto &name : files.names(folder))
+        if (files.exist(folder / name / "dkms.conf") &&
+            name.starts_with("snap-"))
+            found = "/" + (folder / name).string();
+    return found;
+}
+
 Finding why_not_loaded(const Files &files, const std::string &release) {
-    const Values values{{"RELEASE", release}};
+    const std::string source = find_source(files, own_sources);
+    const bool added = !find_source(files, dkms_sources).empty();
+    const Values values{{"RELEASE", release}, {"SOURCE", source}};
     if (is_built(files, release))
         return fill(secure_boot(files) ? advice::not_signed
                                        : advice::not_loaded);
-    if (!any(files.names("usr/src"), "snap-"))
+    if (!added && source.empty())
         return fill(advice::no_package, values);
     if (!files.exist(fs::path("lib/modules") / release / "build"))
         return fill(advice::no_headers, values);
+    if (!added)
+        return fill(advice::not_added, values);
     return fill(advice::not_built, values);
 }
 
