@@ -9,8 +9,8 @@ vm := selftests/vm/snap-vm
 .PHONY: all deps qemu kmod tools selftests run check check-static \
 	check-engine check-tools check-device check-guest check-debug \
 	check-all check-mutations check-programs check-stress check-series \
-	check-kernels check-newest check-own-machine bench-engine \
-	debug-kernel deb install uninstall clean help
+	check-kernels check-newest check-own-machine check-packages \
+	bench-engine debug-kernel deb install uninstall clean help
 .NOTPARALLEL:
 
 all: deps qemu kmod tools selftests
@@ -38,11 +38,11 @@ run: all
 	@selftests/run/demo.sh
 
 check: deps
-	@$(checks) static engine tools device guest
+	@$(checks) static engine tools device packages guest
 
 check-static check-engine check-tools check-device check-guest check-debug \
 check-all check-mutations check-programs check-stress check-series \
-check-kernels check-newest check-own-machine: check-%: deps
+check-kernels check-newest check-own-machine check-packages: check-%: deps
 	@$(checks) $*
 
 bench-engine: deps
@@ -65,7 +65,7 @@ help:
 	@echo 'make              device (a plug-in of QEMU), module, tools, selftests'
 	@echo 'make run          move data between guest and host, both ways'
 	@echo 'make check        all of check-static, check-engine, check-tools,'
-	@echo '                  check-device and check-guest'
+	@echo '                  check-device, check-packages and check-guest'
 	@echo 'make check-debug  guest suite in the debug kernel'
 	@echo 'make check-all    guest suite, each test in every capture mode with one'
 	@echo '                  and two processors'
