@@ -508,6 +508,14 @@ static int direct_file(void)
 	return open(path, O_RDWR | O_CREAT | O_TRUNC | O_DIRECT | O_CLOEXEC, 0600);
 }
 
+/* Nothing was moved. What pinning says, EFAULT, some kernels' 9p turns into EIO, or,
+ * where it was to write, into zero bytes.
+ */
+static bool refused(ssize_t n)
+{
+	return n == 0 || (n < 0 && (errno == EFAULT || errno == EIO));
+}
+
 TEST_F(snapshot, direct_io)
 {
 	char *p = (char *)self->p;
@@ -523,14 +531,13 @@ TEST_F(snapshot, direct_io)
 	EXPECT_EQ(LENGTH, pread(file, aligned, LENGTH, 0));
 	EXPECT_EQ(-1, differs(aligned, LENGTH, 1));
 	/* not into one */
-	EXPECT_EQ(-1, pread(file, p, LENGTH, 0));
-	EXPECT_EQ(EFAULT, errno);
+	EXPECT_TRUE(refused(pread(file, p, LENGTH, 0)));
 	EXPECT_EQ(-1, differs(p, LENGTH, 1));
 	/* neither from nor into a region */
-	EXPECT_EQ(-1, pwrite(file, self->r.p, LENGTH, 0));
-	EXPECT_EQ(EFAULT, errno);
-	EXPECT_EQ(-1, pread(file, self->r.p, LENGTH, 0));
-	EXPECT_EQ(EFAULT, errno);
+	EXPECT_TRUE(refused(pwrite(file, self->r.p, LENGTH, 0)));
+	EXPECT_EQ(LENGTH, pread(file, aligned, LENGTH, 0));
+	EXPECT_EQ(-1, differs(aligned, LENGTH, 1));
+	EXPECT_TRUE(refused(pread(file, self->r.p, LENGTH, 0)));
 	EXPECT_EQ(-1, differs(self->r.p, LENGTH, 2));
 	munmap(aligned, LENGTH);
 	close(file);
