@@ -61,6 +61,8 @@ int snap_selfcheck(struct snap_dev *sd)
 
 	if (!wrong)
 		return 0;
+	if (READ_ONCE(sd->gone))
+		wrong = "the device does not answer";
 	dev_err(&sd->pdev->dev, "self-check: %s: the device is refused\n", wrong);
 	return -EIO;
 }
