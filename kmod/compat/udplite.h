@@ -9,6 +9,9 @@
 
 #ifdef SNAP_HAVE_UDPLITE
 #include <net/udplite.h>
+#elif __has_include("net/udplite.h")
+/* Nothing else would tell: what is unread in its sockets were not found. */
+#error "this kernel has UDP-Lite, and compat/probe does not find its table"
 #endif
 
 /* Its sockets, of all namespaces; or NULL. */
