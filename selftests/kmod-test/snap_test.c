@@ -8,15 +8,19 @@
  */
 
 #include <linux/bitmap.h>
+#include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/in.h>
 #include <linux/io.h>
+#include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/net.h>
+#include <linux/pagemap.h>
 #include <linux/pci.h>
 #include <linux/rcupdate.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <net/net_namespace.h>
@@ -26,7 +30,11 @@
 
 static char *run = "";
 module_param(run, charp, 0444);
-MODULE_PARM_DESC(run, "store, refs, failure, accept, kasan, lockdep, rcu, atomic, leak or warn");
+MODULE_PARM_DESC(run, "store, refs, failure, accept, pin, kasan, lockdep, rcu, atomic, leak or warn");
+
+static unsigned long at;
+module_param(at, ulong, 0444);
+MODULE_PARM_DESC(at, "pin: address of a mapped frame, of who loads the module");
 
 /* Store into frames through the linear map, as a stray pointer would. */
 static int snap_test_store_frames(phys_addr_t pool, u64 frames)
@@ -174,6 +182,92 @@ static int snap_test_accept(void)
 	return err;
 }
 
+/**
+ * struct snap_test_pinner - one who pins for long
+ * @mm: whose page
+ * @result: of the pin
+ * @done: of the thread
+ */
+struct snap_test_pinner {
+	struct mm_struct *mm;
+	long result;
+	struct completion done;
+};
+
+static int snap_test_pin_thread(void *data)
+{
+	struct snap_test_pinner *p = data;
+	struct page *page;
+
+	kthread_use_mm(p->mm);
+	p->result = pin_user_pages_fast(at, 1, FOLL_LONGTERM, &page);
+	if (p->result == 1)
+		unpin_user_page(page);
+	kthread_unuse_mm(p->mm);
+	complete(&p->done);
+	return 0;
+}
+
+static int snap_test_unmap(void)
+{
+	struct address_space *mapping = NULL;
+	struct vm_area_struct *vma;
+
+	mmap_read_lock(current->mm);
+	vma = find_vma(current->mm, at);
+	if (vma && vma->vm_file)
+		mapping = vma->vm_file->f_mapping;
+	mmap_read_unlock(current->mm);
+	if (!mapping)
+		return -EFAULT;
+	/* who loads the module keeps the file */
+	unmap_mapping_range(mapping, 0, 0, 1);
+	return 0;
+}
+
+/* The core waits for the page, to move it; meanwhile it is unmapped. */
+static int snap_test_pin_unmapped(struct snap_test_pinner *p, struct page *page)
+{
+	struct task_struct *thread;
+	int i, err;
+
+	lock_page(page);
+	thread = kthread_run(snap_test_pin_thread, p, "snap-test-pin");
+	if (IS_ERR(thread)) {
+		unlock_page(page);
+		return PTR_ERR(thread);
+	}
+	for (i = 0; i < 500 && !folio_test_waiters(page_folio(page)); i++)
+		msleep(20);
+	err = snap_test_unmap();
+	unlock_page(page);
+	wait_for_completion(&p->done);
+	return i == 500 ? -ETIMEDOUT : err;
+}
+
+/*
+ * Of somebody's page, whose only other reference is ours, as a packet's would be:
+ * it stays ours.
+ */
+static int snap_test_pin(void)
+{
+	struct snap_test_pinner p = { .mm = current->mm };
+	struct page *page;
+	int err, refs;
+
+	init_completion(&p.done);
+	if (get_user_pages_fast(at, 1, 0, &page) != 1)
+		return -EFAULT;
+	err = snap_test_pin_unmapped(&p, page) ?: snap_test_unmap();
+	refs = page_ref_count(page);
+	if (refs)
+		put_page(page);
+	if (err || (p.result == -EBUSY && refs == 1))
+		return err;
+	pr_err("snap_test: pinned: %ld, references: %d\n", p.result, refs);
+	return -EIO;
+}
+
 static int snap_test_kasan(void)
 {
 	u8 *p = kmalloc(64, GFP_KERNEL);
@@ -245,6 +339,7 @@ static const struct {
 	{ "refs", snap_test_refs },
 	{ "failure", snap_test_failure },
 	{ "accept", snap_test_accept },
+	{ "pin", snap_test_pin },
 	{ "kasan", snap_test_kasan },
 	{ "lockdep", snap_test_lockdep },
 	{ "rcu", snap_test_rcu },
