@@ -388,6 +388,12 @@ static void snap_frames_free(struct folio *folio)
 
 SNAP_PAGEMAP_OPS(snap_frames_pgmap_ops, snap_frames_free);
 
+void snap_frames_free_untold(struct snap_frames *sf, struct page *page)
+{
+	snap_frames_free(page_folio(page));
+	percpu_ref_put(&sf->pgmap.ref);
+}
+
 /*
  * Take one frame with the hold it came with; NULL if it is on its way back,
  * the module on its way out, or its page not at rest.  The hold then goes back

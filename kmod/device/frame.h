@@ -102,6 +102,12 @@ bool snap_frame_view(struct page *page, struct snap_user *user, bool force);
 /* Before the view's reference goes. */
 void snap_frame_unview(struct page *page, struct snap_user *user);
 
+/*
+ * What the core does when the last reference of an OUT page is dropped, for one that
+ * has none and that the core does not tell of.
+ */
+void snap_frames_free_untold(struct snap_frames *sf, struct page *page);
+
 /* Return what is FREE to the device now.  Process or softirq, interrupts on. */
 void snap_frames_flush(struct snap_frames *sf);
 

@@ -259,8 +259,11 @@ unmap_status:
 	return err;
 }
 
-/* Returns the number of frames that are orphans now. */
-static u32 snap_pci_unmap(struct snap_dev *sd)
+/*
+ * A reset would let the device reuse frames that somebody still reads.  Without
+ * one it keeps them until the next driver resets it.
+ */
+static void snap_pci_unmap(struct snap_dev *sd)
 {
 	u32 out = snap_frames_destroy(sd->frames);
 
@@ -268,7 +271,12 @@ static u32 snap_pci_unmap(struct snap_dev *sd)
 	memunmap(sd->window);
 	memunmap(sd->slab);
 	memunmap((void *)sd->status);
-	return out;
+	if (out)
+		dev_warn(&sd->pdev->dev,
+			 "removed with %u frames in use; their pages stay until the last is dropped\n",
+			 out);
+	else
+		snap_write(sd, SNAP_REG_CONTROL, SNAP_CTL_RESET);
 }
 
 static int snap_pci_start(struct snap_dev *sd)
@@ -330,14 +338,13 @@ static int snap_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	pci_save_state(pdev);
 	err = snap_selfcheck(sd) ?: snap_parts_publish(sd);
 	if (err)
-		goto reset;
+		goto lose;
 	mutex_lock(&snap_devs_lock);
 	list_add_tail(&sd->list, &snap_devs);
 	mutex_unlock(&snap_devs_lock);
 	return 0;
 
-reset:
-	snap_write(sd, SNAP_REG_CONTROL, SNAP_CTL_RESET);
+lose:
 	WRITE_ONCE(sd->gone, true);
 destroy_parts:
 	cancel_work_sync(&sd->loss);
@@ -400,7 +407,6 @@ static void snap_dev_loss_work(struct work_struct *work)
 static void snap_pci_remove(struct pci_dev *pdev)
 {
 	struct snap_dev *sd = pci_get_drvdata(pdev);
-	u32 out;
 
 	mutex_lock(&snap_devs_lock);
 	list_del(&sd->list);
@@ -412,17 +418,7 @@ static void snap_pci_remove(struct pci_dev *pdev)
 	cancel_work_sync(&sd->loss);
 	snap_parts_destroy(sd);
 	pci_free_irq_vectors(pdev);
-	out = snap_pci_unmap(sd);
-	/*
-	 * A reset would let the device reuse frames that somebody still
-	 * reads.  Without one it keeps them until the next driver resets it.
-	 */
-	if (out)
-		dev_warn(&pdev->dev,
-			 "removed with %u frames in use; their pages stay until the last is dropped\n",
-			 out);
-	else
-		snap_write(sd, SNAP_REG_CONTROL, SNAP_CTL_RESET);
+	snap_pci_unmap(sd);
 	iounmap(sd->regs);
 	pci_release_regions(pdev);
 	pci_disable_device(pdev);

@@ -20,12 +20,18 @@ static const char *snap_selfcheck_frame(struct snap_dev *sd, u32 frame)
 	if (snap_frames_adopt(sd->frames, &frame, 1, NULL, &page))
 		return "a frame of the device cannot be taken";
 	if (!snap_frames_owns(sd->frames, page) || page_ref_count(page) != 1 ||
-	    snap_frames_out(sd->frames) != 1)
+	    snap_frames_out(sd->frames) != 1) {
+		put_page(page);
 		return "a frame is not a page with one reference";
+	}
 	/* the last reference: the core calls back, here and now */
 	put_page(page);
-	if (snap_frames_out(sd->frames))
+	if (snap_frames_out(sd->frames)) {
+		/* nobody else knows the page: with no reference it is ours */
+		if (!page_ref_count(page))
+			snap_frames_free_untold(sd->frames, page);
 		return "this kernel does not tell of pages that nobody uses any more";
+	}
 	if (page_ref_count(page))
 		return "a page has references that nobody took";
 	snap_frames_flush(sd->frames);

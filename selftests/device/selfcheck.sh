@@ -30,7 +30,10 @@ before=$(count captures)
 echo "$device" >$driver/unbind
 echo "$device" >$driver/bind
 if [[ ! -e /sys/class/net/snap0 ]]; then
-    check 1 "$(dmesg | sed -n 's/.*self-check: //p' | tail -n 1)"
+    why=$(dmesg | sed -n 's/.*self-check: //p' | tail -n 1)
+    # nothing of a device that is refused keeps the module
+    why+=", rmmod: $(rmmod snap 2>&1 && echo ok)"
+    check 1 "$why"
     exit 1
 fi
 check 0

@@ -30,7 +30,8 @@
 
 static char *run = "";
 module_param(run, charp, 0444);
-MODULE_PARM_DESC(run, "store, refs, failure, accept, pin, kasan, lockdep, rcu, atomic, leak or warn");
+MODULE_PARM_DESC(run,
+		 "store, refs, failure, accept, pin, kasan, lockdep, rcu, atomic, leak or warn");
 
 static unsigned long at;
 module_param(at, ulong, 0444);
