@@ -32,7 +32,7 @@ echo "$device" >$driver/bind
 if [[ ! -e /sys/class/net/snap0 ]]; then
     why=$(dmesg | sed -n 's/.*self-check: //p' | tail -n 1)
     # nothing of a device that is refused keeps the module
-    why+=", rmmod: $(rmmod snap 2>&1 && echo ok)"
+    why+=", rmmod: $(rmmod snap_diag snap 2>&1 && echo ok)"
     check 1 "$why"
     exit 1
 fi
