@@ -9,7 +9,7 @@ vm := selftests/vm/snap-vm
 .PHONY: all deps qemu kmod tools selftests run check check-static \
 	check-engine check-tools check-device check-guest check-debug \
 	check-all check-mutations check-programs check-stress check-series \
-	check-kernels check-newest check-own-machine check-packages \
+	check-kernels check-newest check-own-machine check-packages check-install \
 	bench-engine debug-kernel deb install uninstall clean help
 .NOTPARALLEL:
 
@@ -42,7 +42,8 @@ check: deps
 
 check-static check-engine check-tools check-device check-guest check-debug \
 check-all check-mutations check-programs check-stress check-series \
-check-kernels check-newest check-own-machine check-packages: check-%: deps
+check-kernels check-newest check-own-machine check-packages check-install: \
+check-%: deps
 	@$(checks) $*
 
 bench-engine: deps
@@ -77,6 +78,8 @@ help:
 	@echo 'make check-newest some of the guest suite on the newest kernel of Debian 13'
 	@echo 'make check-kernels'
 	@echo '                  guest suite on all kernels: the table of kernels.rst'
+	@echo 'make check-install'
+	@echo '                  install, upgrade and purge the packages in a Debian 13'
 	@echo 'make check-series build and test the device in QEMU 10.0 and 10.2'
 	@echo 'make check-own-machine'
 	@echo '                  a stock Debian guest, as your-own-machine.rst says'
