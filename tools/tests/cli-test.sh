@@ -8,20 +8,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export LC_ALL=C.UTF-8
-number=0
-failures=0
-
-# check NAME EXPECTED ACTUAL
-check() {
-    number=$((number + 1))
-    if [[ $2 == "$3" ]]; then
-        echo "ok $number $1"
-    else
-        echo "not ok $number $1"
-        echo "# expected '$2', got '$3'"
-        failures=$((failures + 1))
-    fi
-}
+# shellcheck source=tap.sh
+. "$here/tap.sh"
 
 # code COMMAND...: prints its exit code; output goes to $work/out and err.
 code() {
@@ -212,5 +200,4 @@ for page in "$here"/../*/*.[1378]; do
         "$(man --warnings -E UTF-8 -l "$page" 2>&1 >/dev/null)"
 done
 
-echo "1..$number"
-exit $((failures != 0))
+end_of_tests

@@ -7,20 +7,8 @@ set -euo pipefail
 build=${1:?usage: completion-test.sh BUILD_FOLDER}
 here=$(cd "$(dirname "$0")" && pwd)
 export LC_ALL=C.UTF-8
-number=0
-failures=0
-
-# check NAME EXPECTED ACTUAL
-check() {
-    number=$((number + 1))
-    if [[ $2 == "$3" ]]; then
-        echo "ok $number $1"
-    else
-        echo "not ok $number $1"
-        diff <(echo "$2") <(echo "$3") | sed 's/^/# /' || true
-        failures=$((failures + 1))
-    fi
-}
+# shellcheck source=tap.sh
+. "$here/tap.sh"
 
 # Only there while bash completes; the answers do not depend on it.
 # shellcheck disable=SC2317 # called by the functions of the tools
@@ -75,5 +63,4 @@ check "snap-run: a program" "sha256sum" "$(completed snap-run -H 1M sha256su)"
 check "snap-bench: no option for a number" "" "$(completed snap-bench -n -)"
 check "snapcat: nor behind =" "" "$(completed snapcat --count = -)"
 
-echo "1..$number"
-exit $((failures != 0))
+end_of_tests

@@ -8,20 +8,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export LC_ALL=C.UTF-8
-number=0
-failures=0
-
-# check NAME EXPECTED ACTUAL
-check() {
-    number=$((number + 1))
-    if [[ $2 == "$3" ]]; then
-        echo "ok $number $1"
-    else
-        echo "not ok $number $1"
-        echo "# expected '$2', got '$3'"
-        failures=$((failures + 1))
-    fi
-}
+# shellcheck source=tap.sh
+. "$here/tap.sh"
 
 # run COMMAND...: prints its exit code; output goes to $work/out and err.
 run() {
@@ -210,5 +198,4 @@ check "help" 0 "$(run "$snap_run" --help)"
 check "output that cannot be written" 125 \
     "$(run "$snap_run" -o /nonexistent/counts true)"
 
-echo "1..$number"
-exit $((failures != 0))
+end_of_tests
