@@ -48,6 +48,7 @@ enum snap_copy_reason {
 	SNAP_COPY_QUOTA,	/* the user has its share of frames in flight */
 	SNAP_COPY_RACE,		/* a frame was on its way back: rare, harmless */
 	SNAP_COPY_DEVICE,	/* the device is going away, or refused */
+	SNAP_COPY_CHECKSUM,	/* this kernel would get its checksum wrong */
 	SNAP_COPY_REASONS
 };
 

@@ -29,6 +29,7 @@ TRACE_DEFINE_ENUM(SNAP_COPY_NO_FRAMES);
 TRACE_DEFINE_ENUM(SNAP_COPY_QUOTA);
 TRACE_DEFINE_ENUM(SNAP_COPY_RACE);
 TRACE_DEFINE_ENUM(SNAP_COPY_DEVICE);
+TRACE_DEFINE_ENUM(SNAP_COPY_CHECKSUM);
 
 #define SNAP_TRACE_REASONS			\
 	{ SNAP_COPY_SHORT, "short" },		\
@@ -39,7 +40,8 @@ TRACE_DEFINE_ENUM(SNAP_COPY_DEVICE);
 	{ SNAP_COPY_NO_FRAMES, "no_frames" },	\
 	{ SNAP_COPY_QUOTA, "quota" },		\
 	{ SNAP_COPY_RACE, "race" },		\
-	{ SNAP_COPY_DEVICE, "device" }
+	{ SNAP_COPY_DEVICE, "device" },		\
+	{ SNAP_COPY_CHECKSUM, "checksum" }
 
 /* Bits, whose numbers __print_flags() needs as such. */
 #define SNAP_TRACE_RECV_REASONS			\

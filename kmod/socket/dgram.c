@@ -17,6 +17,7 @@
 #include <net/udp.h>
 
 #include "compat/sock.h"
+#include "compat/splice.h"
 #include "memory/region.h"
 #include "socket/send.h"
 #include "socket/sock.h"
@@ -228,6 +229,42 @@ static int snap_dgram_add(struct snap_dgram *dgram, struct sock *sk,
 	return 0;
 }
 
+/*
+ * Will UDP sum it as it splices?  The device does if UDP need not cut the datagram and
+ * nothing else is done to it.  A larger header than IPv4 has costs nothing but care.
+ */
+static bool snap_dgram_summed(const struct dst_entry *dst, size_t len)
+{
+	const struct net_device *netdev;
+	bool summed;
+
+	rcu_read_lock();
+	netdev = READ_ONCE(dst->dev);
+	summed = !(netdev->features & NETIF_F_HW_CSUM) || dst->header_len ||
+		 sizeof(struct ipv6hdr) + sizeof(struct udphdr) + len >
+			min(dst_mtu(dst), READ_ONCE(netdev->mtu));
+	rcu_read_unlock();
+	return summed;
+}
+
+/* Does a page of it begin after an odd number of bytes? */
+static bool snap_dgram_odd_pages(const struct snap_dgram *dgram)
+{
+	size_t at = 0;
+	int i;
+
+	for (i = 0; i < dgram->n; i++) {
+		const struct bio_vec *bv = &dgram->bvec[i];
+		unsigned int offset = offset_in_page(bv->bv_offset);
+
+		/* short buffers may lie over the end of one, too */
+		if (at % 2 || (offset % 2 && offset + bv->bv_len > PAGE_SIZE))
+			return true;
+		at += bv->bv_len;
+	}
+	return false;
+}
+
 /* The buffers one by one; on failure the caller drops what is there. */
 static int snap_dgram_add_all(struct snap_dgram *dgram, struct sock *sk,
 			      const struct dst_entry *dst, struct iov_iter iter,
@@ -250,6 +287,9 @@ static int snap_dgram_add_all(struct snap_dgram *dgram, struct sock *sk,
 	if (!ret && (dgram->shorts == total ||
 		     dgram->n > READ_ONCE(net_hotdata.sysctl_max_skb_frags)))
 		ret = -1 - SNAP_COPY_SCATTERED;
+	if (!ret && !snap_splice_sums_odd() && snap_dgram_summed(dst, total) &&
+	    snap_dgram_odd_pages(dgram))
+		ret = -1 - SNAP_COPY_CHECKSUM;
 	return ret;
 }
 

@@ -10,6 +10,7 @@
 #include <net/udp.h>
 
 #include "compat/sock.h"
+#include "compat/splice.h"
 #include "observe/list.h"
 #include "observe/sysctl.h"
 #include "observe/trace.h"
@@ -491,6 +492,8 @@ int __init snap_sock_init(void)
 
 	err = snap_sock_check("TCP", &snap_sock_stream_ops, &inet_stream_ops) ?:
 	      snap_sock_check("UDP", &snap_sock_dgram_ops, &inet_dgram_ops);
+	if (!err)
+		err = snap_splice_init();
 	if (err)
 		return err;
 	snap_sock_cache = KMEM_CACHE(snap_sock, SLAB_ACCOUNT);

@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -71,6 +73,59 @@ int udp_on_loopback(int family, union address *at, socklen_t *length)
 	err = -errno;
 	close(fd);
 	return err;
+}
+
+/*
+ * One datagram of a page less a byte, two pages and a byte: UDP sums it itself if it is
+ * more than the MTU, and nobody gets it if the sum is wrong.
+ */
+static bool spliced_arrives(int tx, int sink, const void *page)
+{
+	struct iovec iov = { (char *)page + 1, 3 * PAGE };
+	static char back[4 * PAGE];
+	ssize_t n = -1;
+	int fd[2];
+
+	if (pipe(fd))
+		return false;
+	if (vmsplice(fd[1], &iov, 1, 0) == (ssize_t)iov.iov_len &&
+	    splice(fd[0], NULL, tx, NULL, iov.iov_len, 0) == (ssize_t)iov.iov_len)
+		n = recv(sink, back, sizeof(back), 0);
+	close(fd[0]);
+	close(fd[1]);
+	return n == (ssize_t)iov.iov_len && !memcmp(back, iov.iov_base, n);
+}
+
+/* The exit status: as splice_sums_right(), with 2 for what is negative. */
+static int splice_sums_asked(void)
+{
+	static char pages[4 * PAGE] __attribute__((aligned(4096)));
+	union address at;
+	socklen_t length;
+	int tx, sink;
+
+	if (network_of_lo() || sh("ip link set lo mtu 9000"))
+		return 2;
+	sink = udp_on_loopback(AF_INET, &at, &length);
+	tx = udp_socket(AF_INET, AF_INET);
+	if (sink < 0 || tx < 0 || set_timeout(sink, 1000) ||
+	    connect(tx, &at.sa, length))
+		return 2;
+	fill(pages, sizeof(pages), 1);
+	return spliced_arrives(tx, sink, pages);
+}
+
+int splice_sums_right(void)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid)
+		_exit(splice_sums_asked());
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status) ||
+	    WEXITSTATUS(status) > 1)
+		return -1;
+	return WEXITSTATUS(status);
 }
 
 int udp_pair(int domain, int family, int *fd)

@@ -153,6 +153,11 @@ int tcp_pair(int domain, int family, int *fd);
 /* A connection to a port of that host; a descriptor or a negative errno. */
 int tcp_connect(int domain, int family, const char *host, int port);
 /*
+ * Does the kernel sum right what splice(2) refers to, wherever it begins?  Asked with
+ * ordinary sockets: 1, 0, or negative if it cannot be asked.
+ */
+int splice_sums_right(void);
+/*
  * Do not read until nothing more comes in: the sender has filled what there is
  * room for, or has no more.
  */

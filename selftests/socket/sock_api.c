@@ -108,8 +108,14 @@ TEST_F(sock, there_and_back)
 	static const size_t lengths[] = {
 		1, 100, 1400, 4096, 8191, 8192, 8193, 20000, 60000, 65000,
 	};
+	int ref = 5, sum = 8192 + 8193 + 20000 + 60000 + 65000;
 	size_t i;
 
+	/* the last is more than the MTU, and begins at an odd address */
+	if (variant->domain == AF_SNAP && variant->device && !splice_sums_right()) {
+		ref--;
+		sum -= 65000;
+	}
 	for (i = 0; i < ARRAY_SIZE(lengths); i++)
 		EXPECT_EQ(0, round_trip(self->fd, &self->peer, self->peer_len,
 					self->r.p + i * 13, lengths[i], i))
@@ -118,10 +124,11 @@ TEST_F(sock, there_and_back)
 		struct snap_sock_stats s = sock_stats(self->fd);
 
 		EXPECT_EQ(sizeof(s), s.size);
-		EXPECT_EQ(5, s.tx_ref_msgs);
-		EXPECT_EQ(8192 + 8193 + 20000 + 60000 + 65000, s.tx_ref_bytes);
+		EXPECT_EQ(ref, s.tx_ref_msgs);
+		EXPECT_EQ(sum, s.tx_ref_bytes);
 		EXPECT_EQ(5, s.copied_msgs[SNAP_COPY_SHORT]);
-		EXPECT_EQ(5, s.tx_copied_msgs);
+		EXPECT_EQ(5 - ref, s.copied_msgs[SNAP_COPY_CHECKSUM]);
+		EXPECT_EQ(10 - ref, s.tx_copied_msgs);
 		EXPECT_EQ(10, s.rx_msgs);
 		EXPECT_EQ(s.tx_ref_bytes + s.tx_copied_bytes, s.rx_copied_bytes);
 		EXPECT_EQ(0, s.reserved);

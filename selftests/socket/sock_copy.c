@@ -278,6 +278,64 @@ TEST_F(copy, no_route)
 	EXPECT_EQ(0, sock_stats(self->fd).tx_ref_msgs);
 }
 
+/* From here on in a network of lo, where what is longer than this is fragmented. */
+#define SMALL_MTU	9000
+
+static bool go_fragmenting(FIXTURE_DATA(copy) *self)
+{
+	close(self->fd);
+	close(self->sink);
+	if (network_of_lo() || sh("ip link set lo mtu %d", SMALL_MTU))
+		return false;
+	self->sink = udp_on_loopback(AF_INET, &self->at, &self->at_len);
+	self->fd = udp_socket(AF_SNAP, AF_INET);
+	return self->sink >= 0 && self->fd >= 0 && !set_timeout(self->sink, 5000) &&
+	       !connect(self->fd, &self->at.sa, self->at_len);
+}
+
+/*
+ * UDP sums what it fragments.  Where the kernel gets that wrong for pages at odd bytes,
+ * the datagram is copied; but not one that is whole, nor one whose pages are at even
+ * bytes.
+ */
+TEST_F(copy, checksum)
+{
+	int right = splice_sums_right();
+
+	ASSERT_GE(right, 0);
+	ASSERT_TRUE(go_fragmenting(self));
+	fill(self->r.p + 1, LENGTH, 2);
+	ASSERT_EQ(LENGTH, send(self->fd, self->r.p + 1, LENGTH, 0));
+	EXPECT_TRUE(arrives(self->sink, LENGTH, 2));
+	EXPECT_EQ(right, sock_stats(self->fd).tx_ref_msgs);
+	EXPECT_EQ(!right, sock_stats(self->fd).copied_msgs[SNAP_COPY_CHECKSUM]);
+	fill(self->r.p + 1, SMALL_MTU - 100, 3);
+	ASSERT_EQ(SMALL_MTU - 100, send(self->fd, self->r.p + 1, SMALL_MTU - 100, 0));
+	EXPECT_TRUE(arrives(self->sink, SMALL_MTU - 100, 3));
+	fill(self->r.p, LENGTH, 4);
+	ASSERT_EQ(LENGTH, send(self->fd, self->r.p, LENGTH, 0));
+	EXPECT_TRUE(arrives(self->sink, LENGTH, 4));
+	EXPECT_EQ(right + 2, sock_stats(self->fd).tx_ref_msgs);
+}
+
+/* Buffers at even addresses, of which one ends after an odd number of bytes. */
+TEST_F(copy, checksum_of_buffers)
+{
+	struct iovec iov[] = { { self->r.p, LENGTH - 10001 },
+			       { self->r.p + 4 * PAGE, 10001 } };
+	int right = splice_sums_right();
+	char back[LENGTH];
+
+	ASSERT_GE(right, 0);
+	ASSERT_TRUE(go_fragmenting(self));
+	ASSERT_EQ(LENGTH, writev(self->fd, iov, 2));
+	ASSERT_EQ(LENGTH, recv(self->sink, back, sizeof(back), 0));
+	EXPECT_EQ(0, memcmp(back, iov[0].iov_base, iov[0].iov_len));
+	EXPECT_EQ(0, memcmp(back + iov[0].iov_len, iov[1].iov_base, iov[1].iov_len));
+	EXPECT_EQ(right, sock_stats(self->fd).tx_ref_msgs);
+	EXPECT_EQ(!right, sock_stats(self->fd).copied_msgs[SNAP_COPY_CHECKSUM]);
+}
+
 TEST_F(copy, in_flight_quota)
 {
 	ASSERT_EQ(0, write_text(USER_QUOTA, "0"));

@@ -27,6 +27,8 @@ constexpr std::array reasons{
            "the user had its share of frames in flight"},
     Reason{SNAP_COPY_RACE, "race", "a frame was on its way back"},
     Reason{SNAP_COPY_DEVICE, "device", "the device refused, or is leaving"},
+    Reason{SNAP_COPY_CHECKSUM, "checksum",
+           "this kernel would get its checksum wrong"},
 };
 
 constexpr std::array recv_reasons{
