@@ -50,8 +50,8 @@ static int snap_cmd_mail(struct snap_dev *sd, struct snap_entry *e, size_t size,
 	e->op = cpu_to_le16(op);
 	status = snap_cmd_mail_once(sd, e, size);
 	if (status == SNAP_ST_NO_FRAMES) {
-		/* what waits for its batch may be enough */
-		snap_frames_flush(sd->frames);
+		/* what nobody needs may be enough */
+		snap_frames_reclaim(sd->frames);
 		status = snap_cmd_mail_once(sd, e, size);
 	}
 	return snap_cmd_errno(sd, op, status);

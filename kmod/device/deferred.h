@@ -9,7 +9,7 @@
 #ifndef SNAP_DEFERRED_H
 #define SNAP_DEFERRED_H
 
-/* Free what is on these lists, of all processors.  Process context. */
+/* Free what is on these lists, of all processors.  Process or softirq. */
 void snap_skbs_free_deferred(void);
 
 #endif /* SNAP_DEFERRED_H */

@@ -307,6 +307,12 @@ void snap_frames_flush(struct snap_frames *sf)
 	} while (more && --rings);
 }
 
+void snap_frames_reclaim(struct snap_frames *sf)
+{
+	snap_skbs_free_deferred();
+	snap_frames_flush(sf);
+}
+
 static void snap_frames_flush_work(struct work_struct *work)
 {
 	snap_frames_flush(container_of(to_delayed_work(work),

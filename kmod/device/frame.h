@@ -110,6 +110,8 @@ void snap_frames_free_untold(struct snap_frames *sf, struct page *page);
 
 /* Return what is FREE to the device now.  Process or softirq, interrupts on. */
 void snap_frames_flush(struct snap_frames *sf);
+/* The same for want of frames: those, too, that packets have which nobody needs. */
+void snap_frames_reclaim(struct snap_frames *sf);
 
 int snap_frames_init(void);
 void snap_frames_exit(void);

@@ -19,8 +19,8 @@ static int snap_capture_adopt(struct snap_dev *sd, u32 handle, u64 offset,
 
 	err = snap_cmd_capture(sd, handle, offset, length, frame, npages);
 	if (err == -ENOSPC) {
-		/* what waits for its batch may be enough */
-		snap_frames_flush(sd->frames);
+		/* what nobody needs may be enough */
+		snap_frames_reclaim(sd->frames);
 		err = snap_cmd_capture(sd, handle, offset, length, frame, npages);
 	}
 	if (err)

@@ -323,7 +323,7 @@ int snap_rx_poll(struct napi_struct *napi, int budget)
 			snap_rx_drop(sn);
 	}
 	if (snap_rx_short(sd))
-		snap_frames_flush(sd->frames);
+		snap_frames_reclaim(sd->frames);
 	if (done < budget && napi_complete_done(napi, done))
 		/* interrupts at once if something came since the last TAKE */
 		snap_write(sd, SNAP_QUEUE_PAGE(SNAP_QUEUE_DATA) + SNAP_QREG_ARM, 1);
