@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -452,6 +453,61 @@ TEST_F(memory, killed_processes_leave_nothing)
 		close(pipes[0]);
 		EXPECT_TRUE(used_pages_are(self->before.used_frames));
 	}
+}
+
+/* Counters are no command, which would make the device give up what has begun. */
+static bool frames_become_free(uint64_t wanted)
+{
+	int i;
+
+	for (i = 0; i < 400; i++) {
+		if (dev_counter(SNAP_CTR_FREE_FRAMES) >= wanted)
+			return true;
+		usleep(5000);
+	}
+	return false;
+}
+
+/*
+ * Nor does one that is killed while a region is made, which takes the device eight
+ * steps: its frames are set aside with the first, and nobody could give them back.
+ */
+TEST_F(memory, killed_between_steps_leaves_nothing)
+{
+	volatile bool *making = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+				     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int round, hits = 0;
+	struct region r;
+
+	ASSERT_NE(MAP_FAILED, making);
+	for (round = 0; round < 50 && hits < 5; round++) {
+		pid_t pid = fork();
+
+		if (!pid) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			for (;;) {
+				int fd;
+
+				*making = true;
+				fd = region_fd(8 * 1024 * PAGE, SNAP_HINT_NONE);
+				*making = false;
+				if (fd < 0 || close(fd))
+					_exit(1);
+			}
+		}
+		usleep(5000 + round * 1000);
+		kill(pid, SIGKILL);
+		ASSERT_EQ(pid, waitpid(pid, NULL, 0));
+		hits += *making;
+		*making = false;
+		ASSERT_TRUE(frames_become_free(self->before.free_frames));
+	}
+	EXPECT_GT(hits, 0);
+	TH_LOG("killed %d times in the middle of it, in %d rounds", hits, round);
+	/* and the device makes the next one */
+	ASSERT_EQ(0, region_make(&r, 8 * 1024 * PAGE));
+	EXPECT_EQ(0, r.p[0] | r.p[r.length - 1]);
+	region_drop(&r);
 }
 
 TEST_F(memory, passes_through_a_socket)
