@@ -53,8 +53,7 @@ deb: deps qemu
 	@$(setup)/build-deb
 
 install:
-	@$(MAKE) -C tools install
-	@$(setup)/install-parts
+	@$(setup)/install $(MAKEOVERRIDES)
 
 uninstall:
 	@$(setup)/uninstall

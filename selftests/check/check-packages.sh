@@ -32,8 +32,10 @@ unpack() {
     find "$unpacked/usr/share/doc" -type d -empty -delete
 }
 
+# Of all but the list that only `make install` has.
 listing() {
-    (cd "$1" && find . -mindepth 1 -printf '%y %m %P %l\n' | sort -k 3)
+    (cd "$1" && find . -mindepth 1 ! -path '*/share/snapnet*' \
+        -printf '%y %m %P %l\n' | sort -k 3)
 }
 
 is_stripped() {
@@ -91,13 +93,60 @@ plugin_fits() {
         grep '^name "snap"'
 }
 
+# uninstall VARIABLE=VALUE...: by a checkout that has built nothing, and cannot.
+uninstall() {
+    mkdir -p "$work/bare/tools"
+    cp "$SNAP_TOP/Makefile" "$work/bare/"
+    cp -r "$SNAP_TOP/tools/setup" "$work/bare/tools/"
+    make -s -C "$work/bare" uninstall "$@"
+}
+
 uninstalled() {
     local left
     touch "$staged/usr/bin/other"
-    make -s -C "$SNAP_TOP" uninstall "${places[@]}" || return
+    uninstall "${places[@]}" || return
     left=$(find "$staged" ! -type d -o -path '*/usr/*snap*')
     echo "$left"
     [[ $left == "$staged/usr/bin/other" ]]
+}
+
+# Below a folder that has others' things, some of which look like ours.
+prefix=$work/opt/opt/snapnet
+install_below() {
+    make -s -C "$SNAP_TOP" install "DESTDIR=$work/opt" PREFIX=/opt/snapnet \
+        LIBDIR=/opt/snapnet/lib64
+}
+
+uninstalled_below() {
+    mkdir -p "$prefix"/{lib,var,snapshots,bin/__pycache__}
+    touch "$prefix/bin/__pycache__/other.pyc"
+    chmod 2775 "$prefix/lib"
+    ln -s lib "$prefix/lib64"
+    listing "$work/opt" >"$work/before"
+    install_below || return
+    /usr/bin/python3 -m compileall -q "$prefix"/lib/python3*/ || return
+    [[ -e $prefix/lib/libsnap.so.0 && $(stat -c %a "$prefix/lib") == 2775 ]] &&
+        uninstall "DESTDIR=$work/opt" PREFIX=/opt/snapnet || return
+    diff "$work/before" <(listing "$work/opt")
+}
+
+# What another version has left, by the list of its own.
+takes_its_place() {
+    local manifest=$prefix/share/snapnet/manifest
+    install_below || return
+    listing "$work/opt" >"$work/before"
+    mkdir -p "$prefix/src/snap-0.1/kmod"
+    touch "$prefix/src/snap-0.1/kmod/main.c"
+    (cd "$work/opt" && find opt/snapnet/src/snap-0.1 -type d -printf '/%p/\n' \
+        -o -printf '/%p\n') >>"$manifest"
+    install_below && diff "$work/before" <(listing "$work/opt")
+}
+
+nothing_to_uninstall() {
+    local said
+    ! said=$(uninstall "DESTDIR=$work/nowhere" 2>&1) || return
+    echo "$said"
+    [[ $said == *"nothing is installed there"* ]]
 }
 
 expect "packages are built" "$SNAP_TOP/tools/setup/build-deb"
@@ -112,4 +161,7 @@ expect "no file is in two packages" in_one_package
 expect "one version is in all of them" one_version
 expect "the plug-in fits the QEMU that its package depends on" plugin_fits
 expect "make uninstall leaves only what others put there" uninstalled
+expect "and all that was there, below a PREFIX of its own" uninstalled_below
+expect "make install takes the place of another version" takes_its_place
+expect "make uninstall says that there is nothing" nothing_to_uninstall
 finish
