@@ -55,18 +55,42 @@ inside() {
         "$SNAP_TOP/selftests/install" "$@"
 }
 
-# The same sources, in another place.
+# The same sources, in another place, all compiled there: with a cache that has what
+# was fetched, and nothing that was built.
 built_alike() {
-    local deb differ=0
+    local deb part differ=0
     rsync -a --delete --exclude=/build "$SNAP_TOP/" "$work/elsewhere/"
-    "$work/elsewhere/tools/setup/build-deb" >"$work/elsewhere.log" 2>&1 || return
+    for part in "$SNAP_CACHE"/{src,meson,apt,download,qemu/root-*}; do
+        [[ ! -e $part ]] || ln -s "$part" "$cache/${part#"$SNAP_CACHE/"}"
+    done
+    CCACHE_DISABLE=1 SNAP_CACHE=$cache "$work/elsewhere/tools/setup/build-deb" \
+        >"$work/elsewhere.log" 2>&1 || return
     for deb in "$SNAP_BUILD"/deb/*.deb; do
         cmp "$deb" "$work/elsewhere/build/deb/${deb##*/}" || differ=1
     done
     return "$differ"
 }
 
-rm -rf "${work:?}"/{upper,work,debian}
+# Of a newer version over an older one; then by the checkout of the older one.
+newer_over_older() {
+    local staged=$work/staged left
+    local -a places=("DESTDIR=$staged" PREFIX=/usr)
+    make -s -C "$SNAP_TOP" install "${places[@]}" &&
+        make -s -C "$SNAP_BUILD/deb+1/snapnet" install "${places[@]}" || return
+    left=$(ls "$staged/usr/src")
+    echo "$left"
+    [[ $left == "snap-$(make -s -C "$SNAP_TOP/tools" version)+1" ]] &&
+        make -s -C "$SNAP_TOP" uninstall "${places[@]}" || return
+    left=$(find "$staged" -mindepth 1)
+    echo "$left"
+    [[ -z $left ]]
+}
+
+# QEMU's source is linked into it, which does not leave a file system.
+cache=$(mktemp -d "$SNAP_CACHE/elsewhere.XXXXXX")
+trap 'rm -rf "$cache"' EXIT
+mkdir "$cache/qemu"
+rm -rf "${work:?}"/{upper,work,debian,staged}
 mkdir -p "$work"/{upper,work,debian,elsewhere}
 "$SNAP_TOP/tools/setup/build-deb"
 "$SNAP_TOP/tools/setup/build-deb" --suffix +1
@@ -81,7 +105,11 @@ report $((${#files} > 0)) "no file is left or gone"
 report $((${#folders} > 0)) "no folder is left"
 printf '%s\n' "$files" "$folders" | awk 'NF && ++n <= 40 { print "# " $0 }'
 status=0
+newer_over_older >"$work/newer.log" 2>&1 || status=$?
+report "$status" "make install and uninstall of another version"
+((status == 0)) || sed 's/^/# /' "$work/newer.log"
+status=0
 built_alike || status=$?
 report "$status" "built elsewhere, the packages are the same"
-((failed > 0)) || rm -rf "${work:?}"/{upper,work,debian,elsewhere}
+((failed > 0)) || rm -rf "${work:?}"/{upper,work,debian,staged,elsewhere}
 finish
