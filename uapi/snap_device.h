@@ -88,7 +88,10 @@
 /* REGION_CREATE and CLONE may end with AGAIN: the driver rings again. */
 #define SNAP_F_STEPS		0x40ull
 
-#define SNAP_F_ALL		0x7full
+/* A data queue has the register TAKE_ARM. */
+#define SNAP_F_TAKE_ARM		0x80ull
+
+#define SNAP_F_ALL		0xffull
 
 /* Page 1 + q: queue q.  Queue 0 is the control mailbox, 1 the first data queue. */
 #define SNAP_QUEUE_PAGE(q)	(0x1000u * (1 + (q)))
@@ -99,9 +102,14 @@
 #define SNAP_QREG_DOORBELL	0x00	/* W  offset of an entry in the slab */
 #define SNAP_QREG_TAKE		0x08	/* R  seals and returns an RX batch */
 #define SNAP_QREG_ARM		0x10	/* W  1: one interrupt, please; 0: none */
+#define SNAP_QREG_TAKE_ARM	0x18	/* R  TAKE, and ARM if that was all */
 
-/* Value of TAKE: batch frame in bits 0-31, packets in it in 32-47. */
+/*
+ * Value of TAKE and TAKE_ARM: batch frame in bits 0-31, packets in it in 32-47;
+ * bit 63 only of TAKE_ARM: no packet is left, and the queue is armed.
+ */
 #define SNAP_TAKE_NONE		(~0ull)
+#define SNAP_TAKE_ARMED		(1ull << 63)
 #define SNAP_TAKE_FRAME(v)	((__u32)(v))
 #define SNAP_TAKE_COUNT(v)	((__u32)((v) >> 32) & 0xffffu)
 
@@ -111,7 +119,7 @@
 
 enum snap_counter {
 	SNAP_CTR_DOORBELLS,		/* every write to a doorbell */
-	SNAP_CTR_TAKES,			/* every read of TAKE */
+	SNAP_CTR_TAKES,			/* every read of TAKE and TAKE_ARM */
 	SNAP_CTR_INTERRUPTS,		/* messages sent */
 	SNAP_CTR_BAD_REGISTER,		/* accesses that name no register */
 	SNAP_CTR_BAD_DOORBELL,		/* doorbells that name no entry */

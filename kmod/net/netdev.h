@@ -21,6 +21,8 @@ struct snap_dev;
  * @batch: page of the batch being read, or NULL; NAPI only
  * @batch_pos: byte offset of the next entry in it
  * @batch_left: entries left in it
+ * @calm: little came last time, and interrupts were wanted after it; NAPI only
+ * @armed: this poll has taken what there was, and has armed; NAPI only
  * @rx_copied: payload bytes copied because frames were short, or
  * @rx_over: of them, because received packets keep their share
  * @rx_small: payload bytes copied because they fill no more than half a frame
@@ -33,6 +35,8 @@ struct snap_netdev {
 	struct page *batch;
 	u32 batch_pos;
 	u32 batch_left;
+	bool calm;
+	bool armed;
 	u64 rx_copied;
 	u64 rx_over;
 	u64 rx_small;

@@ -23,6 +23,13 @@
  */
 #define SNAP_RX_SMALL	(PAGE_SIZE / 2)
 
+/*
+ * A poll that delivers no more than this is taken for one of many such: the next
+ * one asks to be interrupted with the read that takes what there is.  If more came,
+ * interrupts would find NAPI at work, so then it polls until there is nothing.
+ */
+#define SNAP_RX_CALM	4
+
 /* Frames are short: return payload frames at once, so that reception goes on
  * however many sockets are left unread.
  */
@@ -281,9 +288,12 @@ void snap_rx_drop(struct snap_netdev *sn)
 static bool snap_rx_take(struct snap_netdev *sn)
 {
 	struct snap_dev *sd = sn->sd;
-	u64 v = snap_read(sd, SNAP_QUEUE_PAGE(SNAP_QUEUE_DATA) + SNAP_QREG_TAKE);
+	bool arm = sn->calm && sd->features & SNAP_F_TAKE_ARM;
+	u64 v = snap_read(sd, SNAP_QUEUE_PAGE(SNAP_QUEUE_DATA) +
+			      (arm ? SNAP_QREG_TAKE_ARM : SNAP_QREG_TAKE));
 	u32 frame = SNAP_TAKE_FRAME(v);
 
+	sn->armed = arm && v & SNAP_TAKE_ARMED;
 	if (v == SNAP_TAKE_NONE)
 		return false;
 	/* no batch is empty, but registers of a lost device may read as zero */
@@ -310,8 +320,9 @@ int snap_rx_poll(struct napi_struct *napi, int budget)
 	int done = 0;
 
 	snap_tx_resume(sn);
+	sn->armed = false;
 	while (done < budget) {
-		if (!sn->batch && !snap_rx_take(sn))
+		if (!sn->batch && (sn->armed || !snap_rx_take(sn)))
 			break;
 		/* also an empty batch is work: a device may send only such */
 		do {
@@ -324,7 +335,13 @@ int snap_rx_poll(struct napi_struct *napi, int budget)
 	}
 	if (snap_rx_short(sd))
 		snap_frames_reclaim(sd->frames);
-	if (done < budget && napi_complete_done(napi, done))
+	sn->calm = done <= SNAP_RX_CALM;
+	if (done == budget)
+		return done;
+	if (!napi_complete_done(napi, done))
+		/* whoever polls on, or will, asks for no interrupt meanwhile */
+		sn->calm = false;
+	else if (!sn->armed)
 		/* interrupts at once if something came since the last TAKE */
 		snap_write(sd, SNAP_QUEUE_PAGE(SNAP_QUEUE_DATA) + SNAP_QREG_ARM, 1);
 	return done;

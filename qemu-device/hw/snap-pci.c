@@ -185,7 +185,7 @@ static bool snap_make_engine(SnapState *s, Error **errp)
         error_setg(errp, "snap: no snapshot memory: %s", why);
         return false;
     }
-    s->features |= SNAP_F_STEPS;
+    s->features |= SNAP_F_STEPS | SNAP_F_TAKE_ARM;
     if (snapmem_can_share(s->mem)) {
         s->features |= SNAP_F_SNAPSHOT;
     } else {

@@ -191,6 +191,10 @@ static uint64_t snap_regs_read(void *opaque, hwaddr addr, unsigned size)
             if (queue != SNAP_QUEUE_CONTROL && reg == SNAP_QREG_TAKE) {
                 return snap_rx_take(s);
             }
+            if (queue != SNAP_QUEUE_CONTROL && reg == SNAP_QREG_TAKE_ARM &&
+                (s->driver_features & SNAP_F_TAKE_ARM)) {
+                return snap_rx_take_arm(s);
+            }
         } else if (snap_read_device(s, addr, &value)) {
             return value;
         }

@@ -368,11 +368,27 @@ uint64_t snap_rx_take(SnapState *s)
     return value;
 }
 
+static bool snap_rx_waits(SnapState *s)
+{
+    return s->batch_sealed || snap_open_batch(s)->nframes;
+}
+
+uint64_t snap_rx_take_arm(SnapState *s)
+{
+    uint64_t value = snap_rx_take(s);
+
+    if (s->state != SNAP_STATE_RUNNING || snap_rx_waits(s)) {
+        return value;
+    }
+    s->rx_armed = true;
+    return value | SNAP_TAKE_ARMED;
+}
+
 void snap_rx_arm(SnapState *s, bool armed)
 {
     s->counter[SNAP_CTR_ARMS]++;
     s->rx_armed = armed && s->state == SNAP_STATE_RUNNING;
-    if (s->rx_armed && (s->batch_sealed || snap_open_batch(s)->nframes)) {
+    if (s->rx_armed && snap_rx_waits(s)) {
         s->rx_armed = false;
         snap_interrupt(s, SNAP_VECTOR_DATA);
     }

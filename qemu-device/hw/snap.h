@@ -183,6 +183,8 @@ void snap_link_unwatch(SnapState *s);
 bool snap_can_receive(NetClientState *nc);
 ssize_t snap_receive(NetClientState *nc, const uint8_t *buf, size_t size);
 uint64_t snap_rx_take(SnapState *s);
+/* Take, and arm if nothing is left. */
+uint64_t snap_rx_take_arm(SnapState *s);
 void snap_rx_arm(SnapState *s, bool armed);
 /* Frames or batches have become free: go on receiving if that was awaited. */
 void snap_rx_resume(SnapState *s);

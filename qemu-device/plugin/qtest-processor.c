@@ -138,7 +138,8 @@ static void *snap_processor_run(void *opaque)
             set(p, SNAP_REG_CONTROL, SNAP_CTL_RESET);
             break;
         case 1:
-            set(p, SNAP_REG_DRIVER_FEATURES, SNAP_F_SNAPSHOT);
+            set(p, SNAP_REG_DRIVER_FEATURES,
+                SNAP_F_SNAPSHOT | SNAP_F_TAKE_ARM);
             set(p, SNAP_REG_CONTROL, SNAP_CTL_START);
             break;
         case 2:
@@ -156,8 +157,11 @@ static void *snap_processor_run(void *opaque)
         case 6:
             set(p, SNAP_QUEUE_PAGE(1) + SNAP_QREG_ARM, 1);
             break;
-        case 7 ... 9:
+        case 7 ... 8:
             get(p, SNAP_QUEUE_PAGE(1) + SNAP_QREG_TAKE);
+            break;
+        case 9:
+            get(p, SNAP_QUEUE_PAGE(1) + SNAP_QREG_TAKE_ARM);
             break;
         default:
             use(p);

@@ -242,6 +242,59 @@ static void test_interrupts(void)
     snap_halt(s);
 }
 
+/* One register takes the last batch and arms. */
+static void test_take_arm(void)
+{
+    const uint64_t reg = SNAP_QUEUE_PAGE(SNAP_QUEUE_DATA) + SNAP_QREG_TAKE_ARM;
+    Snap *s = snap_run(true, "");
+    uint8_t bytes[2000] = { 0 };
+    uint32_t frame;
+    uint64_t got, sent = 0;
+
+    snap_set(s, SNAP_REG_CONTROL, SNAP_CTL_RESET);
+    snap_start(s, SNAP_F_TAKE_ARM);
+    snap_set_vectors(s);
+    /* Nothing there: armed. */
+    g_assert_cmphex(snap_get(s, reg), ==, SNAP_TAKE_NONE);
+    snap_wire_send(s, bytes, 60);
+    snap_wait(s, SNAP_CTR_RX_PACKETS, ++sent);
+    g_assert_true(snap_message(s, SNAP_VECTOR_DATA));
+    /* The only batch: taken, and armed. */
+    got = snap_get(s, reg);
+    g_assert_cmphex(got & ~(uint64_t)UINT32_MAX, ==,
+                    SNAP_TAKE_ARMED | 1ull << 32);
+    frame = SNAP_TAKE_FRAME(got);
+    snap_expect(OK, snap_release(s, &frame, 1));
+    g_assert_false(snap_message(s, SNAP_VECTOR_DATA));
+    snap_wire_send(s, bytes, 60);
+    snap_wait(s, SNAP_CTR_RX_PACKETS, ++sent);
+    g_assert_true(snap_message(s, SNAP_VECTOR_DATA));
+    /* More than a batch has room for: not armed before the last. */
+    while (sent < 100) {
+        snap_wire_send(s, bytes, 250);
+        snap_wait(s, SNAP_CTR_RX_PACKETS, ++sent);
+    }
+    for (sent = 0; sent < 99; sent += SNAP_TAKE_COUNT(got)) {
+        got = snap_get(s, reg);
+        g_assert_cmphex(got, !=, SNAP_TAKE_NONE);
+        frame = SNAP_TAKE_FRAME(got);
+        snap_expect(OK, snap_release(s, &frame, 1));
+        g_assert_cmpint(!!(got & SNAP_TAKE_ARMED), ==,
+                        sent + SNAP_TAKE_COUNT(got) == 99);
+        g_assert_false(snap_message(s, SNAP_VECTOR_DATA));
+    }
+    g_assert_cmpuint(snap_count(s, SNAP_CTR_ARMS), ==, 0);
+    /* Not of a device that does not run. */
+    snap_set(s, SNAP_REG_CONTROL, SNAP_CTL_RESET);
+    snap_set(s, SNAP_REG_DRIVER_FEATURES, SNAP_F_TAKE_ARM);
+    g_assert_cmphex(snap_get(s, reg), ==, SNAP_TAKE_NONE);
+    snap_set(s, SNAP_REG_CONTROL, SNAP_CTL_START);
+    snap_wire_send(s, bytes, 60);
+    snap_wait(s, SNAP_CTR_RX_PACKETS, 101);
+    g_assert_false(snap_message(s, SNAP_VECTOR_DATA));
+    snap_halt(s);
+}
+
 /* Nothing is received while the machine does not run; after that all goes on. */
 static void test_stopped(void)
 {
@@ -534,6 +587,7 @@ void snap_add_net_tests(void)
     qtest_add_func("/snap/tx/bad", test_bad_tx);
     qtest_add_func("/snap/tx/busy", test_tx_busy);
     qtest_add_func("/snap/interrupts", test_interrupts);
+    qtest_add_func("/snap/take-arm", test_take_arm);
     qtest_add_func("/snap/bus-master-off", test_bus_master_off);
     qtest_add_func("/snap/rx/shapes", test_rx_shapes);
     qtest_add_func("/snap/rx/small", test_rx_small);

@@ -30,7 +30,7 @@ static void test_identity(const void *machine)
     g_assert_cmpuint(snap_get(s, SNAP_REG_VERSION), ==, SNAP_VERSION);
     /* No backend with virtio_net_hdr, but a host that can trap stores. */
     g_assert_cmphex(snap_get(s, SNAP_REG_FEATURES), ==,
-                    SNAP_F_SNAPSHOT | SNAP_F_STEPS);
+                    SNAP_F_SNAPSHOT | SNAP_F_STEPS | SNAP_F_TAKE_ARM);
     g_assert_cmpuint(snap_get(s, SNAP_REG_CONTROL), ==, SNAP_STATE_IDLE);
     g_assert_cmpuint(snap_get(s, SNAP_REG_QUEUES), ==, 1);
     g_assert_cmphex(snap_get(s, SNAP_REG_MAC), ==, 0x563412005452);
@@ -76,7 +76,9 @@ static void test_bad_registers(void)
         0x80, 0x3f8, SNAP_REG_COUNTERS + 8 * SNAP_CTR_MAX, 0xff8, 4,
         SNAP_REG_COUNTERS + 1, SNAP_REG_COUNTERS + 4,
         SNAP_REG_COUNTERS + 8 * SNAP_CTR_MAX - 4,
-        SNAP_QUEUE_PAGE(0) + SNAP_QREG_TAKE, SNAP_QUEUE_PAGE(0) + 0x18,
+        SNAP_QUEUE_PAGE(0) + SNAP_QREG_TAKE,
+        SNAP_QUEUE_PAGE(0) + SNAP_QREG_TAKE_ARM, SNAP_QUEUE_PAGE(0) + 0x20,
+        SNAP_QUEUE_PAGE(1) + SNAP_QREG_TAKE_ARM, /* not accepted */
         SNAP_QUEUE_PAGE(1) + SNAP_QREG_ARM, SNAP_QUEUE_PAGE(1) + 0xff8,
         SNAP_QUEUE_PAGE(1), SNAP_QUEUE_PAGE(2) + SNAP_QREG_TAKE,
         SNAP_REGS_SIZE - 8,

@@ -32,6 +32,7 @@ class Feature(enum.IntFlag):
     RX_CSUM    what is received may carry partial checksums
     RX_LRO     TCP packets longer than the MTU may be received
     STEPS      large regions are made in steps
+    TAKE_ARM   the device arms interrupts when it has handed out its last packet
     """
 
     CSUM = 0x01
@@ -41,6 +42,7 @@ class Feature(enum.IntFlag):
     RX_LRO = 0x10
     SNAPSHOT = 0x20
     STEPS = 0x40
+    TAKE_ARM = 0x80
 
 
 @dataclasses.dataclass(frozen=True)
