@@ -91,7 +91,10 @@
 /* A data queue has the register TAKE_ARM. */
 #define SNAP_F_TAKE_ARM		0x80ull
 
-#define SNAP_F_ALL		0xffull
+/* UDP over IPv4 and IPv6, one packet for many datagrams; needs CSUM. */
+#define SNAP_F_USO		0x100ull
+
+#define SNAP_F_ALL		0x1ffull
 
 /* Page 1 + q: queue q.  Queue 0 is the control mailbox, 1 the first data queue. */
 #define SNAP_QUEUE_PAGE(q)	(0x1000u * (1 + (q)))

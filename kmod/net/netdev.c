@@ -249,6 +249,8 @@ static netdev_features_t snap_netdev_features(u64 negotiated)
 		f |= NETIF_F_TSO | NETIF_F_TSO_ECN;
 	if (negotiated & SNAP_F_TSO6)
 		f |= NETIF_F_TSO6;
+	if (negotiated & SNAP_F_USO)
+		f |= NETIF_F_GSO_UDP_L4;
 	return f;
 }
 

@@ -285,6 +285,9 @@ static void snap_make_nic(SnapState *s)
     if (s->vnet_hdr) {
         qemu_set_vnet_hdr_len(nc->peer, sizeof(struct snap_offload));
         s->features |= SNAP_F_OFFLOADS;
+        if (qemu_has_uso(nc->peer)) {
+            s->features |= SNAP_F_USO;
+        }
     }
 }
 

@@ -51,6 +51,8 @@ static bool snap_tx_offload_ok(SnapState *s, const struct snap_offload *o,
     case VIRTIO_NET_HDR_GSO_TCPV6:
     case VIRTIO_NET_HDR_GSO_TCPV6 | VIRTIO_NET_HDR_GSO_ECN:
         return csum && o->gso_size && (f & SNAP_F_TSO6);
+    case VIRTIO_NET_HDR_GSO_UDP_L4:
+        return csum && o->gso_size && (f & SNAP_F_USO);
     default:
         return false;
     }

@@ -15,8 +15,10 @@
 #include "snap-fixture.h"
 
 #define TCP_HEADERS     (14 + 20 + 20)
+#define UDP_HEADERS     (14 + 20 + 8)
 #define CSUM_START      (14 + 20)
-#define CSUM_OFFSET     16
+#define CSUM_OFFSET     16      /* of TCP */
+#define UDP_CSUM_OFFSET 6
 #define GSO_SIZE        1000
 
 typedef struct Tap {
@@ -124,38 +126,50 @@ static void restart(Tap *t, uint64_t features)
     snap_start(t->s, features);
 }
 
-/* A TCP segment without checksum, and the header that asks for one. */
-static struct snap_offload build(uint8_t *p, uint32_t length, bool gso)
+/*
+ * A packet without checksum, and the header that asks for one: a TCP segment,
+ * many of them (VIRTIO_NET_HDR_GSO_TCPV4), or many datagrams (_UDP_L4).
+ */
+static struct snap_offload build(uint8_t *p, uint32_t length, uint8_t gso)
 {
+    bool udp = gso == VIRTIO_NET_HDR_GSO_UDP_L4;
+    unsigned headers = udp ? UDP_HEADERS : TCP_HEADERS;
+    unsigned offset = udp ? UDP_CSUM_OFFSET : CSUM_OFFSET;
+    unsigned protocol = udp ? 17 : 6;
     uint32_t sum = 0;
 
     snap_pattern(p, length, 4);
     p[0] = 0x02;
     p[6] = 0x02;
     stw_be_p(p + 12, 0x0800);
-    memset(p + 14, 0, TCP_HEADERS - 14);
+    memset(p + 14, 0, headers - 14);
     p[14] = 0x45;
     stw_be_p(p + 16, length - 14);
     p[22] = 64;
-    p[23] = 6;
+    p[23] = protocol;
     stl_be_p(p + 26, 0x0a000001);
     stl_be_p(p + 30, 0x0a000002);
     for (unsigned i = 14; i < 34; i += 2) {
         sum += lduw_be_p(p + i);
     }
     stw_be_p(p + 24, ~((sum & 0xffff) + (sum >> 16)));
-    p[CSUM_START + 12] = 0x50;
-    p[CSUM_START + 13] = 0x10; /* ACK */
+    if (udp) {
+        stw_be_p(p + CSUM_START + 4, length - CSUM_START);
+    } else {
+        p[CSUM_START + 12] = 0x50;
+        p[CSUM_START + 13] = 0x10; /* ACK */
+    }
     /* The sum over the pseudo header is what the field starts with. */
-    sum = 0x0a00 + 0x0001 + 0x0a00 + 0x0002 + 6 + length - CSUM_START;
-    stw_be_p(p + CSUM_START + CSUM_OFFSET, (sum & 0xffff) + (sum >> 16));
+    sum = 0x0a00 + 0x0001 + 0x0a00 + 0x0002 + protocol + length -
+          CSUM_START;
+    stw_be_p(p + CSUM_START + offset, (sum & 0xffff) + (sum >> 16));
     return (struct snap_offload) {
         .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
         .csum_start = CSUM_START,
-        .csum_offset = CSUM_OFFSET,
-        .gso_type = gso ? VIRTIO_NET_HDR_GSO_TCPV4 : 0,
+        .csum_offset = offset,
+        .gso_type = gso,
         .gso_size = gso ? GSO_SIZE : 0,
-        .hdr_len = gso ? TCP_HEADERS : 0,
+        .hdr_len = gso ? headers : 0,
     };
 }
 
@@ -171,15 +185,17 @@ static void test_bad_offloads(void)
 {
     Tap t;
     uint8_t bytes[4000];
-    struct snap_offload csum, gso, o;
-    const uint64_t all = SNAP_F_ALL;
+    struct snap_offload csum, gso, udp, o;
+    uint64_t all;
 
     if (!tap_boot(&t)) {
         return;
     }
-    g_assert_cmphex(snap_get(t.s, SNAP_REG_FEATURES), ==, SNAP_F_ALL);
-    csum = build(bytes, 1000, false);
-    gso = build(bytes, sizeof(bytes), true);
+    all = snap_get(t.s, SNAP_REG_FEATURES);
+    g_assert_cmphex(all | SNAP_F_USO, ==, SNAP_F_ALL);
+    udp = build(bytes, sizeof(bytes), VIRTIO_NET_HDR_GSO_UDP_L4);
+    csum = build(bytes, 1000, 0);
+    gso = build(bytes, sizeof(bytes), VIRTIO_NET_HDR_GSO_TCPV4);
     qtest_memwrite(t.s->qts, SNAP_TEST_RAM, bytes, sizeof(bytes));
 
 #define EXPECT(status, features, base, ...) do { \
@@ -206,7 +222,13 @@ static void test_bad_offloads(void)
     EXPECT(BAD_OFFLOAD, all, gso, o.gso_size = 0);
     EXPECT(BAD_OFFLOAD, all, gso, o.gso_type = VIRTIO_NET_HDR_GSO_NONE);
     EXPECT(BAD_OFFLOAD, all, gso, o.gso_type = VIRTIO_NET_HDR_GSO_UDP);
-    EXPECT(BAD_OFFLOAD, all, gso, o.gso_type = VIRTIO_NET_HDR_GSO_UDP_L4);
+    if (all & SNAP_F_USO) {
+        EXPECT(OK, SNAP_F_CSUM | SNAP_F_USO, udp, (void)0);
+        EXPECT(BAD_OFFLOAD, all, udp, o.flags = 0);
+        EXPECT(BAD_OFFLOAD, all, udp, o.gso_size = 0);
+        EXPECT(BAD_OFFLOAD, all, udp, o.gso_type |= VIRTIO_NET_HDR_GSO_ECN);
+    }
+    EXPECT(BAD_OFFLOAD, all & ~SNAP_F_USO, udp, (void)0);
     EXPECT(BAD_OFFLOAD, all, gso, o.gso_type = VIRTIO_NET_HDR_GSO_ECN);
     EXPECT(BAD_OFFLOAD, all, gso, o.hdr_len = sizeof(bytes) + 1);
     EXPECT(BAD_OFFLOAD, all, csum, o.flags |= VIRTIO_NET_HDR_F_DATA_VALID);
@@ -229,14 +251,19 @@ static void test_tx_offloads(void)
     struct virtio_net_hdr h;
     struct iovec iov[] = { { &h, sizeof(h) }, { got, sizeof(got) } };
     struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
+    static const uint8_t kinds[] = {
+        0, VIRTIO_NET_HDR_GSO_TCPV4, VIRTIO_NET_HDR_GSO_UDP_L4,
+    };
+    uint64_t all;
 
     if (!tap_boot(&t)) {
         return;
     }
-    snap_start(t.s, SNAP_F_ALL);
-    for (unsigned gso = 0; gso < 2; gso++) {
-        uint32_t length = gso ? sizeof(bytes) : 1000;
-        struct snap_offload o = build(bytes, length, gso);
+    all = snap_get(t.s, SNAP_REG_FEATURES);
+    snap_start(t.s, all);
+    for (unsigned i = 0; i < 2 + !!(all & SNAP_F_USO); i++) {
+        uint32_t length = kinds[i] ? sizeof(bytes) : 1000;
+        struct snap_offload o = build(bytes, length, kinds[i]);
 
         qtest_memwrite(t.s->qts, SNAP_TEST_RAM, bytes, length);
         g_assert_cmpuint(try_offload(&t, o, length), ==, SNAP_ST_OK);
@@ -244,7 +271,7 @@ static void test_tx_offloads(void)
         g_assert_cmpmem(got, length, bytes, length);
         g_assert_cmpuint(h.flags, ==, VIRTIO_NET_HDR_F_NEEDS_CSUM);
         g_assert_cmpuint(h.csum_start, ==, CSUM_START);
-        g_assert_cmpuint(h.csum_offset, ==, CSUM_OFFSET);
+        g_assert_cmpuint(h.csum_offset, ==, o.csum_offset);
         g_assert_cmpuint(h.gso_type, ==, o.gso_type);
         g_assert_cmpuint(h.gso_size, ==, o.gso_size);
     }
@@ -268,7 +295,7 @@ static void host_sends(Tap *t, const uint8_t *p, uint32_t length,
 static void test_rx_offloads(void)
 {
     static const uint64_t features[] = {
-        SNAP_F_ALL, SNAP_F_RX_CSUM, SNAP_F_RX_LRO, 0,
+        SNAP_F_ALL & ~SNAP_F_USO, SNAP_F_RX_CSUM, SNAP_F_RX_LRO, 0,
         SNAP_F_RX_CSUM | SNAP_F_RX_LRO,
     };
     Tap t;
@@ -285,7 +312,8 @@ static void test_rx_offloads(void)
         restart(&t, features[i]);
         for (unsigned gso = 0; gso < 2; gso++) {
             uint32_t length = gso ? sizeof(bytes) : 1000, payload = 0, at = 0;
-            struct snap_offload o = build(bytes, length, gso);
+            struct snap_offload o = build(bytes, length,
+                                          gso ? VIRTIO_NET_HDR_GSO_TCPV4 : 0);
             SnapReceived r;
 
             packets += gso && !lro ? 4 : 1;

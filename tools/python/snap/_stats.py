@@ -29,6 +29,7 @@ class Feature(enum.IntFlag):
     SNAPSHOT   it can trap stores: there are snapshots, clones and versions
     CSUM       completes checksums of what is sent
     TSO4 TSO6  cuts TCP segments
+    USO        cuts one packet of UDP into many datagrams
     RX_CSUM    what is received may carry partial checksums
     RX_LRO     TCP packets longer than the MTU may be received
     STEPS      large regions are made in steps
@@ -43,6 +44,7 @@ class Feature(enum.IntFlag):
     SNAPSHOT = 0x20
     STEPS = 0x40
     TAKE_ARM = 0x80
+    USO = 0x100
 
 
 @dataclasses.dataclass(frozen=True)
