@@ -1,29 +1,70 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// What a stretch of work cost the machine.
-#pragma once
+// What a stretch of work costs the machine that does it.
+#ifndef SNAP_BENCH_COUNTERS_H
+#define SNAP_BENCH_COUNTERS_H
 
+#include "nic_stats.h"
+#include "row.h"
+
+#include <snap/memory.hpp>
+
+#include <array>
 #include <cstdint>
-#include <snap/libsnap.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
 
 namespace snapbench {
 
-// Totals since boot, or the difference of two of them.
-struct Counters {
-    std::uint64_t nanoseconds = 0; // guest clock; instructions under icount
-    std::uint64_t exits = 0;       // doorbells, takes, arms of the snap device
-    std::uint64_t write_faults = 0;
-    std::uint64_t cow_copies = 0;
-    std::uint64_t interrupts = 0;    // of the snap device
-    std::uint64_t page_allocs = 0;   // of the whole machine
-    std::uint64_t device_copied = 0; // bytes: captures by copy and DMA reads
-    std::uint64_t ref_bytes = 0;     // of AF_SNAP sockets of the namespace
-    std::uint64_t copied_bytes = 0;  // likewise
-
-    Counters operator-(const Counters &before) const;
-    Counters &operator+=(const Counters &more);
+// snap-bench(1) says where each comes from.
+enum Counter : unsigned char {
+    wall_ns,
+    busy_ns, // of one processor; instructions under -icount shift=0
+    doorbells,
+    exits,
+    interrupts,
+    capture_copied,
+    device_copied,
+    by_reference,
+    page_allocs,
+    page_faults,
+    kernel_copied, // this and below only if snap_count.ko is there
+    slab_allocs,
+    counters_max
 };
 
-// Throws std::system_error.
-Counters read_counters(const snap::Device &device);
+std::string_view name_of(Counter counter);
+
+using Counts = std::array<std::uint64_t, counters_max>;
+
+Counts operator-(const Counts &after, const Counts &before);
+Counts &operator+=(Counts &sum, const Counts &more);
+
+// Reads them for one interface; whoever reads twice gets what was in between.
+class Meter {
+  public:
+    explicit Meter(const Nic &nic);
+
+    // To be called before and after: the order of reading keeps what reading
+    // itself costs out of the difference.
+    Counts before();
+    Counts after();
+
+    // Whether snap_count.ko is there.
+    static bool counts_calls();
+
+  private:
+    void read_nic(Counts &counts);
+    static void read_kernel(Counts &counts);
+    static void read_clocks(Counts &counts);
+    static void read_calls(Counts &counts);
+
+    std::optional<NicStats> stats_; // none of loopback
+    std::optional<snap::Device> device_;
+    std::string nic_;
+    std::string interrupts_of_; // start of the last word of its lines
+};
 
 } // namespace snapbench
+
+#endif

@@ -1,110 +1,114 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// snap-bench: what a datagram costs, AF_SNAP beside AF_INET, in one run.
-#include "counters.h"
+// snap-bench: what messages cost over the snap device, beside other ways.
+#include "measure.h"
 #include "options.h"
+#include "report.h"
+#include "row.h"
+#include "serve.h"
+#include "session.h"
+#include "socket.h"
 
 #include "../common/printable.h"
 
-#include <arpa/inet.h>
-#include <array>
+#include <snap/libsnap.h>
+
+#include <algorithm>
+#include <csignal>
 #include <cstdio>
-#include <cstring>
-#include <netinet/in.h>
-#include <string>
-#include <sys/socket.h>
+#include <fnmatch.h>
+#include <fstream>
+#include <sys/prctl.h>
+#include <unistd.h>
 #include <vector>
 
 namespace snapbench {
 
 namespace {
 
-// One way of sending: a socket and a buffer.
-class Sender {
-  public:
-    Sender(const char *name, snap::Socket socket, std::span<std::byte> buffer)
-        : name_(name), socket_(std::move(socket)), buffer_(buffer) {}
-
-    // Send `count` datagrams, each rewritten before if asked for.
-    void run(const sockaddr_in &to, const Options &options, unsigned count) {
-        for (unsigned i = 0; i < count; ++i) {
-            if (options.rewrite)
-                std::memset(buffer_.data(), static_cast<int>(i & 0xff),
-                            options.size);
-            const auto sent =
-                sendto(socket_.fd(), buffer_.data(), options.size, 0,
-                       reinterpret_cast<const sockaddr *>(&to), sizeof(to));
-            if (sent != static_cast<ssize_t>(options.size))
-                throw std::system_error(errno, std::generic_category(), name_);
-        }
-    }
-
-    const char *name() const { return name_; }
-    Counters cost;
-
-  private:
-    const char *name_;
-    snap::Socket socket_;
-    std::span<std::byte> buffer_;
-};
-
-snap::Socket inet_socket() {
-    const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        throw std::system_error(errno, std::generic_category(), "socket");
-    return snap::Socket(fd);
+// Those that match one of the patterns; all, without any.  A pattern that
+// matches nothing is a mistake.
+std::vector<const Row *> chosen(const std::vector<std::string> &patterns) {
+    std::vector<const Row *> result;
+    const auto matches = [](const std::string &pattern, const Row &row) {
+        return fnmatch(pattern.c_str(), row.name.c_str(), 0) == 0;
+    };
+    for (const auto &pattern : patterns)
+        if (std::none_of(rows().begin(), rows().end(),
+                         [&](const Row &row) { return matches(pattern, row); }))
+            throw UsageError("no such row: " + pattern);
+    for (const Row &row : rows())
+        if (patterns.empty() || std::any_of(patterns.begin(), patterns.end(),
+                                            [&](const std::string &pattern) {
+                                                return matches(pattern, row);
+                                            }))
+            result.push_back(&row);
+    return result;
 }
 
-void print(const Sender &s, const Sender &control, const Options &o) {
-    const double n = o.count;
-    const auto per = [n](std::uint64_t v) {
-        return static_cast<double>(v) / n;
-    };
-    std::printf("%-16s %9.0f %6.3f %6.2f %6.2f %6.2f %6.3f %9.0f %9.0f %9.0f\n",
-                s.name(), per(s.cost.nanoseconds),
-                static_cast<double>(s.cost.nanoseconds) /
-                    static_cast<double>(control.cost.nanoseconds),
-                per(s.cost.exits), per(s.cost.write_faults),
-                per(s.cost.interrupts), per(s.cost.page_allocs),
-                per(s.cost.ref_bytes), per(s.cost.copied_bytes),
-                per(s.cost.device_copied));
+// Of both sides of the row with most of them, and what orders go by.
+constexpr unsigned sockets_at_once = 5000;
+
+int list(const Options &options) {
+    for (const Row *row : chosen(options.rows))
+        std::puts(row->name.c_str());
+    return exit_ok;
 }
 
-void bench(const Options &o) {
-    const snap::Device device;
-    const snap::Region region(device, 16 * SNAP_FRAME_SIZE);
-    std::vector<std::byte> plain(size_max + 1);
-    std::vector<std::byte> copied(size_max + 1);
-
-    sockaddr_in to{};
-    to.sin_family = AF_INET;
-    to.sin_port = htons(o.port);
-    if (inet_pton(AF_INET, o.host.c_str(), &to.sin_addr) != 1)
-        throw std::system_error(EINVAL, std::generic_category(), o.host);
-
-    std::array senders{
-        Sender("inet", inet_socket(), plain),
-        Sender("snap, region", snap::Socket(SOCK_DGRAM, SNAPPROTO_IPV4),
-               region.bytes()),
-        Sender("snap, no region", snap::Socket(SOCK_DGRAM, SNAPPROTO_IPV4),
-               copied),
-    };
-    for (Sender &s : senders)
-        s.run(to, o, 100); // warm-up: neighbours, caches, policy
-    for (unsigned round = 0; round < rounds; ++round) {
-        for (Sender &s : senders) {
-            const Counters before = read_counters(device);
-            s.run(to, o, o.count / rounds);
-            s.cost += read_counters(device) - before;
-        }
+// The other end of loopback, until this process ends.
+void serve_here(std::uint16_t port) {
+    const snap::Socket listener = listen_on(port);
+    if (checked(fork(), "fork") > 0)
+        return;
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    try {
+        serve(listener, "");
+    } catch (const std::exception &error) {
+        snaptool::complain("snap-bench serve", error.what());
     }
-    std::printf("UDP to %s:%u, %zu bytes, %u messages, buffer %s\n",
-                o.host.c_str(), o.port, o.size, o.count,
-                o.rewrite ? "rewritten before each" : "unchanged");
-    std::printf("%-16s %9s %6s %6s %6s %6s %6s %9s %9s %9s\n", "per message",
-                "ns", "/inet", "exits", "faults", "irqs", "pages", "ref B",
-                "copied B", "dev.cp B");
-    for (const Sender &s : senders)
-        print(s, senders[0], o);
+    std::_Exit(exit_failed);
+}
+
+int run(const Options &options) {
+    const auto wanted = chosen(options.rows);
+    if (std::any_of(wanted.begin(), wanted.end(),
+                    [](const Row *row) { return row->ours.nic.name == "lo"; }))
+        serve_here(options.port);
+    allow_sockets(sockets_at_once);
+    std::vector<Result> results;
+    bool failed = false;
+    use_port(options.port);
+    for (const Row *row : wanted) {
+        results.push_back(measure(*row, options.plan));
+        failed = failed || !results.back().failed.empty();
+        std::printf("[%zu/%zu] %s\n", results.size(), wanted.size(),
+                    line_of(results.back()).c_str());
+        std::fflush(stdout);
+    }
+    if (!options.json.empty()) {
+        std::ofstream file(options.json);
+        file << json_of(results) << '\n';
+        if (!file.flush())
+            throw std::runtime_error("cannot write " + options.json);
+    }
+    return failed ? exit_failed : exit_ok;
+}
+
+int obey(const Options &options) {
+    switch (options.command) {
+    case Command::help:
+        std::fputs(usage(), stdout);
+        return exit_ok;
+    case Command::version:
+        std::printf("snap-bench %s\n", snap_version());
+        return exit_ok;
+    case Command::list:
+        return list(options);
+    case Command::run:
+        return run(options);
+    case Command::serve:
+        serve(listen_on(options.port), options.pid_file);
+    }
+    return exit_usage;
 }
 
 } // namespace
@@ -113,14 +117,7 @@ void bench(const Options &o) {
 
 int main(int argc, char **argv) {
     try {
-        const auto options = snapbench::parse(argc, argv);
-        if (options.help)
-            std::fputs(snapbench::usage(), stdout);
-        else if (options.version)
-            std::printf("snap-bench %s\n", snap_version());
-        else
-            snapbench::bench(options);
-        return snapbench::exit_ok;
+        return snapbench::obey(snapbench::parse(argc, argv));
     } catch (const snapbench::UsageError &error) {
         snaptool::complain("snap-bench", error.what());
         std::fputs("Try 'snap-bench --help'.\n", stderr);

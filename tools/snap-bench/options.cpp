@@ -24,40 +24,59 @@ T number(const char *name, std::string_view text, T max) {
     return value;
 }
 
+Command command(std::string_view word) {
+    if (word == "serve")
+        return Command::serve;
+    if (word == "run")
+        return Command::run;
+    if (word == "list")
+        return Command::list;
+    throw UsageError("unknown command " + std::string(word));
+}
+
 } // namespace
 
 Options parse(int argc, char **argv) {
-    static const std::array<option, 6> names{{
-        {"size", required_argument, nullptr, 's'},
-        {"count", required_argument, nullptr, 'n'},
-        {"keep", no_argument, nullptr, 'k'},
+    static const std::array<option, 9> names{{
+        {"port", required_argument, nullptr, 'p'},
+        {"rounds", required_argument, nullptr, 'r'},
+        {"milliseconds", required_argument, nullptr, 'm'},
+        {"attempts", required_argument, nullptr, 'a'},
+        {"json", required_argument, nullptr, 'j'},
+        {"pid-file", required_argument, nullptr, 'P'},
         {"help", no_argument, nullptr, 'h'},
         {"version", no_argument, nullptr, 'V'},
         {},
     }};
     Options o;
     opterr = 0;
-    for (int c = 0; (c = getopt_long(argc, argv, ":s:n:khV", names.data(),
-                                     nullptr)) != -1;) {
+    for (int c = 0; (c = getopt_long(argc, argv, ":p:r:m:a:j:P:hV",
+                                     names.data(), nullptr)) != -1;) {
         const std::string word = argv[std::max(1, optind - 1)];
         switch (c) {
-        case 's':
-            o.size = number("--size", optarg, size_max);
+        case 'p':
+            o.port = number<std::uint16_t>("--port", optarg, 65535);
             break;
-        case 'n':
-            o.count = number("--count", optarg, 100000000U);
-            if (o.count % rounds != 0)
-                throw UsageError("--count wants a multiple of " +
-                                 std::to_string(rounds));
+        case 'r':
+            o.plan.rounds = number("--rounds", optarg, 1000U);
             break;
-        case 'k':
-            o.rewrite = false;
+        case 'm':
+            o.plan.milliseconds = number("--milliseconds", optarg, 60000U);
+            break;
+        case 'a':
+            o.plan.attempts = number("--attempts", optarg, 100U);
+            break;
+        case 'j':
+            o.json = optarg;
+            break;
+        case 'P':
+            o.pid_file = optarg;
             break;
         case 'h':
-            o.help = true;
+            o.command = Command::help;
             return o;
         case 'V':
-            o.version = true;
+            o.command = Command::version;
             return o;
         case ':':
             throw UsageError("option " + word + " wants a value");
@@ -65,24 +84,31 @@ Options parse(int argc, char **argv) {
             throw UsageError("unknown option " + word);
         }
     }
-    if (optind < argc)
-        o.host = argv[optind++];
-    if (optind < argc)
-        o.port = number<std::uint16_t>("PORT", argv[optind++], 65535);
-    if (optind < argc)
-        throw UsageError(std::string("unexpected argument ") + argv[optind]);
+    if (optind == argc)
+        throw UsageError("no command");
+    o.command = command(argv[optind++]);
+    o.rows.assign(argv + optind, argv + argc);
+    if (o.command == Command::serve && !o.rows.empty())
+        throw UsageError("unexpected argument " + o.rows.front());
     return o;
 }
 
 const char *usage() {
-    return "Usage: snap-bench [OPTION...] [HOST [PORT]]\n\n"
-           "  -s, --size=BYTES      of each datagram (60000)\n"
-           "  -n, --count=MESSAGES  of each sender, a multiple of 10 (10000)\n"
-           "  -k, --keep            the buffer as it is between sends\n"
-           "  -h, --help            this text\n"
-           "  -V, --version         the version\n\n"
-           "HOST is an IPv4 address that discards (10.77.0.1), PORT 7009.\n"
-           "Exit codes: 0 measured, 1 a call failed, 2 usage.\n";
+    return "Usage: snap-bench [OPTION...] serve\n"
+           "       snap-bench [OPTION...] run [ROW...]\n"
+           "       snap-bench list [ROW...]\n\n"
+           "  -p, --port=PORT         where `serve` listens (7100)\n"
+           "run:\n"
+           "  -r, --rounds=NUMBER     of both sides, in turn (5)\n"
+           "  -m, --milliseconds=MS   of one side in a round (200)\n"
+           "  -a, --attempts=NUMBER   until the spread is under a fifth (3)\n"
+           "  -j, --json=FILE         leaves results there\n"
+           "serve:\n"
+           "  -P, --pid-file=FILE     that of QEMU, whose threads are watched\n"
+           "  -h, --help              this text\n"
+           "  -V, --version           the version\n\n"
+           "ROW is a name, or a pattern as of the shell; list prints them.\n"
+           "Exit codes: 0 measured, 1 a row failed, 2 usage.\n";
 }
 
 } // namespace snapbench

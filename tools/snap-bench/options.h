@@ -3,27 +3,28 @@
 #ifndef SNAP_BENCH_OPTIONS_H
 #define SNAP_BENCH_OPTIONS_H
 
-#include <cstddef>
+#include "measure.h"
+#include "session.h"
+
 #include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 namespace snapbench {
 
 // Exit codes, as in snap-bench(1).
 enum Exit { exit_ok = 0, exit_failed = 1, exit_usage = 2 };
 
-constexpr std::size_t size_max = 65507; // what UDP over IPv4 carries
-constexpr unsigned rounds = 10;         // alternating, against drift
+enum class Command { help, version, list, run, serve };
 
 struct Options {
-    bool help = false;
-    bool version = false;
-    std::string host = "10.77.0.1";
-    std::uint16_t port = 7009;
-    std::size_t size = 60000;
-    unsigned count = 10000; // of each sender, in all rounds together
-    bool rewrite = true;
+    Command command = Command::help;
+    std::uint16_t port = default_port;
+    Plan plan;
+    std::string json;              // file that run leaves results in
+    std::vector<std::string> rows; // patterns of run and list; none: all
+    std::string pid_file;          // of serve
 };
 
 struct UsageError : std::runtime_error {

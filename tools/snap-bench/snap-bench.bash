@@ -3,21 +3,35 @@
 # Completion of snap-bench(1) for bash.
 
 _snap_bench() {
-    local word=$2 before=$3
-    # bash takes "--count=5" for three words.
+    local word=$2 before=$3 command
+    # bash takes "--rounds=5" for three words.
     case $before in
-    = | -s | --size | -n | --count)
+    = | -p | --port | -r | --rounds | -m | --milliseconds | -a | --attempts)
+        return
+        ;;
+    -j | --json | -P | --pid-file)
+        mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return
         ;;
     esac
     if [[ $word == -* ]]; then
         compopt -o nospace
-        mapfile -t COMPREPLY < <(compgen -W "-s --size= -n --count= -k --keep
+        mapfile -t COMPREPLY < <(compgen -W "-p --port= -r --rounds=
+            -m --milliseconds= -a --attempts= -j --json= -P --pid-file=
             -h --help -V --version" -- "$word")
         [[ ${COMPREPLY[0]-} == *= ]] || compopt +o nospace
-    else
-        mapfile -t COMPREPLY < <(compgen -A hostname -- "$word")
+        return
     fi
+    for command in "${COMP_WORDS[@]:0:COMP_CWORD}"; do
+        case $command in
+        run | list)
+            mapfile -t COMPREPLY < <(compgen -W "$("$1" list 2>/dev/null)" -- "$word")
+            return
+            ;;
+        serve) return ;;
+        esac
+    done
+    mapfile -t COMPREPLY < <(compgen -W "run serve list" -- "$word")
 }
 
 complete -F _snap_bench snap-bench

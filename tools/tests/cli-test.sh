@@ -65,7 +65,12 @@ Try '$tool --help'." "$(cat "$work/out" "$work/err")"
     check "shows it" "$tool: unknown option --\x1b[2J\x0a\xff" \
         "$(head -n 1 "$work/err")"
 done
-check "snap-bench usage" 2 "$(code "$build/snap-bench" --count 5)"
+for words in "" "frob" "run no-such-row" "list no-such-row" "serve row" \
+    "run --rounds 0"; do
+    # shellcheck disable=SC2086 # several words
+    check "snap-bench usage: $words" 2 "$(code "$build/snap-bench" $words)"
+done
+check "snap-bench has rows" 0 "$(code "$build/snap-bench" list "*-rr-*")"
 
 check "snapctl without a module" 3 \
     "$(SNAP_DEVICE=/nonexistent/snap code "$snapctl" status)"

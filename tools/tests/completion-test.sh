@@ -60,7 +60,11 @@ check "snapctl: of stats, not of sockets" "" \
     "$(completed snapctl sockets --del)"
 check "snaptrace: a process" "$$" "$(completed snaptrace -p "$$" | grep -x "$$")"
 check "snap-run: a program" "sha256sum" "$(completed snap-run -H 1M sha256su)"
-check "snap-bench: no option for a number" "" "$(completed snap-bench -n -)"
+check "snap-bench: no option for a number" "" "$(completed snap-bench -r -)"
+check "snap-bench: commands" "list run serve" \
+    "$(completed snap-bench "" | paste -s -d ' ')"
+check "snap-bench: rows" "loopback-tcp-rr-64" \
+    "$(PATH=$build:$PATH completed snap-bench -r 7 run loopback-t)"
 check "snapcat: nor behind =" "" "$(completed snapcat --count = -)"
 
 end_of_tests

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "receiver.h"
+
+#include "memory.h"
+#include "socket.h"
+
+#include <snap/view.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdexcept>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+namespace snapbench {
+
+namespace {
+
+std::size_t some(std::size_t bytes) {
+    if (bytes == 0)
+        throw std::runtime_error("the other end has closed");
+    return bytes;
+}
+
+// recv(2) into a buffer.
+class PlainReceiver final : public Receiver {
+  public:
+    PlainReceiver(int fd, std::size_t bytes)
+        : fd_(fd), bytes_(bytes), buffer_(bytes) {}
+
+    std::size_t receive() override {
+        const auto length = some(static_cast<std::size_t>(
+            checked(uninterrupted([&] {
+                        return recv(fd_, buffer_.bytes().data(), bytes_, 0);
+                    }),
+                    "recv")));
+        look_at(buffer_.bytes().first(length));
+        return length;
+    }
+
+  private:
+    int fd_;
+    std::size_t bytes_;
+    Pages buffer_;
+};
+
+// MSG_SNAP_VIEW: bytes stay where they arrived.
+class ViewReceiver final : public Receiver {
+  public:
+    ViewReceiver(const snap::Socket &socket, std::size_t bytes)
+        : view_(socket, window_bytes), bytes_(bytes), buffer_(bytes) {}
+
+    std::size_t receive() override {
+        const auto message = view_.receive(buffer_.bytes().first(bytes_));
+        message.for_each_piece(
+            [](std::span<const std::byte> piece) { look_at(piece); });
+        return some(message.size());
+    }
+
+  private:
+    static constexpr std::size_t window_bytes = 4 << 20;
+
+    snap::ReceiveView view_;
+    std::size_t bytes_;
+    Pages buffer_;
+};
+
+// TCP_ZEROCOPY_RECEIVE: maps whole pages that arrived, and recv(2) for the
+// rest.
+class MappingReceiver final : public Receiver {
+  public:
+    MappingReceiver(int fd, std::size_t bytes)
+        : fd_(fd), bytes_(bytes), window_(fd, bytes), rest_(bytes) {}
+
+    std::size_t receive() override {
+        // Waits, for the call below does not.
+        pollfd wanted{fd_, POLLIN, 0};
+        if (checked(poll(&wanted, 1, patience_seconds * 1000), "poll") == 0)
+            throw std::system_error(EAGAIN, std::generic_category(), "poll");
+        tcp_zerocopy_receive call{};
+        call.address = reinterpret_cast<std::uintptr_t>(window_.bytes().data());
+        call.length = static_cast<__u32>(window_.bytes().size());
+        socklen_t length = sizeof(call);
+        checked(
+            getsockopt(fd_, IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, &call, &length),
+            "TCP_ZEROCOPY_RECEIVE");
+        look_at(window_.bytes().first(call.length));
+        // What does not fill pages is in front of what does, or all there is.
+        const std::size_t room = bytes_ - call.length;
+        const std::size_t skip =
+            call.length == 0 && call.recv_skip_hint == 0
+                ? room
+                : std::min<std::size_t>(call.recv_skip_hint, room);
+        if (skip == 0)
+            return call.length;
+        const auto copied = some(static_cast<std::size_t>(
+            checked(recv(fd_, rest_.bytes().data(), skip, 0), "recv")));
+        look_at(rest_.bytes().first(copied));
+        return call.length + copied;
+    }
+
+  private:
+    // Pages of the socket, whichever it maps.
+    class Window {
+      public:
+        Window(int fd, std::size_t bytes)
+            : length_(bytes / SNAP_FRAME_SIZE * SNAP_FRAME_SIZE),
+              start_(mmap(nullptr, length_, PROT_READ, MAP_SHARED, fd, 0)) {
+            if (start_ == MAP_FAILED)
+                throw std::system_error(errno, std::generic_category(),
+                                        "mmap of a socket");
+        }
+        Window(const Window &) = delete;
+        Window &operator=(const Window &) = delete;
+        ~Window() { munmap(start_, length_); }
+
+        std::span<const std::byte> bytes() const {
+            return {static_cast<const std::byte *>(start_), length_};
+        }
+
+      private:
+        std::size_t length_;
+        void *start_;
+    };
+
+    int fd_;
+    std::size_t bytes_;
+    Window window_;
+    Pages rest_;
+};
+
+} // namespace
+
+std::unique_ptr<Receiver> make_receiver(const snap::Socket &socket,
+                                        const Side &side, std::size_t bytes) {
+    switch (side.method) {
+    case Method::plain:
+        return std::make_unique<PlainReceiver>(socket.fd(), bytes);
+    case Method::zerocopy:
+        return std::make_unique<MappingReceiver>(socket.fd(), bytes);
+    case Method::view:
+        return std::make_unique<ViewReceiver>(socket, bytes);
+    default:
+        throw std::logic_error("this is no way to receive");
+    }
+}
+
+} // namespace snapbench

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "row.h"
+#include "workload.h"
+
+#include <array>
+
+namespace snapbench {
+
+namespace {
+
+constexpr Nic snap0{"snap0", "10.77.0.1"};
+constexpr Nic virtio0{"virtio0", "10.78.0.1"};
+constexpr Nic loopback{"lo", "127.0.0.1"};
+
+constexpr std::size_t kib = 1024;
+constexpr std::size_t mib = 1024 * kib;
+
+// UDP and TCP of the kernel, over either interface.
+constexpr Side over_ours{Family::inet, snap0};
+constexpr Side over_virtio{Family::inet, virtio0};
+// An AF_SNAP socket over ours.
+constexpr Side by_reference{Family::snap, snap0};
+
+constexpr Side with(Side side, Method method) {
+    side.method = method;
+    return side;
+}
+
+constexpr Side with(Side side, Memory memory) {
+    side.memory = memory;
+    return side;
+}
+
+constexpr Side with(Side side, unsigned sockets) {
+    side.sockets = sockets;
+    return side;
+}
+
+// What UDP and TCP of the kernel get from the interfaces.
+void add_netdev(std::vector<Row> &all, unsigned mtu) {
+    const auto add = [&](const char *name, const Workload &workload,
+                         std::size_t bytes, Method method = Method::plain) {
+        all.push_back(
+            {"netdev-" + std::string(name) + "-mtu" + std::to_string(mtu),
+             &workload, mtu, bytes, with(over_ours, method),
+             with(over_virtio, method)});
+    };
+    add("tcp-send-64k", stream_send, 64 * kib);
+    add("tcp-sendfile-64k", stream_send, 64 * kib, Method::sendfile);
+    add("tcp-receive-64k", stream_receive, 64 * kib);
+    add("tcp-splice-64k", forward, 64 * kib);
+    add("udp-send-64", datagram_send, 64);
+    add("udp-send-1472", datagram_send, 1472);
+    add("udp-send-60000", datagram_send, 60000);
+    add("udp-receive-64", datagram_receive, 64);
+    add("udp-receive-1472", datagram_receive, 1472);
+    add("udp-receive-60000", datagram_receive, 60000);
+    add("udp-rr-64", datagram_echo, 64);
+    add("tcp-rr-64", stream_echo, 64);
+}
+
+// AF_SNAP over our interface, beside the ways there are over virtio-net.
+void add_sockets(std::vector<Row> &all) {
+    constexpr unsigned mtu = 65000;
+    const auto add = [&](const std::string &name, const Workload &workload,
+                         std::size_t bytes, const Side &ours,
+                         const Side &peer) {
+        all.push_back({name, &workload, mtu, bytes, ours, peer});
+    };
+    for (const std::size_t bytes : {64, 1472, 60000})
+        add("dgram-send-" + std::to_string(bytes), datagram_send, bytes,
+            by_reference, over_virtio);
+    const Side zerocopy = with(over_virtio, Method::zerocopy);
+    const auto stream = [&](const char *name, const Side &ours,
+                            const Side &peer) {
+        add("stream-send-64k" + std::string(name), stream_send, 64 * kib, ours,
+            peer);
+    };
+    stream("", by_reference, over_virtio);
+    stream("-beside-zerocopy-ring", with(by_reference, Memory::ring),
+           with(zerocopy, Memory::ring));
+    stream("-beside-zerocopy-waiting", by_reference, zerocopy);
+    stream("-unchanged-beside-zerocopy", with(by_reference, Memory::unchanged),
+           with(zerocopy, Memory::unchanged));
+    const Side uring = with(over_virtio, Method::uring);
+    stream("-beside-uring-ring", with(by_reference, Memory::ring),
+           with(uring, Memory::ring));
+    stream("-beside-uring-waiting", by_reference, uring);
+    stream("-unchanged-beside-sendfile", with(by_reference, Memory::unchanged),
+           with(over_virtio, Method::sendfile));
+    const Side view = with(by_reference, Method::view);
+    add("dgram-receive-60000", datagram_receive, 60000, by_reference,
+        over_virtio);
+    add("dgram-receive-60000-view", datagram_receive, 60000, view, over_virtio);
+    add("stream-receive-64k", stream_receive, 64 * kib, by_reference,
+        over_virtio);
+    add("stream-receive-64k-view", stream_receive, 64 * kib, view, over_virtio);
+    const Side mapped = with(over_virtio, Method::zerocopy);
+    add("stream-receive-64k-beside-zerocopy", stream_receive, 64 * kib,
+        by_reference, mapped);
+    add("stream-receive-64k-view-beside-zerocopy", stream_receive, 64 * kib,
+        view, mapped);
+}
+
+// By the size of messages: what the plots draw.
+void add_growth(std::vector<Row> &all) {
+    constexpr unsigned mtu = 65000;
+    const auto add = [&](const char *name, const Workload &workload,
+                         std::size_t bytes, const Side &ours) {
+        all.push_back(
+            {"growth-" + std::string(name) + '-' + std::to_string(bytes),
+             &workload, mtu, bytes, ours, over_virtio});
+    };
+    for (std::size_t bytes = 64; bytes <= mib; bytes *= 4)
+        add("stream", stream_send, bytes, by_reference);
+    for (std::size_t bytes = 64; bytes <= 16 * kib; bytes *= 4)
+        add("dgram", datagram_send, bytes, by_reference);
+    add("dgram", datagram_send, 60000, by_reference);
+    for (const unsigned sockets : {1, 10, 100, 1000})
+        all.push_back({"sockets-" + std::to_string(sockets), &stream_send, mtu,
+                       16 * kib, with(by_reference, sockets),
+                       with(over_virtio, sockets)});
+}
+
+// Threads that send at once, one for each processor: bench.sh has a machine
+// with four for these.
+void add_processors(std::vector<Row> &all) {
+    for (const unsigned processors : {1, 2, 4}) {
+        const auto at_once = [&](Side side) {
+            side.at_once = true;
+            return with(side, processors);
+        };
+        all.push_back({"processors-" + std::to_string(processors), &stream_send,
+                       65000, 64 * kib, at_once(by_reference),
+                       at_once(over_virtio)});
+    }
+}
+
+// Both ends in this machine.
+void add_loopback(std::vector<Row> &all) {
+    constexpr Side by_reference_here{Family::snap, loopback};
+    constexpr Side here{Family::inet, loopback};
+    const auto add = [&](const char *name, const Workload &workload,
+                         std::size_t bytes) {
+        all.push_back({"loopback-" + std::string(name), &workload, 0, bytes,
+                       by_reference_here, here});
+    };
+    add("dgram-send-60000", datagram_send, 60000);
+    add("stream-send-64k", stream_send, 64 * kib);
+    add("udp-rr-64", datagram_echo, 64);
+    add("tcp-rr-64", stream_echo, 64);
+}
+
+std::vector<Row> make() {
+    std::vector<Row> all;
+    for (const unsigned mtu : {1500, 9000, 65000})
+        add_netdev(all, mtu);
+    add_sockets(all);
+    add_loopback(all);
+    add_growth(all);
+    add_processors(all);
+    return all;
+}
+
+} // namespace
+
+const std::vector<Row> &rows() {
+    static const std::vector<Row> all = make();
+    return all;
+}
+
+} // namespace snapbench

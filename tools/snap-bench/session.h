@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A work has a connection of its own between `run` and `serve`: it names the
+// workload and the bytes of a message, is told a port, then gives orders of so
+// many messages and is answered when these are through.  Works of one interface
+// use it for these as well; between orders it is silent.
+#ifndef SNAP_BENCH_SESSION_H
+#define SNAP_BENCH_SESSION_H
+
+#include "socket.h"
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace snapbench {
+
+constexpr std::uint16_t default_port = 7100;
+
+// The end of `serve`.
+class Session {
+  public:
+    Session(Line line, const sockaddr_in &address)
+        : line_(std::move(line)), address_(address) {}
+
+    // Says where, and waits for the other end.
+    snap::Socket accept_stream();
+    // Connected to whoever sends the first datagram, which is dropped.
+    snap::Socket accept_datagrams();
+
+    // The next order; nothing when the other end is gone.
+    std::optional<std::uint64_t> order();
+    void answer(std::uint64_t arrived) { line_.put(std::to_string(arrived)); }
+
+  private:
+    snap::Socket bound(int type);
+
+    Line line_;
+    sockaddr_in address_; // of this end, any port
+};
+
+// The end of `run`.
+class Peer {
+  public:
+    Peer(const Nic &nic, std::string_view workload, std::size_t bytes);
+
+    // To where it said.
+    snap::Socket connect_stream(Family family) const;
+    snap::Socket connect_datagrams(Family family);
+
+    void order(std::uint64_t messages) { line_.put(std::to_string(messages)); }
+    std::uint64_t answer() { return line_.number(); }
+    bool answered(int milliseconds) const { return line_.waits(milliseconds); }
+
+  private:
+    Line line_;
+    sockaddr_in data_;
+};
+
+// Where `serve` listens, for the whole run.
+void use_port(std::uint16_t port);
+// A connection for anything.
+Line reach(const Nic &nic);
+
+} // namespace snapbench
+
+#endif
