@@ -10,7 +10,7 @@ vm := selftests/vm/snap-vm
 	check-engine check-tools check-device check-guest check-debug \
 	check-all check-mutations check-programs check-stress check-series \
 	check-kernels check-newest check-own-machine check-packages check-install \
-	bench-engine debug-kernel deb install uninstall clean help
+	bench bench-engine debug-kernel deb install uninstall clean help
 .NOTPARALLEL:
 
 all: deps qemu kmod tools selftests
@@ -45,6 +45,9 @@ check-all check-mutations check-programs check-stress check-series \
 check-kernels check-newest check-own-machine check-packages check-install: \
 check-%: deps
 	@$(checks) $*
+
+bench: all
+	@selftests/bench/bench.sh $(ROWS)
 
 bench-engine: deps
 	@qemu-device/engine/bench/bench.sh
@@ -82,6 +85,8 @@ help:
 	@echo 'make check-series build and test the device in QEMU 10.0 and 10.2'
 	@echo 'make check-own-machine'
 	@echo '                  a stock Debian guest, as your-own-machine.rst says'
+	@echo 'make bench        measure sockets and device beside their peers, an hour;'
+	@echo '                  QUICK=1: minutes; ROWS=NAME...: some of the rows'
 	@echo 'make bench-engine measure the engine, without QEMU'
 	@echo 'make debug-kernel build the debug kernel and a module for it'
 	@echo 'make deb          Debian packages of all, into build/deb'

@@ -1,0 +1,223 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Brings together what the machines of bench.sh have measured.
+
+usage: report.py LOGS ACCELERATOR OUT
+
+Reads LOGS/times, LOGS/processors and LOGS/counts; writes results.json, table.rst
+and, for plot.gp, NAME.dat of each kind of growth into OUT.
+"""
+
+import datetime
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import textwrap
+
+SIDES = ("ours", "peer")
+
+
+def load(*path):
+    """Rows by name; none if the machine did not get that far."""
+    try:
+        with open(os.path.join(*path), encoding="utf-8") as file:
+            return {row["name"]: row for row in json.load(file)["rows"]}
+    except OSError:
+        return {}
+
+
+def text_of(*path):
+    """What a file says, or that it does not."""
+    try:
+        with open(os.path.join(*path), encoding="utf-8") as file:
+            return file.read().strip()
+    except OSError:
+        return "unknown"
+
+
+def merge(times, instructions, calls):
+    """One list: times and what the device counts are from the machine with an
+    ordinary clock, the rest from the one whose clock counts instructions."""
+    rows = []
+    for name, row in times.items():
+        for other in (instructions, calls):
+            if "failed" in other.get(name, {}):
+                row.setdefault("failed", other[name]["failed"])
+        if "failed" not in row:
+            for side in SIDES:
+                counts = row["counts"][side]
+                counts["guest_busy_ns"] = counts.pop("busy_ns")
+                if name in instructions:
+                    counts["instructions"] = \
+                        instructions[name]["counts"][side]["busy_ns"]
+                for count in ("kernel_copied_bytes", "slab_allocs"):
+                    if name in calls:
+                        counts[count] = calls[name]["counts"][side][count]
+        rows.append(row)
+    return rows
+
+
+def taken(logs, accelerator):
+    """Where and when."""
+    share = os.path.join(logs, "times/guest/share")
+    command = text_of(logs, "times/qemu.cmd")
+    processor = re.search(r"-cpu (\S+)", command)
+    smp = re.search(r"-smp (\d+)", command)
+    model = re.search(r"model name\s*: (.*)", text_of("/proc/cpuinfo"))
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        check=False).stdout.strip()
+    return {
+        "date": datetime.date.today().isoformat(),
+        "commit": commit or "unknown",
+        "accelerator": accelerator,
+        "qemu": text_of("build/qemu/about"),
+        "cpu": processor.group(1) if processor else "unknown",
+        "cpu_flags": text_of(share, "cpu-flags"),
+        "guest_processors": int(smp.group(1)) if smp else 0,
+        "guest_kernel": text_of(share, "kernel"),
+        "host_kernel": platform.release(),
+        "host_processor": model.group(1) if model else platform.machine(),
+        "host_processors": os.cpu_count(),
+    }
+
+
+def number(value, digits=3):
+    """Three digits of it that count, without an exponent."""
+    if value is None:
+        return "-"
+    if abs(value) >= 10000:
+        return f"{value / 1000:.{0 if abs(value) >= 1e5 else 1}f}k"
+    return f"{value:.{digits}g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def pair(row, name, scale=1):
+    """A count of both sides."""
+    both = [row["counts"][side].get(name) for side in SIDES]
+    return " : ".join("-" if value is None else number(value / scale)
+                      for value in both)
+
+
+def simple_table(head, lines):
+    """A table of reStructuredText."""
+    if not lines:
+        return ["Nothing of this has been measured.", ""]
+    widths = [max(len(line[i]) for line in [head] + lines)
+              for i in range(len(head))]
+    rule = " ".join("=" * width for width in widths)
+    body = [" ".join(cell.ljust(width) for cell, width in zip(line, widths))
+            .rstrip() for line in lines]
+    first = " ".join(cell.ljust(width) for cell, width in zip(head, widths))
+    return [rule, first.rstrip(), rule, *body, rule, ""]
+
+
+def table(rows, where):
+    """What performance.rst includes."""
+    good = [row for row in rows if "failed" not in row]
+    out = [".. SPDX-License-Identifier: GPL-2.0-only",
+           ".. Written by selftests/bench/report.py: change that, not this.", "",
+           textwrap.fill(
+               f"Taken {where['date']} of {where['commit']}, "
+               f"{where['accelerator']}, {where['qemu']}, guest kernel "
+               f"{where['guest_kernel']}, ``-cpu {where['cpu']}``, processors of "
+               f"the guest: {where['guest_processors']}; of the host: "
+               f"{where['host_processors']}, {where['host_processor']}.",
+               80, break_on_hyphens=False), "",
+           "Microseconds a message; the ratio is how many times as fast ours is, "
+           "median (lowest\nto highest) of the rounds.  A star marks one whose "
+           "spread stayed over a fifth.", ""]
+    out += simple_table(
+        ["row", "ours", "peer", "ratio", "instructions", "exits", "interrupts"],
+        [[row["name"], number(row["ours"] / 1000), number(row["peer"] / 1000),
+          f"{row['ratio']:.2f}{'*' if row['wide'] else ''}"
+          f" ({row['lowest']:.2f} to {row['highest']:.2f})",
+          pair(row, "instructions"), pair(row, "exits"),
+          pair(row, "interrupts")] for row in good])
+    out += ["What a message takes besides, ours : peer; bytes copied by the "
+            "guest's kernel, by captures and by the device for packets.", ""]
+    out += simple_table(
+        ["row", "kernel", "captures", "device", "pages", "slab", "faults"],
+        [[row["name"], pair(row, "kernel_copied_bytes"),
+          pair(row, "capture_copied_bytes"), pair(row, "device_copied_bytes"),
+          pair(row, "page_allocs"), pair(row, "slab_allocs"),
+          pair(row, "page_faults")] for row in good])
+    out += ["Microseconds of the host's processors a message, by thread of QEMU, "
+            "ours : peer.", ""]
+    threads = sorted({name for row in good for side in SIDES
+                      for name, ns in
+                      row["counts"][side]["host_cpu_ns"].items() if ns >= 10})
+    out += simple_table(
+        ["row", *threads],
+        [[row["name"], *(" : ".join(number(
+            row["counts"][side]["host_cpu_ns"].get(name, 0) / 1000)
+            for side in SIDES) for name in threads)] for row in good])
+    out += ["Microseconds of a round trip, ours : peer.", ""]
+    out += simple_table(
+        ["row", "median", "90 %", "99 %"],
+        [[row["name"], *(pair(row, part, 1000)
+                         for part in ("p50_ns", "p90_ns", "p99_ns"))]
+         for row in good if "p50_ns" in row["counts"]["ours"]])
+    lost = [row for row in good
+            if any(row["counts"][side]["arrived"] < 0.999 for side in SIDES)]
+    if lost:
+        out += ["Datagrams that arrived, of one sent, ours : peer.", ""]
+        out += simple_table(["row", "arrived"],
+                            [[row["name"], pair(row, "arrived")]
+                             for row in lost])
+    failed = [row for row in rows if "failed" in row]
+    if failed:
+        out += ["Not measured:", ""]
+        out += [f"* {row['name']}: {row['failed']}" for row in failed] + [""]
+    return out
+
+
+def plots(rows, out):
+    """Data by the size of messages; names of those that can be drawn."""
+    kinds = {}
+    for row in rows:
+        found = re.fullmatch(r"growth-(.*)-\d+", row["name"])
+        if found and "failed" not in row:
+            kinds.setdefault(found.group(1), []).append(row)
+    drawn = []
+    for kind, of_kind in kinds.items():
+        if len(of_kind) < 2:
+            continue
+        with open(os.path.join(out, f"{kind}.dat"), "w", encoding="utf-8") as f:
+            print(f'bytes "{kind}, AF_SNAP over snap0"'
+                  f' "{kind}, AF_INET over virtio-net"', file=f)
+            for row in sorted(of_kind, key=lambda row: row["bytes"]):
+                print(row["bytes"], row["ours"], row["peer"], file=f)
+        drawn.append(kind)
+    return drawn
+
+
+def main():
+    """Read, merge, write."""
+    if len(sys.argv) != 4:
+        sys.exit(__doc__)
+    logs, accelerator, out = sys.argv[1:]
+    share = os.path.join(logs, "counts/guest/share")
+    times = load(logs, "times/guest/share/times.json")
+    for name, row in load(logs, "processors/guest/share/times.json").items():
+        times[name] = {**row, "guest_processors": 4}
+    rows = merge(times, load(share, "instructions.json"),
+                 load(share, "calls.json"))
+    if not rows:
+        sys.exit("report.py: nothing was measured")
+    where = taken(logs, accelerator)
+    with open(os.path.join(out, "results.json"), "w", encoding="utf-8") as file:
+        json.dump({"taken": where, "rows": rows}, file, indent=1)
+        file.write("\n")
+    lines = table(rows, where)
+    for kind in plots(rows, out):
+        lines += [f".. image:: performance/{kind}.png",
+                  f"   :alt: time by the size of a message, {kind}", ""]
+    with open(os.path.join(out, "table.rst"), "w", encoding="utf-8") as file:
+        file.write("\n".join(lines))
+
+
+main()
