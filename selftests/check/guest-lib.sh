@@ -103,6 +103,7 @@ peers() {
         --host "exec selftests/peers/tcp-echo 7008" \
         --host "exec socat -u -b 65536 UDP4-RECV:7009 OPEN:/dev/null" \
         --host "exec build/selftests/stream_sink 7018" \
+        --host "exec build/tools/snap-bench serve" \
         --host "echo 1 >/proc/sys/net/ipv4/ip_forward; sleep infinity" \
         --host "exec tcpdump -q -n -U -B 16384 -i tap0 -w \$SNAP_VM_LOGS/tap.pcap '$record'"
 }
@@ -127,6 +128,7 @@ machine() {
     vm "$name" --mtu 65000 --cmdline iomem=relaxed \
         --env SNAP_HOST_ECHO=7007 --env SNAP_HOST_SINK=7009 \
         --env SNAP_HOST_STREAM=7008 --env SNAP_HOST_STREAM_SINK=7018 \
+        --env SNAP_HOST_BENCH=7100 \
         "${args[@]}" "$@" >"$log" 2>&1 || status=$?
     return "$status"
 }

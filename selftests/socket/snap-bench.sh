@@ -1,0 +1,97 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Each row of snap-bench(1) for a moment: it works, and its counts are those of
+# what it does.  How long anything took is not looked at.
+#
+# Machines: auto-1
+set -uo pipefail
+# shellcheck source=../lib/tap.sh
+. "$(dirname "$(readlink -f "$0")")/tap.sh"
+trap 'rm -rf "$work"' EXIT
+
+build=$(dirname "$(readlink -f "$0")")/..
+bench=$build/tools/snap-bench
+counter=$build/kmod/$(uname -r)/snap_count.ko
+
+# Run by name, by check(): Python over the results.
+# shellcheck disable=SC2317
+counts() {
+    /usr/bin/python3 - "$work/rows" <<'END'
+import json, sys
+
+with open(sys.argv[1]) as f:
+    rows = json.load(f)["rows"]
+wrong = []
+kicks = 0
+
+def expect(row, what, good):
+    if not good:
+        wrong.append((row["name"], what))
+
+for row in rows:
+    if "failed" in row:
+        wrong.append((row["name"], row["failed"]))
+        continue
+    ours, peer = row["counts"]["ours"], row["counts"]["peer"]
+    for side in ours, peer:
+        expect(row, "arrives", 0 < side["arrived"] <= 1)
+        expect(row, "busy", side["busy_ns"] > 0)
+        expect(row, "exits", side["exits"] >= side["doorbells"])
+    # virtio-net need not be kicked while it is busy with other packets.
+    kicks += peer["doorbells"]
+    if not row["name"].startswith("loopback"):
+        expect(row, "doorbells", ours["doorbells"] > 0)
+    expect(row, "ratio", row["lowest"] <= row["ratio"] <= row["highest"])
+    expect(row, "percentiles", ("p99_ns" in ours) == ("-rr-" in row["name"]))
+    expect(row, "peer by reference", peer["by_reference_bytes"] == 0)
+    if "send" in row["name"] and row["bytes"] >= 60000:
+        by_reference = ours["by_reference_bytes"] > 0.9 * row["bytes"]
+        expect(row, "by reference", by_reference != row["name"].startswith("netdev"))
+if not kicks:
+    wrong.append(("virtio-net", "kicks"))
+for name, what in wrong:
+    print(name, what)
+sys.exit(not rows or bool(wrong))
+END
+}
+
+# What goes by reference or into a view passes copying functions at times, which
+# are told to drop it.
+# shellcheck disable=SC2317
+copies() {
+    local status=0
+    insmod "$counter" || return
+    "$bench" --port "$SNAP_HOST_BENCH" --rounds 1 --milliseconds 20 --attempts 1 \
+        --json "$work/copies" run dgram-send-60000 dgram-receive-60000-view ||
+        status=$?
+    rmmod snap_count && ((status == 0)) &&
+        /usr/bin/python3 - "$work/copies" <<'END'
+import json, sys
+
+with open(sys.argv[1]) as f:
+    rows = json.load(f)["rows"]
+wrong = 0
+for row in rows:
+    ours, peer = row["counts"]["ours"], row["counts"]["peer"]
+    copied = [side["kernel_copied_bytes"] / row["bytes"] for side in (ours, peer)]
+    if copied[0] > 0.5 or not 1 <= copied[1] <= 1.5 or not ours["slab_allocs"]:
+        wrong += 1
+        print(row["name"], "copied", copied, "slab", ours["slab_allocs"])
+sys.exit(len(rows) != 2 or wrong)
+END
+}
+
+echo "TAP version 13"
+if [[ -z ${SNAP_HOST_BENCH:-} || ! -e /sys/class/net/virtio0 ]]; then
+    echo "1..0 # SKIP no snap-bench at the host's end, or no virtio-net"
+    exit 4
+fi
+echo "1..3"
+# A thousand connections take longer than a moment, and are as those of a hundred.
+mapfile -t rows < <("$bench" list | grep -vx sockets-1000)
+check "rows are measured" "$bench" --port "$SNAP_HOST_BENCH" --rounds 1 \
+    --milliseconds 1 --attempts 1 --json "$work/rows" run "${rows[@]}"
+check "they count what they do" counts
+check "what the kernel copies is counted, what it only passes over is not" copies
+exit $((failures != 0))
