@@ -21,6 +21,7 @@ enum class Family { inet, snap };
 enum class Method {
     plain,    // send(2), recv(2)
     zerocopy, // MSG_ZEROCOPY; TCP_ZEROCOPY_RECEIVE
+    batch,    // sendmmsg(2) of a whole ring
     uring,    // IORING_OP_SEND_ZC, from a registered buffer
     sendfile, // of a file in memory
     view,     // MSG_SNAP_VIEW

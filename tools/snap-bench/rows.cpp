@@ -102,6 +102,19 @@ void add_sockets(std::vector<Row> &all) {
         view, mapped);
 }
 
+// Sixteen messages by one call.
+void add_batches(std::vector<Row> &all) {
+    const auto add = [&](const char *name, unsigned mtu, Side ours) {
+        const auto batch = [](Side side) {
+            return with(with(side, Method::batch), Memory::ring);
+        };
+        all.push_back(
+            {name, &datagram_send, mtu, 64, batch(ours), batch(over_virtio)});
+    };
+    add("netdev-udp-send-64-batch-mtu1500", 1500, over_ours);
+    add("dgram-send-64-batch", 65000, by_reference);
+}
+
 // By the size of messages: what the plots draw.
 void add_growth(std::vector<Row> &all) {
     constexpr unsigned mtu = 65000;
@@ -156,6 +169,7 @@ std::vector<Row> make() {
     for (const unsigned mtu : {1500, 9000, 65000})
         add_netdev(all, mtu);
     add_sockets(all);
+    add_batches(all);
     add_loopback(all);
     add_growth(all);
     add_processors(all);

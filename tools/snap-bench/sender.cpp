@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <vector>
 
 namespace snapbench {
 
@@ -33,6 +34,47 @@ class PlainSender final : public Sender {
   private:
     int fd_;
     std::shared_ptr<Buffers> buffers_;
+};
+
+// sendmmsg(2): as many at a time as there are buffers.
+class BatchSender final : public Sender {
+  public:
+    BatchSender(int fd, std::shared_ptr<Buffers> buffers)
+        : fd_(fd), buffers_(std::move(buffers)), parts_(buffers_->count()),
+          messages_(buffers_->count()) {
+        for (std::size_t i = 0; i < parts_.size(); ++i) {
+            messages_[i].msg_hdr.msg_iov = &parts_[i];
+            messages_[i].msg_hdr.msg_iovlen = 1;
+        }
+    }
+
+    void send() override {
+        const auto buffer = buffers_->next();
+        if (buffers_->rewritten())
+            rewrite(buffer);
+        parts_[kept_++] = {buffer.data(), buffer.size()};
+        if (kept_ == parts_.size())
+            flush();
+    }
+
+    void flush() override {
+        for (std::size_t sent = 0; sent < kept_;)
+            sent += static_cast<std::size_t>(
+                checked(uninterrupted([&] {
+                            return sendmmsg(fd_, &messages_[sent],
+                                            static_cast<unsigned>(kept_ - sent),
+                                            MSG_NOSIGNAL);
+                        }),
+                        "sendmmsg"));
+        kept_ = 0;
+    }
+
+  private:
+    int fd_;
+    std::shared_ptr<Buffers> buffers_;
+    std::vector<iovec> parts_;
+    std::vector<mmsghdr> messages_;
+    std::size_t kept_ = 0;
 };
 
 // MSG_ZEROCOPY: each successful call has a number, from 0 on, and a
@@ -202,6 +244,8 @@ std::unique_ptr<Sender> make_sender(int fd, const Side &side, std::size_t bytes,
         return std::make_unique<PlainSender>(fd, std::move(buffers));
     case Method::zerocopy:
         return std::make_unique<ZerocopySender>(fd, std::move(buffers));
+    case Method::batch:
+        return std::make_unique<BatchSender>(fd, std::move(buffers));
     case Method::uring:
         return std::make_unique<UringSender>(fd, std::move(buffers));
     case Method::sendfile:

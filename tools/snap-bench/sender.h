@@ -18,8 +18,10 @@ class Sender {
     Sender &operator=(const Sender &) = delete;
     virtual ~Sender() = default;
 
-    // Writes the next buffer, if the row says so, and sends all of it.
+    // Writes the next buffer, if the row says so, and sends all of it, or keeps
+    // it back for flush(), which has to follow the last one.
     virtual void send() = 0;
+    virtual void flush() {}
 };
 
 // Over a connected socket, which must outlive it.  Buffers of the side, for

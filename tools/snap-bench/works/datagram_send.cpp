@@ -34,6 +34,7 @@ class DatagramSend final : public Work {
         peer_.order(mark_.run);
         for (std::uint64_t i = 0; i < messages; ++i)
             sender_->send();
+        sender_->flush();
         do {
             send_all(data_.fd(), std::as_bytes(std::span(&mark_, 1)));
         } while (!peer_.answered(mark_again_milliseconds));

@@ -54,12 +54,15 @@ class StreamSend final : public Work {
                     [sender = streams_[i]->sender.get(), left = share(i)] {
                         for (std::uint64_t j = 0; j < left; ++j)
                             sender->send();
+                        sender->flush();
                     }));
             for (auto &thread : threads)
                 thread.get();
         } else {
             for (std::uint64_t i = 0; i < messages; ++i)
                 streams_[i % count]->sender->send();
+            for (const auto &stream : streams_)
+                stream->sender->flush();
         }
         std::uint64_t arrived = 0;
         for (const auto &stream : streams_)
