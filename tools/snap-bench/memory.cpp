@@ -35,23 +35,33 @@ void Pages::Unmap::operator()(std::byte *start) const {
 Pages::Pages(std::size_t bytes)
     : length_(whole_pages(bytes)), start_(map(length_), Unmap{length_}) {}
 
+std::span<std::byte> Buffers::allocate(Family family, std::size_t bytes) {
+    if (family == Family::snap)
+        return regions_.emplace_back(snap::Device(), bytes).bytes();
+    return plain_.emplace(bytes).bytes();
+}
+
 Buffers::Buffers(const Side &side, std::size_t bytes)
-    : bytes_(bytes), stride_(whole_pages(bytes)),
-      count_(side.memory == Memory::ring ? ring_buffers : 1),
-      rewritten_(side.memory != Memory::unchanged) {
-    if (side.family == Family::snap) {
-        region_.emplace(snap::Device(), stride_ * count_);
-        all_ = region_->bytes();
+    : rewritten_(side.memory != Memory::unchanged) {
+    const std::size_t stride = whole_pages(bytes);
+    const std::size_t count = side.regions > 0              ? side.regions
+                              : side.memory == Memory::ring ? ring_buffers
+                                                            : 1;
+    if (side.regions > 0 && side.family == Family::snap) {
+        for (std::size_t i = 0; i < count; ++i)
+            buffers_.push_back(allocate(side.family, stride).first(bytes));
     } else {
-        plain_.emplace(stride_ * count_);
-        all_ = plain_->bytes();
+        all_ = allocate(side.family, stride * count);
+        for (std::size_t i = 0; i < count; ++i)
+            buffers_.push_back(all_.subspan(i * stride, bytes));
     }
-    rewrite(all_);
+    for (const auto buffer : buffers_)
+        rewrite(buffer);
 }
 
 std::span<std::byte> Buffers::next() {
-    const auto buffer = all_.subspan(at_ * stride_, bytes_);
-    at_ = (at_ + 1) % count_;
+    const auto buffer = buffers_[at_];
+    at_ = (at_ + 1) % buffers_.size();
     return buffer;
 }
 

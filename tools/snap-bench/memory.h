@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <vector>
 
 namespace snapbench {
 
@@ -33,26 +34,27 @@ class Pages {
     std::unique_ptr<std::byte, Unmap> start_;
 };
 
-// Buffers of one message each, whole pages: in a region for AF_SNAP sockets.
+// Buffers of one message each, whole pages: in regions for AF_SNAP sockets.
 class Buffers {
   public:
     Buffers(const Side &side, std::size_t bytes);
 
     // The buffer of the next message, before it is written.
     std::span<std::byte> next();
-    std::size_t count() const { return count_; }
+    std::size_t count() const { return buffers_.size(); }
+    // All of them, of a side without regions of their own.
     std::span<std::byte> all() const { return all_; }
     bool rewritten() const { return rewritten_; }
 
   private:
-    std::size_t bytes_;
-    std::size_t stride_;
-    std::size_t count_;
+    std::span<std::byte> allocate(Family family, std::size_t bytes);
+
     bool rewritten_;
     std::size_t at_ = 0;
-    std::optional<snap::Region> region_;
+    std::vector<snap::Region> regions_;
     std::optional<Pages> plain_;
     std::span<std::byte> all_;
+    std::vector<std::span<std::byte>> buffers_;
 };
 
 // Another value each time, into every byte.

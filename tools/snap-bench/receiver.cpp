@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <deque>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -25,39 +26,49 @@ std::size_t some(std::size_t bytes) {
     return bytes;
 }
 
-// recv(2) into a buffer.
+// recv(2) into a buffer, of which there is one for each message that is kept.
 class PlainReceiver final : public Receiver {
   public:
-    PlainReceiver(int fd, std::size_t bytes)
-        : fd_(fd), bytes_(bytes), buffer_(bytes) {}
+    PlainReceiver(int fd, std::size_t bytes, unsigned kept)
+        : fd_(fd), bytes_(bytes), buffers_(kept + 1),
+          memory_(bytes * buffers_) {}
 
     std::size_t receive() override {
-        const auto length = some(static_cast<std::size_t>(
-            checked(uninterrupted([&] {
-                        return recv(fd_, buffer_.bytes().data(), bytes_, 0);
-                    }),
-                    "recv")));
-        look_at(buffer_.bytes().first(length));
+        const auto buffer = memory_.bytes().subspan(turn_ * bytes_, bytes_);
+        const auto length = some(static_cast<std::size_t>(checked(
+            uninterrupted([&] { return recv(fd_, buffer.data(), bytes_, 0); }),
+            "recv")));
+        turn_ = (turn_ + 1) % buffers_;
+        look_at(buffer.first(length));
         return length;
     }
 
   private:
     int fd_;
     std::size_t bytes_;
-    Pages buffer_;
+    std::size_t buffers_;
+    std::size_t turn_ = 0;
+    Pages memory_;
 };
 
 // MSG_SNAP_VIEW: bytes stay where they arrived.
 class ViewReceiver final : public Receiver {
   public:
-    ViewReceiver(const snap::Socket &socket, std::size_t bytes)
-        : view_(socket, window_bytes), bytes_(bytes), buffer_(bytes) {}
+    ViewReceiver(const snap::Socket &socket, std::size_t bytes, unsigned kept)
+        : view_(socket, std::max(window_bytes, 2 * kept * bytes)),
+          bytes_(bytes), most_(kept), buffer_(bytes) {}
 
     std::size_t receive() override {
-        const auto message = view_.receive(buffer_.bytes().first(bytes_));
+        auto message = view_.receive(buffer_.bytes().first(bytes_));
         message.for_each_piece(
             [](std::span<const std::byte> piece) { look_at(piece); });
-        return some(message.size());
+        const auto length = some(message.size());
+        if (most_ > 0) {
+            kept_.push_back(std::move(message));
+            if (kept_.size() > most_)
+                kept_.pop_front();
+        }
+        return length;
     }
 
   private:
@@ -65,7 +76,9 @@ class ViewReceiver final : public Receiver {
 
     snap::ReceiveView view_;
     std::size_t bytes_;
+    std::size_t most_;
     Pages buffer_;
+    std::deque<snap::Message> kept_; // ends before the view
 };
 
 // TCP_ZEROCOPY_RECEIVE: maps whole pages that arrived, and recv(2) for the
@@ -138,11 +151,11 @@ std::unique_ptr<Receiver> make_receiver(const snap::Socket &socket,
                                         const Side &side, std::size_t bytes) {
     switch (side.method) {
     case Method::plain:
-        return std::make_unique<PlainReceiver>(socket.fd(), bytes);
+        return std::make_unique<PlainReceiver>(socket.fd(), bytes, side.unread);
     case Method::zerocopy:
         return std::make_unique<MappingReceiver>(socket.fd(), bytes);
     case Method::view:
-        return std::make_unique<ViewReceiver>(socket, bytes);
+        return std::make_unique<ViewReceiver>(socket, bytes, side.unread);
     default:
         throw std::logic_error("this is no way to receive");
     }

@@ -42,6 +42,9 @@ struct Side {
     Memory memory = Memory::rewritten;
     unsigned sockets = 1;
     bool at_once = false; // a thread and buffers for each socket, not in turn
+    unsigned regions =
+        0;               // that so many buffers are in, one each; 0: all in one
+    unsigned unread = 0; // messages that are kept, of those received last
 };
 
 struct Workload;

@@ -115,7 +115,8 @@ void add_batches(std::vector<Row> &all) {
     add("dgram-send-64-batch", 65000, by_reference);
 }
 
-// By the size of messages: what the plots draw.
+// By the size of messages, which the plots draw, and by the number of what
+// takes part.
 void add_growth(std::vector<Row> &all) {
     constexpr unsigned mtu = 65000;
     const auto add = [&](const char *name, const Workload &workload,
@@ -129,10 +130,31 @@ void add_growth(std::vector<Row> &all) {
     for (std::size_t bytes = 64; bytes <= 16 * kib; bytes *= 4)
         add("dgram", datagram_send, bytes, by_reference);
     add("dgram", datagram_send, 60000, by_reference);
+    const auto number = [&](const char *name, const Workload &workload,
+                            unsigned count, const Side &ours,
+                            const Side &peer) {
+        all.push_back({std::string(name) + '-' + std::to_string(count),
+                       &workload, mtu, 16 * kib, ours, peer});
+    };
     for (const unsigned sockets : {1, 10, 100, 1000})
-        all.push_back({"sockets-" + std::to_string(sockets), &stream_send, mtu,
-                       16 * kib, with(by_reference, sockets),
-                       with(over_virtio, sockets)});
+        number("sockets", stream_send, sockets, with(by_reference, sockets),
+               with(over_virtio, sockets));
+    const auto regions = [](Side side, unsigned count) {
+        side.regions = count;
+        return side;
+    };
+    // A user may have 40 percent of 1024.
+    for (const unsigned count : {1, 10, 100, 400})
+        number("regions", datagram_send, count, regions(by_reference, count),
+               regions(over_virtio, count));
+    const auto unread = [](Side side, unsigned count) {
+        side.unread = count;
+        return side;
+    };
+    const Side view = with(by_reference, Method::view);
+    for (const unsigned count : {0, 10, 100, 500})
+        number("unread-views", datagram_receive, count, unread(view, count),
+               unread(over_virtio, count));
 }
 
 // Threads that send at once, one for each processor: bench.sh has a machine
