@@ -3,8 +3,9 @@
 #
 # bench.sh [ROW...]: measures the rows of snap-bench(1), all of them without an
 # argument, in machines one after another: one for times, one with four processors
-# for rows that want them, and one whose clock counts instructions, for these and,
-# once more with snap_count.ko, for what the kernel copies and allocates.
+# for rows that want them, two that are connected with each other, and one whose
+# clock counts instructions, for these and, once more with snap_count.ko, for what
+# the kernel copies and allocates.
 #
 # Leaves results.json, table.rst and plots in Documentation/performance; with
 # QUICK=1 in build/bench/quick, where short rounds tell little.  Needs two processors
@@ -37,6 +38,8 @@ if [[ -w /dev/kvm ]]; then
 fi
 say "accelerator: $accelerator"
 
+# These two are called by name.
+# shellcheck disable=SC2317
 # machine NAME OPTION... -- COMMAND: one with both interfaces and the other end.
 machine() {
     local name=bench/$1
@@ -47,31 +50,73 @@ machine() {
         --host "exec $bench --pid-file $SNAP_LOGS/$name/qemu.pid serve" "$@"
 }
 
+# shellcheck disable=SC2317
+# pair NAME OPTION... -- COMMAND: two machines that are connected with each other.
+pair() {
+    local name=bench/$1 link other status=0
+    shift
+    link=$(mktemp -d)
+    "$here/../vm/snap-vm" --name "$name/other" --mtu 65000 --virtio-net --smp 1 \
+        --timeout 7200 --listen "$link/link" -- "$here/guest.sh" serve &
+    other=$!
+    "$here/../vm/snap-vm" --name "$name" --mtu 65000 --virtio-net --timeout 7200 \
+        --connect "$link/link" "$@" || status=$?
+    touch "$SNAP_LOGS/$name/other/guest/share/end"
+    wait "$other" || status=$?
+    rm -rf "$link"
+    return "$status"
+}
+
 mapfile -t rows < <("$bench" list "$@")
 ((${#rows[@]})) || die "no such row: $*"
-mapfile -t alone < <(printf '%s\n' "${rows[@]}" | grep -v '^processors-')
+mapfile -t alone < <(printf '%s\n' "${rows[@]}" | grep -Ev '^(processors|guests)-')
 mapfile -t at_once < <(printf '%s\n' "${rows[@]}" | grep '^processors-')
+mapfile -t paired < <(printf '%s\n' "${rows[@]}" | grep '^guests-')
 kvm=()
 [[ $accelerator == tcg ]] || kvm=(--kvm)
 # A row that fails is in the results, and says why.
 status=0
 
-# times NAME PROCESSORS ROW...
+# times HOW NAME OPTION... -- ROW...: HOW is machine or pair.
 times() {
-    local name=$1 smp=$2
+    local how=$1
+    shift
+    local -a options=()
+    while [[ $1 != -- ]]; do
+        options+=("$1")
+        shift
+    done
+    "$how" "${options[@]}" "${kvm[@]}" -- "$here/guest.sh" times "${plan[@]}" run \
+        "${@:2}" || status=$?
+}
+
+# counts HOW NAME ROW...: what does not depend on how long it takes.
+counts() {
+    local how=$1 name=$2
     shift 2
-    (($#)) || return 0
-    say "times of $# rows, $smp processors ..."
-    machine "$name" --smp "$smp" "${kvm[@]}" -- "$here/guest.sh" times \
-        "${plan[@]}" run "$@" || status=$?
+    "$how" "$name" --icount -- "$here/guest.sh" counts "${once[@]}" run "$@" ||
+        status=$?
 }
 
 rm -rf "$SNAP_LOGS/bench"
-times times "${SMP:-1}" "${alone[@]}"
-times processors 4 "${at_once[@]}"
-say "instructions and calls ..."
-machine counts --icount -- "$here/guest.sh" counts "${once[@]}" run "${rows[@]}" ||
-    status=$?
+if ((${#alone[@]})); then
+    say "times of ${#alone[@]} rows ..."
+    times machine times --smp "${SMP:-1}" -- "${alone[@]}"
+fi
+if ((${#at_once[@]})); then
+    say "times of ${#at_once[@]} rows, 4 processors ..."
+    times machine processors --smp 4 -- "${at_once[@]}"
+fi
+if ((${#paired[@]})); then
+    say "times of ${#paired[@]} rows between two machines ..."
+    times pair guests --smp 1 -- "${paired[@]}"
+    say "instructions and calls of these ..."
+    counts pair guests-counts "${paired[@]}"
+fi
+if ((${#alone[@]} + ${#at_once[@]})); then
+    say "instructions and calls of the others ..."
+    counts machine counts "${alone[@]}" "${at_once[@]}"
+fi
 
 say "table and plots ..."
 /usr/bin/python3 "$here/report.py" "$SNAP_LOGS/bench" "$accelerator" "$out"

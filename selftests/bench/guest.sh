@@ -3,6 +3,7 @@
 #
 # The guest's part of bench.sh.
 #   guest.sh times|counts ARGUMENT-OF-SNAP-BENCH...
+#   guest.sh serve: for another machine, until the file "end" is in the share
 set -euo pipefail
 
 what=$1
@@ -14,6 +15,28 @@ status=0
 # What only the guest knows of itself, for the head of the results.
 grep -m 1 '^flags' /proc/cpuinfo | cut -d : -f 2 >"$SNAP_VM_SHARE/cpu-flags"
 uname -r >"$SNAP_VM_SHARE/kernel"
+
+# The other end is a machine at times, and starts as this one does.
+await_other() {
+    local tries
+    for ((tries = 0; tries < 600; tries++)); do
+        ! (exec 3<>/dev/tcp/10.77.0.1/7100) 2>/dev/null || return 0
+        sleep 0.1
+    done
+    echo "nobody serves"
+}
+
+case $what in
+serve)
+    "$bench" serve &
+    until [[ -e $SNAP_VM_SHARE/end ]]; do
+        sleep 0.2
+    done
+    kill %1
+    exit
+    ;;
+*) await_other ;;
+esac
 
 case $what in
 times)

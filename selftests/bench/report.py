@@ -4,8 +4,9 @@
 
 usage: report.py LOGS ACCELERATOR OUT
 
-Reads LOGS/times, LOGS/processors and LOGS/counts; writes results.json, table.rst
-and, for plot.gp, NAME.dat of each kind of growth into OUT.
+Reads what the machines of LOGS have left: times, processors, guests, counts and
+guests-counts.  Writes results.json, table.rst and, for plot.gp, NAME.dat of each
+kind of growth into OUT.
 """
 
 import datetime
@@ -200,12 +201,16 @@ def main():
     if len(sys.argv) != 4:
         sys.exit(__doc__)
     logs, accelerator, out = sys.argv[1:]
-    share = os.path.join(logs, "counts/guest/share")
-    times = load(logs, "times/guest/share/times.json")
-    for name, row in load(logs, "processors/guest/share/times.json").items():
+    share = "guest/share"
+    times = load(logs, "times", share, "times.json")
+    for name, row in load(logs, "processors", share, "times.json").items():
         times[name] = {**row, "guest_processors": 4}
-    rows = merge(times, load(share, "instructions.json"),
-                 load(share, "calls.json"))
+    times.update(load(logs, "guests", share, "times.json"))
+    instructions, calls = (
+        {**load(logs, "counts", share, name),
+         **load(logs, "guests-counts", share, name)}
+        for name in ("instructions.json", "calls.json"))
+    rows = merge(times, instructions, calls)
     if not rows:
         sys.exit("report.py: nothing was measured")
     where = taken(logs, accelerator)

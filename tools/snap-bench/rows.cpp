@@ -186,6 +186,22 @@ void add_loopback(std::vector<Row> &all) {
     add("tcp-rr-64", stream_echo, 64);
 }
 
+// Between two machines: bench.sh has such for these, and the other one has the
+// host's addresses.
+void add_guests(std::vector<Row> &all) {
+    const auto add = [&](const char *name, const Workload &workload,
+                         unsigned mtu, std::size_t bytes, const Side &ours) {
+        all.push_back({"guests-" + std::string(name), &workload, mtu, bytes,
+                       ours, over_virtio});
+    };
+    add("netdev-tcp-send-64k-mtu1500", stream_send, 1500, 64 * kib, over_ours);
+    add("netdev-tcp-send-64k", stream_send, 65000, 64 * kib, over_ours);
+    add("netdev-tcp-rr-64", stream_echo, 65000, 64, over_ours);
+    add("stream-send-64k", stream_send, 65000, 64 * kib, by_reference);
+    add("dgram-send-60000", datagram_send, 65000, 60000, by_reference);
+    add("dgram-receive-60000", datagram_receive, 65000, 60000, by_reference);
+}
+
 std::vector<Row> make() {
     std::vector<Row> all;
     for (const unsigned mtu : {1500, 9000, 65000})
@@ -195,6 +211,7 @@ std::vector<Row> make() {
     add_loopback(all);
     add_growth(all);
     add_processors(all);
+    add_guests(all);
     return all;
 }
 
