@@ -233,16 +233,19 @@ static int snap_dgram_add(struct snap_dgram *dgram, struct sock *sk,
  * Will UDP sum it as it splices?  The device does if UDP need not cut the datagram and
  * nothing else is done to it.  A larger header than IPv4 has costs nothing but care.
  */
-static bool snap_dgram_summed(const struct dst_entry *dst, size_t len)
+static bool snap_dgram_summed(const struct sock *sk, const struct dst_entry *dst,
+			      size_t len)
 {
+	const struct ipv6_pinfo *np = inet6_sk(sk);
+	u32 limit = np ? READ_ONCE(np->frag_size) : 0;	/* IPV6_MTU, or 0 */
 	const struct net_device *netdev;
 	bool summed;
 
 	rcu_read_lock();
 	netdev = READ_ONCE(dst->dev);
+	limit = min_not_zero(limit, min(dst_mtu(dst), READ_ONCE(netdev->mtu)));
 	summed = !(netdev->features & NETIF_F_HW_CSUM) || dst->header_len ||
-		 sizeof(struct ipv6hdr) + sizeof(struct udphdr) + len >
-			min(dst_mtu(dst), READ_ONCE(netdev->mtu));
+		 sizeof(struct ipv6hdr) + sizeof(struct udphdr) + len > limit;
 	rcu_read_unlock();
 	return summed;
 }
@@ -287,7 +290,7 @@ static int snap_dgram_add_all(struct snap_dgram *dgram, struct sock *sk,
 	if (!ret && (dgram->shorts == total ||
 		     dgram->n > READ_ONCE(net_hotdata.sysctl_max_skb_frags)))
 		ret = -1 - SNAP_COPY_SCATTERED;
-	if (!ret && !snap_splice_sums_odd() && snap_dgram_summed(dst, total) &&
+	if (!ret && !snap_splice_sums_odd() && snap_dgram_summed(sk, dst, total) &&
 	    snap_dgram_odd_pages(dgram))
 		ret = -1 - SNAP_COPY_CHECKSUM;
 	return ret;

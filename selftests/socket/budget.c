@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What a datagram of 60,000 bytes from a region costs, its buffer rewritten
- * before each: page allocations and exits, counted and not timed.
+ * before each, and what an answer of one byte does: page allocations and exits,
+ * counted and not timed.
  *
  * Machines: auto-2 share-2 copy-2
  */
@@ -18,6 +19,8 @@
 /* Per message; the debug kernel allocates pages for its own books. */
 #define ALLOCATIONS_MAX	0.02
 #define EXITS_MAX	3.0
+/* Per answer: TAKE, TAKE and ARM would be 3. */
+#define READS_MAX	2.0
 
 static uint64_t page_allocations(void)
 {
@@ -141,6 +144,39 @@ TEST_F_TIMEOUT(budget, of_a_datagram, 300)
 	EXPECT_EQ(sent, s.tx_ref_msgs + s.tx_copied_msgs);
 	EXPECT_LE(c.exits, EXITS_MAX);
 	EXPECT_TRUE(debug || c.allocations <= ALLOCATIONS_MAX);
+}
+
+/* Answers that come one at a time cost one read of a register each. */
+TEST_F_TIMEOUT(budget, of_an_answer, 300)
+{
+	int rounds = debug_kernel() ? 200 : 2000, i, fd;
+	struct snap_stats before, after;
+	union address to;
+	double reads;
+	char byte;
+
+	if (!host_echo_port())
+		SKIP(return, "no echo on the host");
+	fd = udp_socket(AF_INET, AF_INET);
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(0, connect(fd, &to.sa,
+			     address_set(&to, AF_INET, HOST4, host_echo_port())));
+	ASSERT_EQ(0, set_timeout(fd, 5000));
+	ASSERT_EQ(0, dev_stats(&before));
+	for (i = 0; i < rounds; i++) {
+		byte = i;
+		ASSERT_EQ(1, send(fd, &byte, 1, 0));
+		byte++;
+		ASSERT_EQ(1, recv(fd, &byte, 1, 0));
+		ASSERT_EQ((char)i, byte);
+	}
+	ASSERT_EQ(0, dev_stats(&after));
+	reads = (double)(after.device[SNAP_CTR_TAKES] - before.device[SNAP_CTR_TAKES] +
+			 after.device[SNAP_CTR_ARMS] - before.device[SNAP_CTR_ARMS]) /
+		rounds;
+	TH_LOG("%.2f reads of TAKE and writes of ARM per answer", reads);
+	EXPECT_LE(reads, READS_MAX);
+	close(fd);
 }
 
 /* Pages that the machine allocates while so many datagrams stay unread. */
