@@ -38,6 +38,10 @@ if [[ -w /dev/kvm ]]; then
 fi
 say "accelerator: $accelerator"
 
+# Another way to the host, beside which ours is measured.
+vsock=
+[[ ! -w /dev/vhost-vsock ]] || vsock='-device vhost-vsock-pci,guest-cid=77'
+
 # These two are called by name.
 # shellcheck disable=SC2317
 # machine NAME OPTION... -- COMMAND: one with both interfaces and the other end.
@@ -46,7 +50,7 @@ machine() {
     shift
     "$here/../vm/snap-vm" --name "$name" --mtu 65000 --virtio-net \
         --timeout 7200 \
-        --extra "-name bench,debug-threads=on -pidfile $SNAP_LOGS/$name/qemu.pid" \
+        --extra "-name bench,debug-threads=on -pidfile $SNAP_LOGS/$name/qemu.pid $vsock" \
         --host "exec $bench --pid-file $SNAP_LOGS/$name/qemu.pid serve" "$@"
 }
 

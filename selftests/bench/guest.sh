@@ -38,6 +38,9 @@ serve)
 *) await_other ;;
 esac
 
+# Where there is a device for it; and within the machine.
+modprobe -qa vmw_vsock_virtio_transport vsock_loopback || true
+
 case $what in
 times)
     "$bench" --json "$SNAP_VM_SHARE/times.json" "$@" || status=$?

@@ -39,6 +39,11 @@ def text_of(*path):
         return "unknown"
 
 
+def measured(row):
+    """Whether it has figures, or says why there are none."""
+    return not {"failed", "skipped"} & row.keys()
+
+
 def merge(times, instructions, calls):
     """One list: times and what the device counts are from the machine with an
     ordinary clock, the rest from the one whose clock counts instructions."""
@@ -47,7 +52,7 @@ def merge(times, instructions, calls):
         for other in (instructions, calls):
             if "failed" in other.get(name, {}):
                 row.setdefault("failed", other[name]["failed"])
-        if "failed" not in row:
+        if measured(row):
             for side in SIDES:
                 counts = row["counts"][side]
                 counts["guest_busy_ns"] = counts.pop("busy_ns")
@@ -118,7 +123,7 @@ def simple_table(head, lines):
 
 def table(rows, where):
     """What performance.rst includes."""
-    good = [row for row in rows if "failed" not in row]
+    good = [row for row in rows if measured(row)]
     out = [".. SPDX-License-Identifier: GPL-2.0-only",
            ".. Written by selftests/bench/report.py: change that, not this.", "",
            textwrap.fill(
@@ -169,10 +174,11 @@ def table(rows, where):
         out += simple_table(["row", "arrived"],
                             [[row["name"], pair(row, "arrived")]
                              for row in lost])
-    failed = [row for row in rows if "failed" in row]
-    if failed:
+    rest = [row for row in rows if not measured(row)]
+    if rest:
         out += ["Not measured:", ""]
-        out += [f"* {row['name']}: {row['failed']}" for row in failed] + [""]
+        out += [f"* {row['name']}: {row.get('failed') or row['skipped']}"
+                for row in rest] + [""]
     return out
 
 
@@ -181,7 +187,7 @@ def plots(rows, out):
     kinds = {}
     for row in rows:
         found = re.fullmatch(r"growth-(.*)-\d+", row["name"])
-        if found and "failed" not in row:
+        if found and measured(row):
             kinds.setdefault(found.group(1), []).append(row)
     drawn = []
     for kind, of_kind in kinds.items():

@@ -30,8 +30,11 @@ def expect(row, what, good):
         wrong.append((row["name"], what))
 
 for row in rows:
-    if "failed" in row:
-        wrong.append((row["name"], row["failed"]))
+    # Few hosts have it.
+    if "skipped" in row and row["name"] == "stream-send-64k-beside-vsock":
+        continue
+    if "failed" in row or "skipped" in row:
+        wrong.append((row["name"], row.get("failed") or row["skipped"]))
         continue
     ours, peer = row["counts"]["ours"], row["counts"]["peer"]
     for side in ours, peer:
@@ -89,6 +92,7 @@ if [[ -z ${SNAP_HOST_BENCH:-} || ! -e /sys/class/net/virtio0 ]]; then
     exit 4
 fi
 echo "1..3"
+modprobe -q vsock_loopback
 # A thousand connections take longer than a moment, and are as those of a hundred;
 # rows between machines are others between this one and the host.
 mapfile -t rows < <("$bench" list | grep -vxE 'sockets-1000|guests-.*')

@@ -30,6 +30,8 @@ std::uint64_t sum_of(const char *path, Wanted wanted) {
 // How interrupts of the NIC are called in /proc/interrupts.
 std::string interrupt_names(std::string_view nic) {
     namespace fs = std::filesystem;
+    if (nic.empty())
+        return "";
     const fs::path device =
         fs::path("/sys/class/net") / std::string(nic) / "device";
     std::error_code none;
@@ -114,7 +116,7 @@ Counts &operator+=(Counts &sum, const Counts &more) {
 
 Meter::Meter(const Nic &nic)
     : nic_(nic.name), interrupts_of_(interrupt_names(nic.name)) {
-    if (nic.name != "lo")
+    if (!nic.name.empty() && nic.name != "lo")
         stats_.emplace(nic.name);
     if (access("/dev/snap", F_OK) == 0)
         device_.emplace();

@@ -21,7 +21,7 @@ class Bench {
   public:
     Bench(const Row &row, const Side &side)
         : host_(reach(side.nic)), meter_(side.nic) {
-        if (row.mtu != 0)
+        if (row.mtu != 0 && !side.nic.name.empty())
             set_both_mtus(side.nic, row.mtu);
         work_ = row.workload->begin(side, row.bytes);
     }
@@ -111,6 +111,10 @@ Result measure(const Row &row, const Plan &plan) {
             if (!best.ratio.wide())
                 break;
         }
+    } catch (const Unavailable &missing) {
+        best = {};
+        best.row = &row;
+        best.skipped = missing.what();
     } catch (const std::exception &error) {
         best = {};
         best.row = &row;

@@ -35,7 +35,8 @@ struct Cost {
 
 struct Result {
     const Row *row = nullptr;
-    std::string failed; // why there is nothing else
+    std::string failed;  // why there is nothing else
+    std::string skipped; // the same, and nobody is to blame
     Cost ours;
     Cost peer;
     Ratio ratio;

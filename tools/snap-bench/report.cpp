@@ -26,7 +26,13 @@ std::string time_of(double ns) {
 constexpr std::array<std::pair<const char *, double>, 3> percentiles{
     {{"p50_ns", 0.5}, {"p90_ns", 0.9}, {"p99_ns", 0.99}}};
 
-void put(Json &json, const char *name, const Cost &cost) {
+// What belongs to the interface.
+bool of_nic(Counter counter) {
+    return counter == doorbells || counter == exits || counter == interrupts ||
+           counter == device_copied;
+}
+
+void put(Json &json, const char *name, const Nic &nic, const Cost &cost) {
     const auto total = [&](std::uint64_t count) {
         return cost.per_message(static_cast<double>(count));
     };
@@ -35,7 +41,8 @@ void put(Json &json, const char *name, const Cost &cost) {
     json.put("arrived", total(cost.arrived));
     for (unsigned i = busy_ns; i < counters_max; ++i) {
         const auto counter = static_cast<Counter>(i);
-        if (counter < kernel_copied || Meter::counts_calls())
+        if ((counter < kernel_copied || Meter::counts_calls()) &&
+            !(of_nic(counter) && nic.name.empty()))
             json.put(name_of(counter), total(cost.counts[i]));
     }
     for (const auto &[field, part] : percentiles)
@@ -55,6 +62,10 @@ void put(Json &json, const Result &result) {
         json.put("failed", result.failed).close();
         return;
     }
+    if (!result.skipped.empty()) {
+        json.put("skipped", result.skipped).close();
+        return;
+    }
     json.put("ours", median(result.ours.round_ns));
     json.put("peer", median(result.peer.round_ns));
     json.put("ratio", result.ratio.median);
@@ -64,8 +75,8 @@ void put(Json &json, const Result &result) {
     json.put("rounds", result.ours.round_ns.size());
     json.put("attempts", result.attempts);
     json.open("counts");
-    put(json, "ours", result.ours);
-    put(json, "peer", result.peer);
+    put(json, "ours", row.ours.nic, result.ours);
+    put(json, "peer", row.peer.nic, result.peer);
     json.close().close();
 }
 
@@ -74,6 +85,8 @@ void put(Json &json, const Result &result) {
 std::string line_of(const Result &result) {
     if (!result.failed.empty())
         return result.row->name + ": FAILED: " + result.failed;
+    if (!result.skipped.empty())
+        return result.row->name + ": skipped: " + result.skipped;
     return result.row->name + ": ours " +
            time_of(median(result.ours.round_ns)) + ", peer " +
            time_of(median(result.peer.round_ns)) + ", ratio " +

@@ -12,11 +12,11 @@ namespace snapbench {
 
 // An interface of this machine, and an address of the other end behind it.
 struct Nic {
-    std::string_view name;
+    std::string_view name; // empty: none whose counters are known
     std::string_view host;
 };
 
-enum class Family { inet, snap };
+enum class Family { inet, snap, vsock };
 
 enum class Method {
     plain,    // send(2), recv(2)

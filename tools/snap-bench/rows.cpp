@@ -102,6 +102,20 @@ void add_sockets(std::vector<Row> &all) {
         view, mapped);
 }
 
+// AF_VSOCK, to the host and within the machine.
+void add_vsock(std::vector<Row> &all) {
+    const auto add = [&](const char *name, unsigned mtu, const Nic &ours,
+                         const Nic &peer) {
+        all.push_back({name, &stream_send_read, mtu, 64 * kib,
+                       Side{Family::snap, ours}, Side{Family::vsock, peer}});
+    };
+    // A device of its own, whose counters nobody shows; orders go by
+    // virtio-net.
+    constexpr Nic vsock{"", virtio0.host};
+    add("stream-send-64k-beside-vsock", 65000, snap0, vsock);
+    add("loopback-stream-send-64k-beside-vsock", 0, loopback, loopback);
+}
+
 // Sixteen messages by one call.
 void add_batches(std::vector<Row> &all) {
     const auto add = [&](const char *name, unsigned mtu, Side ours) {
@@ -209,6 +223,7 @@ std::vector<Row> make() {
     add_sockets(all);
     add_batches(all);
     add_loopback(all);
+    add_vsock(all);
     add_growth(all);
     add_processors(all);
     add_guests(all);

@@ -44,7 +44,8 @@ void answer(snap::Socket connection, const std::string &pid_file) {
         std::istringstream words(*request);
         std::string name;
         std::size_t number = 0;
-        words >> name >> number;
+        std::string way;
+        words >> name >> number >> way;
         if (name == "threads") {
             std::string pid;
             std::ifstream(pid_file) >> pid;
@@ -58,7 +59,7 @@ void answer(snap::Socket connection, const std::string &pid_file) {
             if (workload == nullptr || workload->serve == nullptr ||
                 number == 0 || number > bytes_max)
                 throw std::runtime_error("no such work: " + *request);
-            Session session(std::move(line), address);
+            Session session(std::move(line), address, way == "vsock");
             workload->serve(session, number);
             return;
         }

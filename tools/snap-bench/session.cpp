@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "session.h"
 
+#include "vsock.h"
+
 #include <array>
 #include <charconv>
 #include <stdexcept>
@@ -35,9 +37,14 @@ snap::Socket Session::bound(int type) {
 }
 
 snap::Socket Session::accept_stream() {
-    const snap::Socket listener = bound(SOCK_STREAM);
-    checked(listen(listener.fd(), 1), "listen");
-    answer(ntohs(own_address(listener.fd()).sin_port));
+    const snap::Socket listener =
+        vsock_ ? listening_vsock() : bound(SOCK_STREAM);
+    if (vsock_) {
+        answer(own_vsock_port(listener.fd()));
+    } else {
+        checked(listen(listener.fd(), 1), "listen");
+        answer(ntohs(own_address(listener.fd()).sin_port));
+    }
     return snap::Socket(checked(
         accept4(listener.fd(), nullptr, nullptr, SOCK_CLOEXEC), "accept"));
 }
@@ -71,18 +78,24 @@ std::optional<std::uint64_t> Session::order() {
     return messages;
 }
 
-Peer::Peer(const Nic &nic, std::string_view workload, std::size_t bytes)
-    : line_(reach(nic)) {
-    line_.put(std::string(workload) + ' ' + std::to_string(bytes));
-    data_ = address_of(nic.host, static_cast<std::uint16_t>(line_.number()));
+Peer::Peer(const Side &side, std::string_view workload, std::size_t bytes)
+    : family_(side.family), host_(side.nic.host), line_(reach(side.nic)) {
+    std::string request = std::string(workload) + ' ' + std::to_string(bytes);
+    if (family_ == Family::vsock) {
+        need_vsock(host_);
+        request += " vsock";
+    }
+    line_.put(request);
+    port_ = static_cast<std::uint32_t>(line_.number());
 }
 
-snap::Socket Peer::connect_stream(Family family) const {
-    return connected(family, SOCK_STREAM, data_);
+snap::Socket Peer::connect_stream() const {
+    return family_ == Family::vsock ? connected_vsock(host_, port_)
+                                    : connected(family_, SOCK_STREAM, data());
 }
 
-snap::Socket Peer::connect_datagrams(Family family) {
-    snap::Socket made = connected(family, SOCK_DGRAM, data_);
+snap::Socket Peer::connect_datagrams() {
+    snap::Socket made = connected(family_, SOCK_DGRAM, data());
     set_receive_room(made.fd(), 8 << 20);
     // The other end has to know where to send to; the first one may be lost.
     for (int tries = 0; tries < 50; ++tries) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // A work has a connection of its own between `run` and `serve`: it names the
-// workload and the bytes of a message, is told a port, then gives orders of so
-// many messages and is answered when these are through.  Works of one interface
+// workload, the bytes of a message, and "vsock" if they come that way, is told
+// a port, then gives orders of so many messages and is answered when these are
+// through.  Works of one interface
 // use it for these as well; between orders it is silent.
 #ifndef SNAP_BENCH_SESSION_H
 #define SNAP_BENCH_SESSION_H
@@ -19,8 +20,8 @@ constexpr std::uint16_t default_port = 7100;
 // The end of `serve`.
 class Session {
   public:
-    Session(Line line, const sockaddr_in &address)
-        : line_(std::move(line)), address_(address) {}
+    Session(Line line, const sockaddr_in &address, bool vsock)
+        : line_(std::move(line)), address_(address), vsock_(vsock) {}
 
     // Says where, and waits for the other end.
     snap::Socket accept_stream();
@@ -36,24 +37,31 @@ class Session {
 
     Line line_;
     sockaddr_in address_; // of this end, any port
+    bool vsock_;
 };
 
 // The end of `run`.
 class Peer {
   public:
-    Peer(const Nic &nic, std::string_view workload, std::size_t bytes);
+    Peer(const Side &side, std::string_view workload, std::size_t bytes);
 
     // To where it said.
-    snap::Socket connect_stream(Family family) const;
-    snap::Socket connect_datagrams(Family family);
+    snap::Socket connect_stream() const;
+    snap::Socket connect_datagrams();
 
     void order(std::uint64_t messages) { line_.put(std::to_string(messages)); }
     std::uint64_t answer() { return line_.number(); }
     bool answered(int milliseconds) const { return line_.waits(milliseconds); }
 
   private:
+    sockaddr_in data() const {
+        return address_of(host_, static_cast<std::uint16_t>(port_));
+    }
+
+    Family family_;
+    std::string_view host_;
     Line line_;
-    sockaddr_in data_;
+    std::uint32_t port_; // of messages
 };
 
 // Where `serve` listens, for the whole run.

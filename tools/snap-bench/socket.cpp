@@ -9,7 +9,6 @@
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 
 namespace snapbench {
 
@@ -30,6 +29,12 @@ void set_option(int fd, int level, int name, int value, const char *what) {
     checked(setsockopt(fd, level, name, &value, sizeof(value)), what);
 }
 
+void set_patience(int fd, const timeval &time) {
+    for (const int option : {SO_RCVTIMEO, SO_SNDTIMEO})
+        checked(setsockopt(fd, SOL_SOCKET, option, &time, sizeof(time)),
+                "SO_RCVTIMEO");
+}
+
 void set_receive_room(int fd, int bytes) {
     if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)) < 0)
         set_option(fd, SOL_SOCKET, SO_RCVBUF, bytes, "SO_RCVBUF");
@@ -41,11 +46,7 @@ snap::Socket connected(Family family, int type, const sockaddr_in &to) {
             ? snap::Socket(type, SNAPPROTO_IPV4)
             : snap::Socket(
                   checked(socket(AF_INET, type | SOCK_CLOEXEC, 0), "socket"));
-    const timeval patience{patience_seconds, 0};
-    for (const int option : {SO_RCVTIMEO, SO_SNDTIMEO})
-        checked(setsockopt(made.fd(), SOL_SOCKET, option, &patience,
-                           sizeof(patience)),
-                "SO_RCVTIMEO");
+    set_patience(made.fd(), {patience_seconds, 0});
     checked(uninterrupted([&] {
                 return connect(made.fd(),
                                reinterpret_cast<const sockaddr *>(&to),

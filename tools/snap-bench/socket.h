@@ -14,6 +14,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <sys/time.h>
 
 namespace snapbench {
 
@@ -43,6 +44,9 @@ auto uninterrupted(Call call) {
 void allow_sockets(unsigned count);
 
 void set_option(int fd, int level, int name, int value, const char *what);
+
+// How long calls wait, which then fail with EAGAIN; connect() with ETIMEDOUT.
+void set_patience(int fd, const timeval &time);
 
 // Room for what arrives in bursts; as much as this user gets.
 void set_receive_room(int fd, int bytes);

@@ -9,10 +9,16 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <stdexcept>
 
 namespace snapbench {
 
 class Session;
+
+// This machine has no such thing: the row is skipped, and says why.
+struct Unavailable : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
 
 // One side of a row, connected and ready.  Members throw std::system_error.
 class Work {
@@ -41,6 +47,7 @@ struct Workload {
 };
 
 extern const Workload stream_send;
+extern const Workload stream_send_read; // the other end reads all of it
 extern const Workload stream_receive;
 extern const Workload stream_echo;
 extern const Workload datagram_send;

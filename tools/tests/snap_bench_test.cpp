@@ -68,7 +68,8 @@ Cost cost(std::vector<double> rounds) {
 }
 
 Result result() {
-    static const Row row{"name", &stream_send, 1500, 64, {}, {}};
+    constexpr Side side{Family::inet, {"nic", "10.0.0.1"}};
+    static const Row row{"name", &stream_send, 1500, 64, side, side};
     Result made;
     made.row = &row;
     made.ours = cost({1000});
@@ -101,6 +102,30 @@ TEST(BenchReport, JsonSaysWhatFailed) {
     EXPECT_EQ(json_of(all), R"({"rows":[{"name":"name","mtu":1500,"bytes":64,)"
                             R"("failed":"no \"such\" thing"}]})");
     EXPECT_EQ(line_of(made), "name: FAILED: no \"such\" thing");
+}
+
+TEST(BenchReport, SaysWhatWasSkipped) {
+    Result made = result();
+    made.skipped = "nothing there";
+    const std::array<Result, 1> all{made};
+    EXPECT_EQ(json_of(all), R"({"rows":[{"name":"name","mtu":1500,"bytes":64,)"
+                            R"("skipped":"nothing there"}]})");
+    EXPECT_EQ(line_of(made), "name: skipped: nothing there");
+}
+
+TEST(BenchReport, SideWithoutAnInterfaceHasNoneOfItsCounts) {
+    Row row{"name", &stream_send, 1500, 64, {}, {}};
+    row.ours.nic = {"snap0", "10.77.0.1"};
+    Result made = result();
+    made.row = &row;
+    const std::array<Result, 1> all{made};
+    const std::string text = json_of(all);
+    const auto ours = text.find("\"ours\":{");
+    const auto peer = text.find("\"peer\":{");
+    ASSERT_LT(ours, peer);
+    EXPECT_NE(text.substr(ours, peer - ours).find("exits"), std::string::npos);
+    EXPECT_EQ(text.find("exits", peer), std::string::npos);
+    EXPECT_NE(text.find("page_faults", peer), std::string::npos);
 }
 
 TEST(BenchReport, LineSaysWhenARatioIsWide) {

@@ -10,7 +10,6 @@
 #include <array>
 #include <cerrno>
 #include <sys/socket.h>
-#include <sys/time.h>
 
 namespace snapbench {
 
@@ -26,17 +25,12 @@ std::uint64_t window_of(std::size_t bytes) {
 // After such a silence what is missing is lost.
 constexpr timeval silence{0, 200000};
 
-void set_patience(int fd, const timeval &time) {
-    checked(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof(time)),
-            "SO_RCVTIMEO");
-}
-
 class DatagramReceive final : public Work {
   public:
     DatagramReceive(const Side &side, std::size_t bytes)
         : credit_every_(window_of(bytes) / 2),
-          peer_(side.nic, datagram_receive.name, bytes),
-          data_(peer_.connect_datagrams(side.family)),
+          peer_(side, datagram_receive.name, bytes),
+          data_(peer_.connect_datagrams()),
           receiver_(make_receiver(data_, side, bytes)) {
         set_patience(data_.fd(), silence);
     }

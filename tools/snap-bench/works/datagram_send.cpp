@@ -24,8 +24,8 @@ constexpr int mark_again_milliseconds = 100;
 class DatagramSend final : public Work {
   public:
     DatagramSend(const Side &side, std::size_t bytes)
-        : peer_(side.nic, datagram_send.name, bytes),
-          data_(peer_.connect_datagrams(side.family)),
+        : peer_(side, datagram_send.name, bytes),
+          data_(peer_.connect_datagrams()),
           sender_(make_sender(data_.fd(), side, bytes,
                               std::make_shared<Buffers>(side, bytes))) {}
 

@@ -25,10 +25,9 @@ bool is_stream(int fd) {
 class Echo final : public Work {
   public:
     Echo(const Side &side, std::size_t bytes, const Workload &workload)
-        : bytes_(bytes), peer_(side.nic, workload.name, bytes),
-          data_(&workload == &stream_echo
-                    ? peer_.connect_stream(side.family)
-                    : peer_.connect_datagrams(side.family)),
+        : bytes_(bytes), peer_(side, workload.name, bytes),
+          data_(&workload == &stream_echo ? peer_.connect_stream()
+                                          : peer_.connect_datagrams()),
           buffers_(side, bytes), answer_(bytes) {
         if (is_stream(data_.fd()))
             set_option(data_.fd(), IPPROTO_TCP, TCP_NODELAY, 1, "TCP_NODELAY");

@@ -15,10 +15,9 @@ namespace {
 class Forward final : public Work {
   public:
     Forward(const Side &side, std::size_t bytes)
-        : bytes_(bytes), source_(side.nic, stream_receive.name, bytes),
-          from_(source_.connect_stream(side.family)),
-          sink_(side.nic, stream_send.name, bytes),
-          to_(sink_.connect_stream(side.family)) {
+        : bytes_(bytes), source_(side, stream_receive.name, bytes),
+          from_(source_.connect_stream()), sink_(side, stream_send.name, bytes),
+          to_(sink_.connect_stream()) {
         std::array<int, 2> ends{};
         checked(pipe2(ends.data(), O_CLOEXEC), "pipe");
         out_ = snap::Socket(ends[0]);

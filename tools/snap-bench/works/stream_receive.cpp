@@ -14,8 +14,8 @@ namespace {
 class StreamReceive final : public Work {
   public:
     StreamReceive(const Side &side, std::size_t bytes)
-        : bytes_(bytes), peer_(side.nic, stream_receive.name, bytes),
-          data_(peer_.connect_stream(side.family)),
+        : bytes_(bytes), peer_(side, stream_receive.name, bytes),
+          data_(peer_.connect_stream()),
           receiver_(make_receiver(data_, side, bytes)) {}
 
     std::uint64_t run(std::uint64_t messages) override {

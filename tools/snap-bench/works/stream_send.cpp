@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // A stream of messages to the other end, which drops its bytes unread: it is to
-// cost little, beside the machine that is measured.
+// cost little, beside the machine that is measured.  Where it is in that one,
+// or not of TCP, which alone can drop, it reads them.
+#include "../memory.h"
 #include "../sender.h"
 #include "../session.h"
 #include "../workload.h"
@@ -15,10 +17,9 @@ namespace snapbench {
 namespace {
 
 struct Stream {
-    Stream(const Side &side, std::size_t bytes,
+    Stream(const Side &side, std::size_t bytes, const Workload &workload,
            const std::shared_ptr<Buffers> &buffers)
-        : peer(side.nic, stream_send.name, bytes),
-          data(peer.connect_stream(side.family)),
+        : peer(side, workload.name, bytes), data(peer.connect_stream()),
           sender(make_sender(data.fd(), side, bytes, buffers)) {}
 
     Peer peer;
@@ -28,12 +29,14 @@ struct Stream {
 
 class StreamSend final : public Work {
   public:
-    StreamSend(const Side &side, std::size_t bytes) : at_once_(side.at_once) {
+    StreamSend(const Side &side, std::size_t bytes, const Workload &workload)
+        : at_once_(side.at_once) {
         auto buffers = std::make_shared<Buffers>(side, bytes);
         for (unsigned i = 0; i < side.sockets; ++i) {
             if (at_once_ && i > 0)
                 buffers = std::make_shared<Buffers>(side, bytes);
-            streams_.push_back(std::make_unique<Stream>(side, bytes, buffers));
+            streams_.push_back(
+                std::make_unique<Stream>(side, bytes, workload, buffers));
         }
     }
 
@@ -78,18 +81,17 @@ class StreamSend final : public Work {
     std::vector<std::unique_ptr<Stream>> streams_;
 };
 
+template <const Workload &workload>
 std::unique_ptr<Work> begin(const Side &side, std::size_t bytes) {
-    return std::make_unique<StreamSend>(side, bytes);
+    return std::make_unique<StreamSend>(side, bytes, workload);
 }
 
-void serve(Session &session, std::size_t bytes) {
-    const snap::Socket data = session.accept_stream();
+// Until the other end goes.  receive(most) is a call of recv(2).
+template <typename Receive>
+void take(Session &session, std::size_t bytes, Receive receive) {
     while (const auto messages = session.order()) {
         for (std::uint64_t left = *messages * bytes; left > 0;) {
-            const auto length =
-                checked(recv(data.fd(), nullptr,
-                             std::min<std::uint64_t>(left, 1 << 20), MSG_TRUNC),
-                        "recv");
+            const auto length = checked(receive(left), "recv");
             if (length == 0)
                 return;
             left -= static_cast<std::uint64_t>(length);
@@ -98,8 +100,30 @@ void serve(Session &session, std::size_t bytes) {
     }
 }
 
+void serve_unread(Session &session, std::size_t bytes) {
+    const snap::Socket data = session.accept_stream();
+    take(session, bytes, [&](std::uint64_t most) {
+        return recv(data.fd(), nullptr, std::min<std::uint64_t>(most, 1 << 20),
+                    MSG_TRUNC);
+    });
+}
+
+void serve_read(Session &session, std::size_t bytes) {
+    const Pages buffer(bytes);
+    const snap::Socket data = session.accept_stream();
+    take(session, bytes, [&](std::uint64_t most) {
+        const auto length = recv(data.fd(), buffer.bytes().data(),
+                                 std::min<std::uint64_t>(most, bytes), 0);
+        if (length > 0)
+            look_at(buffer.bytes().first(static_cast<std::size_t>(length)));
+        return length;
+    });
+}
+
 } // namespace
 
-const Workload stream_send{"stream-send", begin, serve};
+const Workload stream_send{"stream-send", begin<stream_send>, serve_unread};
+const Workload stream_send_read{"stream-send-read", begin<stream_send_read>,
+                                serve_read};
 
 } // namespace snapbench
