@@ -23,6 +23,7 @@ enum class Method {
     zerocopy, // MSG_ZEROCOPY; TCP_ZEROCOPY_RECEIVE
     batch,    // sendmmsg(2) of a whole ring
     uring,    // IORING_OP_SEND_ZC, from a registered buffer
+    xdp,      // AF_XDP, past the kernel's UDP
     sendfile, // of a file in memory
     view,     // MSG_SNAP_VIEW
 };

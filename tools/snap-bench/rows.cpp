@@ -118,15 +118,20 @@ void add_vsock(std::vector<Row> &all) {
 
 // Sixteen messages by one call.
 void add_batches(std::vector<Row> &all) {
+    const auto batch = [](Side side) {
+        return with(with(side, Method::batch), Memory::ring);
+    };
     const auto add = [&](const char *name, unsigned mtu, Side ours) {
-        const auto batch = [](Side side) {
-            return with(with(side, Method::batch), Memory::ring);
-        };
         all.push_back(
             {name, &datagram_send, mtu, 64, batch(ours), batch(over_virtio)});
     };
     add("netdev-udp-send-64-batch-mtu1500", 1500, over_ours);
     add("dgram-send-64-batch", 65000, by_reference);
+    const Side xdp = with(with(over_virtio, Method::xdp), Memory::ring);
+    for (const std::size_t bytes : {64, 1472})
+        all.push_back(
+            {"dgram-send-" + std::to_string(bytes) + "-batch-beside-xdp",
+             &datagram_send, 1500, bytes, batch(by_reference), xdp});
 }
 
 // By the size of messages, which the plots draw, and by the number of what

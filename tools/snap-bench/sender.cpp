@@ -4,6 +4,7 @@
 #include "memory.h"
 #include "socket.h"
 #include "uring.h"
+#include "xdp_sender.h"
 
 #include <array>
 #include <linux/errqueue.h>
@@ -248,6 +249,8 @@ std::unique_ptr<Sender> make_sender(int fd, const Side &side, std::size_t bytes,
         return std::make_unique<BatchSender>(fd, std::move(buffers));
     case Method::uring:
         return std::make_unique<UringSender>(fd, std::move(buffers));
+    case Method::xdp:
+        return make_xdp_sender(fd, side, bytes);
     case Method::sendfile:
         return std::make_unique<FileSender>(fd, bytes);
     case Method::view:
