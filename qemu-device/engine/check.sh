@@ -98,9 +98,9 @@ fuzz() {
 for name in "${@:-plain asan tsan fuzz}"; do
     for one in $name; do
         case $one in
-        plain) flavour plain none units injection threads ;;
-        asan) flavour asan address,undefined units injection threads ;;
-        tsan) flavour tsan thread threads ;;
+        plain) flavour plain none units injection packets threads ;;
+        asan) flavour asan address,undefined units injection packets threads ;;
+        tsan) flavour tsan thread packets threads ;;
         fuzz) fuzz ;;
         *)
             echo "check.sh: no such flavour: $one" >&2

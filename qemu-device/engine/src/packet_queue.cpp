@@ -1,0 +1,578 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "packet_queue.hpp"
+
+#include "packet_header.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <thread>
+#include <unistd.h>
+
+namespace snapmem_impl {
+namespace {
+
+Fd make_event() {
+    Fd event(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!event) {
+        throw_errno("eventfd");
+    }
+    return event;
+}
+
+} // namespace
+
+PacketQueue::PacketQueue(const snapnet_config &config)
+    : config_(config), event_(make_event()), batches_(config.mem),
+      landing_(config.mem, config.vnet_hdr), fifo_(config.mem) {}
+
+// ---- Life -------------------------------------------------------------------
+
+void PacketQueue::stop() {
+    Lock lock(mutex_);
+    if (stopped_) {
+        return;
+    }
+    quiesce(lock);
+    end_sending();
+    landing_.forget();
+    batches_.clear();
+    running_ = false;
+    interrupt_ = false;
+    stopped_ = true;
+    let_go();
+}
+
+void PacketQueue::start(std::uint64_t features) {
+    const Lock lock(mutex_);
+    features_ = features;
+    running_ = true;
+    wake();
+}
+
+void PacketQueue::reset() {
+    Lock lock(mutex_);
+    quiesce(lock);
+    end_sending();
+    landing_.forget();
+    batches_.clear();
+    features_ = 0;
+    running_ = false;
+    armed_ = false;
+    stalled_ = false;
+    interrupt_ = false;
+    let_go();
+}
+
+void PacketQueue::attach(int fd) {
+    const Lock lock(mutex_);
+    fd_ = fd;
+    deaf_ = false;
+    wake();
+}
+
+void PacketQueue::detach() {
+    Lock lock(mutex_);
+    quiesce(lock);
+    flush();
+    fd_ = -1;
+    let_go();
+}
+
+void PacketQueue::halt(bool halted) {
+    Lock lock(mutex_);
+    quiesce(lock);
+    halted_ = halted;
+    let_go();
+}
+
+void PacketQueue::quiesce(Lock &lock) {
+    ++quiesced_;
+    wake();
+    quiet_.wait(lock, [this] { return !inside_; });
+    landing_.go_home();
+}
+
+void PacketQueue::let_go() {
+    --quiesced_;
+    store_status();
+    wake();
+}
+
+void PacketQueue::wake() {
+    news_ = true;
+    if (asleep_) {
+        ring();
+    }
+}
+
+// Cannot fail: the count is far from its end.
+void PacketQueue::ring() const {
+    eventfd_write(event_.get(), 1);
+}
+
+// ---- The thread -------------------------------------------------------------
+
+void PacketQueue::run(const std::function<void()> &interrupt) {
+    Lock lock(mutex_);
+    while (!stopped_) {
+        news_ = false;
+        if (interrupt_) {
+            leave();
+            lock.unlock();
+            interrupt();
+            lock.lock();
+            continue;
+        }
+        if (!active()) {
+            leave();
+            sleep(lock);
+            continue;
+        }
+        inside_ = true;
+        const bool wrote = send(lock);
+        const bool read = receive_some(lock);
+        if (!wrote && !read) {
+            rest(lock);
+        }
+    }
+    leave();
+}
+
+// From here on others may have the descriptor, the landing and all frames.
+void PacketQueue::leave() {
+    if (inside_) {
+        drop_sent_frames();
+        landing_.go_home();
+        store_status();
+        inside_ = false;
+    }
+    quiet_.notify_all();
+}
+
+// True if a packet has left.
+bool PacketQueue::send(Lock &lock) {
+    bool wrote = false;
+    blocked_ = false;
+    for (unsigned i = 0; i < burst && active() && !fifo_.empty(); ++i) {
+        lock.unlock();
+        wait_delay();
+        const ssize_t n = write_front();
+        const int error = errno;
+        lock.lock();
+        if (n < 0 && error == EAGAIN) {
+            blocked_ = true;
+            break;
+        }
+        sent(n < 0);
+        wrote = true;
+    }
+    if (sent_.size() > sent_frames || fifo_.empty()) {
+        drop_sent_frames();
+    }
+    return wrote;
+}
+
+// True if a packet has come.
+bool PacketQueue::receive_some(Lock &lock) {
+    for (unsigned i = 0; i < burst; ++i) {
+        if (!active() || deaf_) {
+            return false;
+        }
+        if (!ready()) {
+            landing_.go_home(); // which counts
+        }
+        if (!ready_or_stall()) {
+            return false;
+        }
+        if (!landing_.holds_packet()) {
+            lock.unlock();
+            wait_delay();
+            landing_.prepare();
+            const ssize_t n = landing_.read(fd_);
+            const int error = errno;
+            lock.lock();
+            if (n == 0 || (n < 0 && error != EAGAIN && error != EINTR)) {
+                deaf_ = true;
+            }
+            if (n <= 0) {
+                return n < 0 && error == EINTR;
+            }
+        }
+        if (!accept_landed(lock)) {
+            // Frames may have come back before anybody could see the stall.
+            stalled_ = stalled_ && !ready();
+            return !stalled_;
+        }
+        if (interrupt_) {
+            return true;
+        }
+    }
+    return true;
+}
+
+void PacketQueue::rest(Lock &lock) {
+    if (spin(lock)) {
+        return;
+    }
+    drop_sent_frames();
+    landing_.go_home();
+    store_status();
+    sleep(lock);
+}
+
+// Until there is news or a packet. With inside_ the descriptor is looked at.
+void PacketQueue::sleep(Lock &lock) {
+    if (news_) {
+        return;
+    }
+    std::array<pollfd, 2> wait{{{event_.get(), POLLIN, 0}, {-1, 0, 0}}};
+    if (inside_) {
+        const bool read = !deaf_ && running_ && !stalled_;
+        const bool write = blocked_ && !fifo_.empty();
+        const int events = (read ? POLLIN : 0) | (write ? POLLOUT : 0);
+        wait[1] = {events != 0 ? fd_ : -1, static_cast<short>(events), 0};
+    }
+    const auto began = std::chrono::steady_clock::now();
+    asleep_ = true;
+    lock.unlock();
+    poll(wait.data(), wait.size(), -1);
+    lock.lock();
+    asleep_ = false;
+    learn_patience(std::chrono::steady_clock::now() - began);
+    if (wait[0].revents != 0) {
+        eventfd_t count = 0;
+        eventfd_read(event_.get(), &count);
+    }
+    // Of a descriptor that is good for nothing poll() would tell for ever.
+    if (wait[1].revents != 0 && (wait[1].revents & (POLLIN | POLLOUT)) == 0) {
+        deaf_ = true;
+    }
+}
+
+void PacketQueue::learn_patience(std::chrono::nanoseconds slept) {
+    patience_ = slept < patience_max
+                    ? std::clamp(patience_ * 2, patience_min, patience_max)
+                : patience_ > patience_min ? patience_ / 2
+                                           : std::chrono::nanoseconds{0};
+}
+
+// A packet or a doorbell often follows the last one soon: then nobody has to
+// wake us. True if it did. How long that pays is learnt from how long it was
+// slept, as host kernels do for halted processors.
+bool PacketQueue::spin(Lock &lock) {
+    if (patience_.count() == 0 || blocked_) {
+        return false;
+    }
+    const auto end = std::chrono::steady_clock::now() + patience_;
+    pollfd wait{!deaf_ && running_ && !stalled_ ? fd_ : -1, POLLIN, 0};
+    lock.unlock();
+    bool found = false;
+    do {
+        found = news_ || (wait.fd >= 0 && poll(&wait, 1, 0) > 0);
+    } while (!found && std::chrono::steady_clock::now() < end);
+    lock.lock();
+    return found && wait.revents != POLLERR && wait.revents != POLLHUP;
+}
+
+void PacketQueue::wait_delay() const {
+    if (config_.delay_us != 0) {
+        std::this_thread::sleep_for(
+            std::chrono::microseconds(config_.delay_us));
+    }
+}
+
+// ---- Sending ----------------------------------------------------------------
+
+ssize_t PacketQueue::write_front() const {
+    const TxFifo::Parts parts = fifo_.front();
+    ssize_t n = 0;
+    do {
+        n = writev(fd_, parts.data(), static_cast<int>(parts.size()));
+    } while (n < 0 && errno == EINTR);
+    return n;
+}
+
+// The front packet is gone.
+void PacketQueue::sent(bool dropped) {
+    fifo_.pop(sent_);
+    if (dropped) {
+        ++counters_.tx_dropped;
+    }
+    if (paused_ && fifo_.half_empty()) {
+        paused_ = false;
+        store_status();
+        interrupt_ = interrupt_ || running_;
+    }
+}
+
+void PacketQueue::drop_sent_frames() {
+    if (!sent_.empty()) {
+        snapmem_drop(config_.mem, sent_.data(), sent_.size());
+        sent_.clear();
+        store_status();
+    }
+}
+
+// What the descriptor takes at once.
+void PacketQueue::flush() {
+    while (fd_ >= 0 && !fifo_.empty()) {
+        const ssize_t n = write_front();
+        if (n < 0 && errno == EAGAIN) {
+            break;
+        }
+        sent(n < 0);
+    }
+    drop_sent_frames();
+}
+
+// The same, and nothing is left.
+void PacketQueue::end_sending() {
+    flush();
+    while (!fifo_.empty()) {
+        sent(true);
+    }
+    drop_sent_frames();
+}
+
+std::uint8_t *PacketQueue::tx_room() {
+    const Lock lock(mutex_);
+    return paused_ ? nullptr : fifo_.room();
+}
+
+void PacketQueue::tx_push(TxFifo::Parts parts) {
+    Lock lock(mutex_);
+    fifo_.push(parts);
+    if (fifo_.full()) {
+        paused_ = true;
+        ++counters_.tx_pauses;
+        store_status();
+    }
+    news_ = true;
+    const bool asleep = asleep_;
+    lock.unlock();
+    // The thread, once awake, finds the mutex free.
+    if (asleep) {
+        ring();
+    }
+}
+
+TxFifo::Parts PacketQueue::tx_next() {
+    const Lock lock(mutex_);
+    return fifo_.empty() ? TxFifo::Parts() : fifo_.front();
+}
+
+void PacketQueue::tx_pop(bool dropped) {
+    const Lock lock(mutex_);
+    sent(dropped);
+    drop_sent_frames();
+}
+
+// ---- Receiving --------------------------------------------------------------
+
+bool PacketQueue::ready() const {
+    return running_ && !batches_.full() &&
+           snapmem_free_frames(config_.mem) >
+               (stalled_ ? SNAPNET_RX_RESUME : SNAPNET_RX_STOP);
+}
+
+void PacketQueue::stall() {
+    if (!stalled_ && running_) {
+        stalled_ = true;
+        ++counters_.rx_stalls;
+    }
+}
+
+// Once stalled, only rx_resume() ends it, so that it is seen.
+bool PacketQueue::ready_or_stall() {
+    if (stalled_) {
+        return false;
+    }
+    if (!ready()) {
+        stall();
+        return false;
+    }
+    return true;
+}
+
+bool PacketQueue::rx_ready() {
+    const Lock lock(mutex_);
+    return ready_or_stall();
+}
+
+bool PacketQueue::rx_resume() {
+    const Lock lock(mutex_);
+    if (!stalled_ || !ready()) {
+        return false;
+    }
+    stalled_ = false;
+    wake();
+    return fd_ < 0;
+}
+
+bool PacketQueue::receive(Packet bytes) {
+    Lock lock(mutex_);
+    if (!ready_or_stall() ||
+        (landing_.holds_packet() && !accept_landed(lock))) {
+        return false;
+    }
+    snap_offload offload{};
+    if (config_.vnet_hdr) {
+        if (bytes.size() < sizeof(offload)) {
+            refuse();
+            return true;
+        }
+        std::memcpy(&offload, bytes.data(), sizeof(offload));
+        bytes = bytes.subspan(sizeof(offload));
+    }
+    return accept(bytes, offload, lock);
+}
+
+void PacketQueue::receive_rest() {
+    Lock lock(mutex_);
+    if (landing_.holds_packet() && ready_or_stall()) {
+        accept_landed(lock);
+    }
+}
+
+bool PacketQueue::accept_landed(Lock &lock) {
+    if (!landing_.has_offload()) {
+        refuse();
+        landing_.forget();
+        return true;
+    }
+    const Packet packet = landing_.packet();
+    snap_offload offload = landing_.offload();
+    const std::size_t header =
+        packet.size() > SNAP_RX_INLINE_MAX ? header_bytes(packet) : 0;
+    if (header == 0 || !landing_.in_place(header)) {
+        landing_.make_linear();
+        if (header != 0) {
+            landing_.go_home(); // the packet may need all that are free
+        }
+        if (!accept(packet, offload, lock)) {
+            return false;
+        }
+    } else if (!admit_offload(offload, features_, packet.size())) {
+        refuse();
+    } else {
+        const std::span<const Frame> frames = landing_.payload(header);
+        if (!add(packet, header, offload, frames)) {
+            landing_.make_linear();
+            return false;
+        }
+        ++counters_.rx_in_place;
+        landing_.learn(header, frames.size());
+        landing_.forget_frames(frames.size());
+    }
+    landing_.forget();
+    return true;
+}
+
+bool PacketQueue::accept(Packet packet, snap_offload offload, Lock &lock) {
+    const std::size_t length = packet.size();
+    if (length < SNAP_TX_BYTES_MIN ||
+        !admit_offload(offload, features_, length)) {
+        refuse();
+        return true;
+    }
+    const std::size_t header =
+        length <= SNAP_RX_INLINE_MAX ? length : header_bytes(packet);
+    Packet rest = packet.subspan(header);
+    const std::size_t nframes = (rest.size() + page_bytes - 1) / page_bytes;
+    if (nframes > SNAP_RX_FRAMES_MAX) {
+        refuse();
+        return true;
+    }
+    landing_.learn(header, nframes);
+    // Nobody waits for a copy: the frames are ours until they are in a batch.
+    lock.unlock();
+    payload_.resize(nframes);
+    const bool got =
+        nframes == 0 ||
+        snapmem_receive(config_.mem, payload_.data(), nframes) == SNAPMEM_OK;
+    for (std::size_t i = 0; got && i < nframes; ++i) {
+        std::uint8_t *to = snapmem_pool(config_.mem) + payload_[i] * page_bytes;
+        const Packet part = rest.first(std::min(rest.size(), page_bytes));
+        std::memcpy(to, part.data(), part.size());
+        std::memset(to + part.size(), 0, page_bytes - part.size());
+        rest = rest.subspan(part.size());
+    }
+    lock.lock();
+    if (!got) {
+        stall();
+        return false;
+    }
+    if (!add(packet, header, offload, payload_)) {
+        snapmem_drop(config_.mem, payload_.data(), payload_.size());
+        return false;
+    }
+    return true;
+}
+
+// A packet whose frames are filled. The caller keeps them if it fails.
+bool PacketQueue::add(Packet packet, std::size_t header,
+                      const snap_offload &offload,
+                      std::span<const Frame> frames) {
+    snap_rx entry{};
+    entry.payload = static_cast<std::uint32_t>(packet.size() - header);
+    entry.offload = offload;
+    if (!batches_.add(entry, packet.first(header), frames)) {
+        // Copies on write have taken the frames since we looked.
+        stall();
+        return false;
+    }
+    ++counters_.rx_packets;
+    counters_.rx_bytes += packet.size();
+    store_status();
+    if (armed_) {
+        armed_ = false;
+        interrupt_ = true;
+    }
+    return true;
+}
+
+std::uint64_t PacketQueue::take() {
+    const Lock lock(mutex_);
+    return batches_.take(counters_.rx_frames);
+}
+
+bool PacketQueue::arm(bool armed) {
+    const Lock lock(mutex_);
+    const bool now = armed && running_ && !batches_.empty();
+    armed_ = armed && running_ && !now;
+    return now;
+}
+
+// ---- Telling the guest ------------------------------------------------------
+
+bool PacketQueue::take_interrupt() {
+    const Lock lock(mutex_);
+    const bool due = interrupt_;
+    interrupt_ = false;
+    return due;
+}
+
+// The guest reads the words at any time.
+void PacketQueue::store_status() {
+    const std::atomic_ref<std::uint32_t> free(*config_.free_frames);
+    const std::atomic_ref<std::uint32_t> paused(*config_.tx_paused);
+    free.store(snapmem_free_frames(config_.mem), std::memory_order_relaxed);
+    paused.store(paused_ || paused_by_caller_ ? 1 : 0,
+                 std::memory_order_relaxed);
+}
+
+void PacketQueue::publish(bool tx_paused) {
+    const Lock lock(mutex_);
+    paused_by_caller_ = tx_paused;
+    store_status();
+}
+
+void PacketQueue::get_counters(snapnet_counters &out) {
+    const Lock lock(mutex_);
+    out = counters_;
+}
+
+} // namespace snapmem_impl

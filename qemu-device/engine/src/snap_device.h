@@ -1,0 +1,1 @@
+../../../uapi/snap_device.h
