@@ -5,7 +5,8 @@
  * set_link and netdev_del tell the NIC.  A backend that loses its connection
  * (stream, socket) only marks itself, and nobody flushes the queue when it
  * has another: so we look at the mark, once in each turn of the main loop.
- * It cannot lose one connection and get the next within one turn.
+ * It cannot lose one connection and get the next within one turn.  Filters that
+ * come and go tell nobody either, and end or allow a thread (snap-path.c).
  */
 #include "qemu/osdep.h"
 #include "snap.h"
@@ -33,7 +34,11 @@ static void snap_link_announce(SnapState *s)
 
 void snap_link_status_changed(NetClientState *nc)
 {
-    snap_link_announce(qemu_get_nic_opaque(nc));
+    SnapState *s = qemu_get_nic_opaque(nc);
+
+    /* Before the backend goes, if it does. */
+    snap_path_update(s);
+    snap_link_announce(s);
 }
 
 static SnapState *snap_link_owner(GSource *source)
@@ -45,7 +50,7 @@ static gboolean snap_link_check(GSource *source)
 {
     SnapState *s = snap_link_owner(source);
 
-    return snap_link_up(s) != s->link_announced;
+    return snap_link_up(s) != s->link_announced || snap_path_changes(s);
 }
 
 static gboolean snap_link_prepare(GSource *source, gint *timeout)
@@ -59,6 +64,10 @@ static gboolean snap_link_dispatch(GSource *source, GSourceFunc callback,
 {
     SnapState *s = snap_link_owner(source);
 
+    snap_path_update(s);
+    if (snap_link_up(s) == s->link_announced) {
+        return G_SOURCE_CONTINUE;
+    }
     if (!snap_link_up(s)) {
         snap_tx_cut_off(s);
     }

@@ -32,8 +32,9 @@ QEMU_BUILD_BUG_ON(sizeof(struct snap_offload) !=
                   sizeof(struct virtio_net_hdr_mrg_rxbuf));
 QEMU_BUILD_BUG_ON(sizeof(struct snap_offload) !=
                   sizeof(struct virtio_net_hdr_v1));
-QEMU_BUILD_BUG_ON(SNAP_RX_STOP <= SNAP_RX_FRAMES_MAX + 1);
-QEMU_BUILD_BUG_ON(SNAP_RX_RESUME >= SNAP_RX_LOW_MIN);
+QEMU_BUILD_BUG_ON(SNAPNET_RX_STOP <= SNAP_RX_FRAMES_MAX + 1);
+QEMU_BUILD_BUG_ON(SNAPNET_RX_RESUME >= SNAP_RX_LOW_MIN);
+QEMU_BUILD_BUG_ON(SNAPNET_PARTS_MAX != 1 + SNAP_TX_SEGMENTS_MAX);
 QEMU_BUILD_BUG_ON(SNAP_SLAB_OFFSET + SNAP_QUEUES * SNAP_SLAB_BYTES >
                   SNAP_POOL_OFFSET);
 QEMU_BUILD_BUG_ON(SNAP_MTU_MAX + ETH_HLEN + 4 > SNAP_TX_BYTES_MAX);
@@ -51,8 +52,7 @@ void snap_interrupt(SnapState *s, unsigned vector)
 
 void snap_publish(SnapState *s)
 {
-    qatomic_set(&s->status->free_frames, snapmem_free_frames(s->mem));
-    qatomic_set(&s->status->tx_paused, s->tx_paused);
+    snapnet_publish(s->packets, s->tx_paused);
     qatomic_set(&s->status->link_up, snap_link_up(s));
 }
 
@@ -72,6 +72,7 @@ void snap_start(SnapState *s)
         snap_set_offload(qemu_get_queue(s->nic)->peer, csum, lro);
     }
     s->state = SNAP_STATE_RUNNING;
+    snapnet_start(s->packets, f);
     trace_snap_start(s, f, s->state);
     /* Packets may have waited for us. */
     qemu_bh_schedule(s->rx_bh);
@@ -82,7 +83,7 @@ void snap_reset(SnapState *s)
     s->state = SNAP_STATE_IDLE;
     s->driver_features = 0;
     s->unfinished_op = 0;
-    snap_rx_reset(s);
+    snapnet_reset(s->packets);
     snapmem_reset(s->mem);
     s->status->resets++;
     snap_publish(s);
@@ -161,7 +162,7 @@ static bool snap_make_engine(SnapState *s, Error **errp)
     s->window_bytes = s->window_size ? s->window_size : s->pool_size;
     if (!snap_check_size("pool-size", s->pool_size, errp) ||
         !snap_check_size("window-size", s->window_bytes, errp) ||
-        !snap_check_queues(s, errp)) {
+        !snap_check_queues(s, errp) || !snap_path_check(s, errp)) {
         return false;
     }
     s->frames = s->pool_size / SNAP_FRAME_SIZE;
@@ -359,18 +360,23 @@ static void snap_realize(PCIDevice *pdev, Error **errp)
     for (unsigned i = 0; i < SNAP_VECTORS; i++) {
         msix_vector_use(pdev, i);
     }
-    s->batch = g_new0(SnapBatch, SNAP_BATCHES + 1);
-    s->tx_copy = g_malloc(SNAP_TX_BYTES_MAX);
+    snap_make_nic(s);
+    if (!snap_path_init(s, errp)) {
+        goto drop_nic;
+    }
+    s->tx_copy = g_malloc(SNAP_TX_KEPT_MAX);
     s->tx_kept = g_malloc(SNAP_TX_KEPT_MAX);
     s->rx_bh = qemu_bh_new_guarded(snap_rx_bh, s,
                                    &DEVICE(s)->mem_reentrancy_guard);
-    s->rx_continue = qemu_add_vm_change_state_handler(snap_rx_continue, s);
-    snap_make_nic(s);
     snap_tx_take_over(s);
+    snap_path_update(s);
     snap_link_watch(s);
     snap_publish(s);
     return;
 
+drop_nic:
+    qemu_del_nic(s->nic);
+    msix_uninit_exclusive_bar(pdev);
 drop_errors:
     pcie_aer_exit(pdev);
 unmake_memory:
@@ -404,14 +410,13 @@ static void snap_exit(PCIDevice *pdev)
     /* First, so that dropping packets below raises no interrupt. */
     s->state = SNAP_STATE_IDLE;
     snap_link_unwatch(s);
+    snap_path_exit(s);
     snap_tx_exit(s);
-    snap_rx_reset(s);
     qemu_del_nic(s->nic);
-    qemu_del_vm_change_state_handler(s->rx_continue);
     qemu_bh_delete(s->rx_bh);
+    snapnet_unref(s->packets);
     g_free(s->tx_copy);
     g_free(s->tx_kept);
-    g_free(s->batch);
     msix_uninit_exclusive_bar(pdev);
     pcie_aer_exit(pdev);
     snap_unmake_memory(s);
@@ -442,6 +447,7 @@ static const Property snap_properties[] = {
     DEFINE_PROP_SIZE("window-size", SnapState, window_size, 0),
     DEFINE_PROP_UINT32("rx-reserve", SnapState, rx_reserve, 0),
     DEFINE_PROP_BOOL("dedup", SnapState, dedup, false),
+    DEFINE_PROP_UINT32("x-datapath-delay", SnapState, datapath_delay, 0),
 };
 
 static const QEnumLookup snap_capture_lookup = {
@@ -467,12 +473,40 @@ static void snap_set_capture(Object *obj, int value, Error **errp)
     SNAP(obj)->capture = value;
 }
 
+static const QEnumLookup snap_datapath_lookup = {
+    .array = (const char *const[]) {
+        [SNAP_DATAPATH_AUTO] = "auto",
+        [SNAP_DATAPATH_THREAD] = "thread",
+        [SNAP_DATAPATH_MAIN] = "main",
+    },
+    .size = SNAP_DATAPATH_MAIN + 1,
+};
+
+static int snap_get_datapath(Object *obj, Error **errp)
+{
+    return SNAP(obj)->datapath;
+}
+
+static void snap_set_datapath(Object *obj, int value, Error **errp)
+{
+    if (DEVICE(obj)->realized) {
+        error_setg(errp, "snap: datapath cannot change any more");
+        return;
+    }
+    SNAP(obj)->datapath = value;
+}
+
+static bool snap_get_threaded(Object *obj, Error **errp)
+{
+    return SNAP(obj)->threaded;
+}
+
 static void snap_class_init(ObjectClass *class, SnapClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(class);
     PCIDeviceClass *k = PCI_DEVICE_CLASS(class);
     ResettableClass *rc = RESETTABLE_CLASS(class);
-    ObjectProperty *capture;
+    ObjectProperty *capture, *datapath;
 
     k->realize = snap_realize;
     k->exit = snap_exit;
@@ -492,6 +526,17 @@ static void snap_class_init(ObjectClass *class, SnapClassData *data)
                                              snap_get_capture,
                                              snap_set_capture);
     object_property_set_default_str(capture, "auto");
+    datapath = object_class_property_add_enum(class, "datapath",
+                                              "SnapDatapath",
+                                              &snap_datapath_lookup,
+                                              snap_get_datapath,
+                                              snap_set_datapath);
+    object_property_set_default_str(datapath, "auto");
+    object_class_property_add_bool(class, "threaded", snap_get_threaded, NULL);
+    object_class_property_set_description(class, "threaded",
+        "Does a thread move packets now?");
+    object_class_property_set_description(class, "datapath",
+        "Who moves packets: thread (of a tap), main (loop) or auto");
     object_class_property_set_description(class, "pool-size",
         "Memory for snapshots and received packets, a multiple of 2 MiB");
     object_class_property_set_description(class, "window-size",

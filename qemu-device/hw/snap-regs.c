@@ -22,8 +22,10 @@ static void snap_bad_register(SnapState *s, const char *what, hwaddr addr,
 static uint64_t snap_read_counter(SnapState *s, enum snap_counter c)
 {
     snapmem_counters m;
+    snapnet_counters p;
 
     snapmem_get_counters(s->mem, &m);
+    snapnet_get_counters(s->packets, &p);
     switch (c) {
     case SNAP_CTR_CAPTURES:
         return m.captures;
@@ -67,6 +69,20 @@ static uint64_t snap_read_counter(SnapState *s, enum snap_counter c)
         return m.regions;
     case SNAP_CTR_SNAPSHOTS_HELD:
         return m.snapshots_held;
+    case SNAP_CTR_TX_DROPPED:
+        return s->counter[c] + p.tx_dropped;
+    case SNAP_CTR_TX_PAUSES:
+        return s->counter[c] + p.tx_pauses;
+    case SNAP_CTR_RX_PACKETS:
+        return p.rx_packets;
+    case SNAP_CTR_RX_BYTES:
+        return p.rx_bytes;
+    case SNAP_CTR_RX_FRAMES:
+        return p.rx_frames;
+    case SNAP_CTR_RX_DROPPED:
+        return p.rx_dropped;
+    case SNAP_CTR_RX_STALLS:
+        return p.rx_stalls;
     default:
         return s->counter[c];
     }
@@ -189,11 +205,11 @@ static uint64_t snap_regs_read(void *opaque, hwaddr addr, unsigned size)
     if (size == 8 && addr % 8 == 0) {
         if (snap_queue_of(addr, &queue, &reg)) {
             if (queue != SNAP_QUEUE_CONTROL && reg == SNAP_QREG_TAKE) {
-                return snap_rx_take(s);
+                return snap_rx_take(s, false);
             }
             if (queue != SNAP_QUEUE_CONTROL && reg == SNAP_QREG_TAKE_ARM &&
                 (s->driver_features & SNAP_F_TAKE_ARM)) {
-                return snap_rx_take_arm(s);
+                return snap_rx_take(s, true);
             }
         } else if (snap_read_device(s, addr, &value)) {
             return value;

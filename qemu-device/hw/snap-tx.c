@@ -2,12 +2,16 @@
 /*
  * Snapshot memory NIC: transmission.
  *
- * A packet is handed to the backend inside the doorbell: pool frames from
- * where they are (nobody can change them, and the guest cannot give up its
- * hold while the BQL is ours), everything else from a private copy.  A
- * backend that cannot take it now gets a copy in QEMU's queue; until that is
- * gone, TX answers BUSY.  So no hold on a frame outlives the doorbell.  We keep
- * another, for when QEMU empties its queue.
+ * Pool frames are sent from where they are (nobody can change them), everything
+ * else from a private copy.  Where a thread has the backend's descriptor, the
+ * doorbell leaves the packet to it, with a hold on its frames; when its queue
+ * is full, TX answers BUSY.
+ *
+ * Where it has not, the packet is handed to the backend inside the doorbell,
+ * and the guest cannot give up its hold while the BQL is ours.  A backend that
+ * cannot take it now gets a copy in QEMU's queue; until that is gone, TX
+ * answers BUSY.  So no hold on a frame outlives the doorbell.  We keep another
+ * copy, for when QEMU empties its queue.
  */
 #include "qemu/osdep.h"
 #include "hw/pci/pci.h"
@@ -245,10 +249,10 @@ uint32_t snap_tx(SnapState *s, unsigned queue, void *entry, void *out)
     struct snap_tx *tx = entry;
     struct iovec iov[1 + SNAP_TX_SEGMENTS_MAX];
     uint64_t by_kind[SNAP_SEG_DMA + 1] = { 0 };
-    uint8_t *copy = s->tx_copy;
+    uint8_t *copy;
     unsigned n = 0;
     uint32_t status = snap_tx_check(s, tx);
-    ssize_t sent;
+    ssize_t sent = tx->length;
 
     if (status != SNAP_ST_OK) {
         return status;
@@ -260,10 +264,16 @@ uint32_t snap_tx(SnapState *s, unsigned queue, void *entry, void *out)
     if (s->tx_paused || (s->tx_realign && !snap_tx_realign(s))) {
         return SNAP_ST_BUSY;
     }
-    if (s->vnet_hdr) {
-        iov[n++] = (struct iovec){ &tx->offload, sizeof(tx->offload) };
+    copy = s->threaded ? snapnet_tx_room(s->packets) : s->tx_copy;
+    if (!copy) {
+        return SNAP_ST_BUSY;
     }
-    /* The lengths sum up to no more than tx_copy has. */
+    if (s->vnet_hdr) {
+        memcpy(copy, &tx->offload, sizeof(tx->offload));
+        iov[n++] = (struct iovec){ copy, sizeof(tx->offload) };
+        copy += sizeof(tx->offload);
+    }
+    /* The lengths sum up to no more than there is room. */
     for (unsigned i = 0; i < tx->nsegs; i++) {
         const struct snap_segment *seg = &tx->seg[i];
 
@@ -282,7 +292,11 @@ uint32_t snap_tx(SnapState *s, unsigned queue, void *entry, void *out)
         copy += seg->length;
     }
 
-    sent = snap_tx_give(s, iov, n);
+    if (s->threaded) {
+        snapnet_tx_push(s->packets, iov, n);
+    } else {
+        sent = snap_tx_give(s, iov, n);
+    }
     trace_snap_tx(s, tx->length, tx->nsegs, sent);
     if (sent < 0) {
         s->counter[SNAP_CTR_TX_DROPPED]++;

@@ -7,7 +7,8 @@
  *
  * Locking: everything here runs under the BQL, in the thread of a vCPU
  * (registers) or in the main loop (packets, bottom half, monitor).  The
- * engine has a thread and a lock of its own.
+ * engine has a thread and a lock of its own, and so have the packets where a
+ * thread moves them (snapmem/snapnet.h, snap-path.c).
  *
  * Whatever the guest writes is hostile: an entry is copied out of the slab
  * before it is looked at, and nothing is read from the slab twice.
@@ -25,6 +26,7 @@
 #include "system/runstate.h"
 #include "standard-headers/linux/snap_device.h"
 #include <snapmem/snapmem.h>
+#include <snapmem/snapnet.h>
 
 #define TYPE_SNAP "snap"
 OBJECT_DECLARE_SIMPLE_TYPE(SnapState, SNAP)
@@ -49,29 +51,20 @@ OBJECT_DECLARE_SIMPLE_TYPE(SnapState, SNAP)
 #define SNAP_MTU_MAX        65521
 
 /*
- * Reception stops when no more than SNAP_RX_STOP frames are free, which is
- * more than one packet and its batch need, and goes on at SNAP_RX_RESUME.
+ * Reception stops when no more than SNAPNET_RX_STOP frames are free, which is
+ * more than one packet and its batch need, and goes on at SNAPNET_RX_RESUME.
  * That lies below the level at which the driver copies (SNAP_RX_LOW_MIN or
  * more), so frames that unread sockets keep cannot stop reception for ever.
  */
-#define SNAP_RX_STOP        20
-#define SNAP_RX_RESUME      32
 #define SNAP_RX_LOW_MIN     64
 #define SNAP_RX_RESERVE_MIN 128
 
-/* Batches that wait for TAKE, beside the open one. */
-#define SNAP_BATCHES        64
-
-/*
- * A batch: frame[0] holds the entries, the others are payload.  The device
- * has one hold on each of them until TAKE makes it the guest's.
- */
-typedef struct SnapBatch {
-    uint32_t used;              /* bytes of entries in frame[0] */
-    uint32_t packets;
-    uint32_t nframes;           /* 0: not begun */
-    uint32_t frame[1 + SNAP_FRAME_SIZE / sizeof(uint32_t)];
-} SnapBatch;
+/* Who moves packets between device and backend. */
+typedef enum SnapDatapath {
+    SNAP_DATAPATH_AUTO,         /* a thread, where it can */
+    SNAP_DATAPATH_THREAD,
+    SNAP_DATAPATH_MAIN,         /* QEMU's main loop */
+} SnapDatapath;
 
 struct SnapState {
     PCIDevice parent_obj;
@@ -83,10 +76,13 @@ struct SnapState {
     uint32_t rx_reserve;        /* frames; 0: chosen by the device */
     snapmem_mode capture;
     bool dedup;                 /* equal pages of snapshots share a frame */
+    SnapDatapath datapath;
+    uint32_t datapath_delay;    /* microseconds a packet, for tests */
 
     /* Set by realize, constant afterwards */
     NICState *nic;
     snapmem *mem;               /* freed in instance_finalize */
+    snapnet *packets;
     uint32_t frames;
     uint64_t window_bytes;
     uint32_t window_pages;
@@ -108,7 +104,9 @@ struct SnapState {
     uint16_t unfinished_op;     /* of the mailbox, answered with AGAIN; or 0 */
     uint64_t counter[SNAP_CTR_MAX]; /* those that the engine does not keep */
 
-    uint8_t *tx_copy;           /* SNAP_TX_BYTES_MAX bytes of one packet */
+    bool threaded;              /* a thread has the backend's descriptor */
+    bool thread_started;
+    uint8_t *tx_copy;           /* SNAP_TX_KEPT_MAX bytes of one packet */
     uint8_t *tx_kept;           /* the packet that has paused TX */
     uint32_t tx_kept_bytes;
     bool tx_paused;
@@ -118,12 +116,8 @@ struct SnapState {
     GSource *link_source;
 
     QEMUBH *rx_bh;              /* asks the backend for waiting packets */
-    VMChangeStateEntry *rx_continue;
-    SnapBatch *batch;           /* ring of SNAP_BATCHES + 1 */
-    uint32_t batch_first;       /* the oldest sealed one */
-    uint32_t batch_sealed;      /* how many; the open one comes after them */
-    bool rx_armed;              /* one interrupt, please */
-    bool rx_stalled;            /* reception waits for frames or for TAKE */
+    VMChangeStateEntry *run_state;
+    bool rx_refused;            /* QEMU may keep a packet for us */
 };
 
 /* snap-pci.c */
@@ -182,14 +176,19 @@ void snap_link_unwatch(SnapState *s);
 /* snap-rx.c */
 bool snap_can_receive(NetClientState *nc);
 ssize_t snap_receive(NetClientState *nc, const uint8_t *buf, size_t size);
-uint64_t snap_rx_take(SnapState *s);
-/* Take, and arm if nothing is left. */
-uint64_t snap_rx_take_arm(SnapState *s);
+/* The registers TAKE and, with arm, TAKE_ARM. */
+uint64_t snap_rx_take(SnapState *s, bool arm);
 void snap_rx_arm(SnapState *s, bool armed);
 /* Frames or batches have become free: go on receiving if that was awaited. */
 void snap_rx_resume(SnapState *s);
-void snap_rx_reset(SnapState *s);
 void snap_rx_bh(void *opaque);
-void snap_rx_continue(void *opaque, bool running, RunState state);
+
+/* snap-path.c: the thread that has the backend's descriptor, or has it not */
+bool snap_path_check(SnapState *s, Error **errp);
+bool snap_path_init(SnapState *s, Error **errp);
+void snap_path_exit(SnapState *s);
+/* Is it time for snap_path_update()? */
+bool snap_path_changes(SnapState *s);
+void snap_path_update(SnapState *s);
 
 #endif /* HW_SNAP_SNAP_H */

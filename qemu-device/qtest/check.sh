@@ -107,6 +107,14 @@ start() {
     starts "record and replay is refused" \
         'snap: .* does not support record and replay' \
         -icount "shift=0,rr=record,rrfile=$logs/replay" -device snap
+    starts "a thread wants a tap" \
+        'snap: datapath=thread is not possible: the netdev is no tap' \
+        -netdev hubport,id=n0,hubid=0 -device snap,netdev=n0,datapath=thread
+    starts "and a backend at all" \
+        'snap: datapath=thread is not possible: there is no netdev' \
+        -device snap,datapath=thread
+    starts "a path that there is not is refused" "does not accept value 'fast'" \
+        -device snap,datapath=fast
 }
 
 # As says, where there is KVM.

@@ -73,13 +73,6 @@ Snap *snap_boot(const char *machine, bool backend, const char *properties)
     return s;
 }
 
-Snap *snap_boot_tap(int fd)
-{
-    g_autofree char *net = g_strdup_printf("-netdev tap,id=net0,fd=%d", fd);
-
-    return snap_boot_on("q35", net, "");
-}
-
 Snap *snap_run(bool backend, const char *properties)
 {
     Snap *s = snap_boot("q35", backend, properties);

@@ -31,8 +31,6 @@ Snap *snap_boot(const char *machine, bool backend, const char *properties);
 /* The same; `backend` is an option -netdev with id net0, or empty. */
 Snap *snap_boot_on(const char *machine, const char *backend,
                    const char *properties);
-/* On a tap device, which the caller has opened. */
-Snap *snap_boot_tap(int fd);
 /* As snap_boot(), and START with snapshots. */
 Snap *snap_run(bool backend, const char *properties);
 void snap_halt(Snap *s);
@@ -128,6 +126,17 @@ uint32_t snap_wire_receive(Snap *s, void *packet, uint32_t room);
 #define SNAP_PACKET_MAX     70000
 void snap_expect_packet(Snap *s, const uint8_t *want, uint32_t length);
 
+/* A tap device of a network namespace of our own, up and silent. */
+typedef struct SnapTap {
+    Snap *s;
+    int fd;
+    int packet;     /* AF_PACKET socket on it, with virtio_net_hdr */
+} SnapTap;
+/* False if we may not: the test is to be skipped, and with boot it is. */
+bool snap_tap_open(SnapTap *t, int flags);
+bool snap_tap_boot(SnapTap *t, const char *properties);
+void snap_tap_halt(SnapTap *t);
+
 /* Wait until a counter has a value; fails after some seconds. */
 void snap_wait(Snap *s, enum snap_counter c, uint64_t value);
 
@@ -171,6 +180,8 @@ void snap_add_net_tests(void);
 void snap_add_link_tests(void);
 /* snap-offload.c: the same with virtio_net_hdr */
 void snap_add_offload_tests(void);
+/* snap-path.c: a thread that moves packets */
+void snap_add_path_tests(void);
 /* snap-unplug.c: hot unplug and reset, while processors use the device */
 void snap_add_unplug_tests(void);
 /* snap-mutate.c: under a way to capture */

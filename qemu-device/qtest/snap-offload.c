@@ -21,11 +21,7 @@
 #define UDP_CSUM_OFFSET 6
 #define GSO_SIZE        1000
 
-typedef struct Tap {
-    Snap *s;
-    int fd;
-    int packet;     /* AF_PACKET socket on it, with virtio_net_hdr */
-} Tap;
+typedef SnapTap Tap;
 
 static bool write_text(const char *path, const char *text)
 {
@@ -36,8 +32,7 @@ static bool write_text(const char *path, const char *text)
     return ok;
 }
 
-/* A tap device that is up and silent; false if we may not. */
-static bool tap_open(Tap *t, int flags)
+bool snap_tap_open(SnapTap *t, int flags)
 {
     struct ifreq ifr = {
         .ifr_name = "snaptest0",
@@ -72,15 +67,23 @@ static bool tap_open(Tap *t, int flags)
     return true;
 }
 
-static bool tap_boot(Tap *t)
+bool snap_tap_boot(SnapTap *t, const char *properties)
 {
-    if (!tap_open(t, 0)) {
+    g_autofree char *net = NULL;
+
+    if (!snap_tap_open(t, 0)) {
         g_test_skip("no tap device may be made here");
         return false;
     }
-    t->s = snap_boot_tap(t->fd);
+    net = g_strdup_printf("-netdev tap,id=net0,fd=%d", t->fd);
+    t->s = snap_boot_on("q35", net, properties);
     close(t->fd);
     return true;
+}
+
+static bool tap_boot(Tap *t)
+{
+    return snap_tap_boot(t, "");
 }
 
 /* What goes to a queue that nobody reads is lost: such a backend is refused. */
@@ -96,7 +99,7 @@ static void test_queues(void)
     Tap t;
     int more;
 
-    if (!tap_open(&t, IFF_MULTI_QUEUE)) {
+    if (!snap_tap_open(&t, IFF_MULTI_QUEUE)) {
         g_test_skip("no tap device may be made here");
         return;
     }
@@ -114,7 +117,7 @@ static void test_queues(void)
     close(t.packet);
 }
 
-static void tap_halt(Tap *t)
+void snap_tap_halt(SnapTap *t)
 {
     snap_halt(t->s);
     close(t->packet);
@@ -240,7 +243,7 @@ static void test_bad_offloads(void)
            o.csum_start = sizeof(bytes) - 1 - CSUM_OFFSET);
     EXPECT(BAD_OFFLOAD, all, csum, o.csum_start = o.csum_offset = 0xffff);
 #undef EXPECT
-    tap_halt(&t);
+    snap_tap_halt(&t);
 }
 
 /* What the host's stack gets from the tap device. */
@@ -276,7 +279,7 @@ static void test_tx_offloads(void)
         g_assert_cmpuint(h.gso_size, ==, o.gso_size);
     }
     g_assert_cmpuint(snap_count(t.s, SNAP_CTR_TX_DROPPED), ==, 0);
-    tap_halt(&t);
+    snap_tap_halt(&t);
 }
 
 static void host_sends(Tap *t, const uint8_t *p, uint32_t length,
@@ -339,7 +342,7 @@ static void test_rx_offloads(void)
     }
     g_assert_cmpuint(snap_count(t.s, SNAP_CTR_RX_DROPPED), ==, 0);
     snap_assert_all_free(t.s);
-    tap_halt(&t);
+    snap_tap_halt(&t);
 }
 
 void snap_add_offload_tests(void)

@@ -534,9 +534,14 @@ bool PacketQueue::add(Packet packet, std::size_t header,
     return true;
 }
 
-std::uint64_t PacketQueue::take() {
+std::uint64_t PacketQueue::take(bool arm) {
     const Lock lock(mutex_);
-    return batches_.take(counters_.rx_frames);
+    const std::uint64_t value = batches_.take(counters_.rx_frames);
+    if (!arm || !running_ || !batches_.empty()) {
+        return value;
+    }
+    armed_ = true;
+    return value | SNAP_TAKE_ARMED;
 }
 
 bool PacketQueue::arm(bool armed) {

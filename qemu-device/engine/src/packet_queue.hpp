@@ -53,7 +53,7 @@ class PacketQueue {
     bool receive(std::span<const std::uint8_t> bytes);
     void receive_rest();
     bool rx_resume();
-    std::uint64_t take();
+    std::uint64_t take(bool arm);
     bool arm(bool armed);
 
     bool take_interrupt();

@@ -99,8 +99,8 @@ bool snapnet_rx_resume(snapnet *q) {
     return q->queue.rx_resume();
 }
 
-uint64_t snapnet_take(snapnet *q) {
-    return q->queue.take();
+uint64_t snapnet_take(snapnet *q, bool arm) {
+    return q->queue.take(arm);
 }
 
 bool snapnet_arm(snapnet *q, bool armed) {

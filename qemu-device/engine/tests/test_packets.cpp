@@ -252,7 +252,7 @@ class Net {
     }
     // TAKE, all batches, appended to `packets`; frames are kept.
     bool take(std::vector<Packet> &packets) {
-        const std::uint64_t value = snapnet_take(q_);
+        const std::uint64_t value = snapnet_take(q_, false);
         if (value == SNAP_TAKE_NONE) {
             return false;
         }
@@ -687,7 +687,7 @@ TEST(Receiving, NothingOfBeforeAReset) {
         }
         // Whatever is in the descriptor still is none of the device's.
         snapnet_reset(net.q());
-        EXPECT_EQ(snapnet_take(net.q()), SNAP_TAKE_NONE);
+        EXPECT_EQ(snapnet_take(net.q(), false), SNAP_TAKE_NONE);
         EXPECT_EQ(net.free_frames(), pool_frames);
         snapnet_start(net.q(), 0);
     }
@@ -777,7 +777,7 @@ TEST(Packets, ChangesUnderLoad) {
             }
             case 2:
                 snapnet_reset(net.q());
-                EXPECT_EQ(snapnet_take(net.q()), SNAP_TAKE_NONE);
+                EXPECT_EQ(snapnet_take(net.q(), false), SNAP_TAKE_NONE);
                 snapnet_start(net.q(), 0);
                 break;
             default:

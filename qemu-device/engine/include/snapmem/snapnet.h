@@ -128,8 +128,9 @@ void snapnet_receive_rest(snapnet *q);
 /* Frames or batches have become free. True if reception goes on because of
  * that, and the caller is to bring packets. */
 bool snapnet_rx_resume(snapnet *q);
-/* The registers TAKE and ARM; true if that is an interrupt at once. */
-uint64_t snapnet_take(snapnet *q);
+/* The registers TAKE and, with arm, TAKE_ARM. */
+uint64_t snapnet_take(snapnet *q, bool arm);
+/* The register ARM; true if that is an interrupt at once. */
 bool snapnet_arm(snapnet *q, bool armed);
 
 /* ---- Telling the guest -------------------------------------------------- */
