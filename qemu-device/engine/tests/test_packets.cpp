@@ -252,9 +252,13 @@ class Net {
     }
     // TAKE, all batches, appended to `packets`; frames are kept.
     bool take(std::vector<Packet> &packets) {
-        const std::uint64_t value = snapnet_take(q_, false);
+        return take(packets, false) != SNAP_TAKE_NONE;
+    }
+    // TAKE or TAKE_ARM, and what it returns.
+    std::uint64_t take(std::vector<Packet> &packets, bool arm) {
+        const std::uint64_t value = snapnet_take(q_, arm);
         if (value == SNAP_TAKE_NONE) {
-            return false;
+            return value;
         }
         kept_.push_back(SNAP_TAKE_FRAME(value));
         const std::uint8_t *const batch = frame(SNAP_TAKE_FRAME(value));
@@ -280,7 +284,7 @@ class Net {
             packets.push_back(std::move(p));
         }
         EXPECT_TRUE(all_bytes(batch + at, 4096 - at, 0));
-        return true;
+        return value;
     }
     // The next n packets.
     std::vector<Packet> receive(std::size_t n, bool keep = false) {
@@ -709,6 +713,33 @@ TEST(Receiving, InterruptsOncePerArming) {
     ASSERT_TRUE(net.to_wire(packet_of(100, 6)));
     EXPECT_EQ(net.receive(1).size(), 1U);
     EXPECT_EQ(net.interrupts(), 1U);
+}
+
+// Who takes only when interrupted, and until the queue is armed, gets them all.
+TEST(Receiving, TakeArmLosesNoInterrupt) {
+    constexpr unsigned packets = 2000;
+    Net net;
+    net.attach();
+    std::vector<Packet> got;
+    EXPECT_EQ(net.take(got, true), SNAP_TAKE_NONE);
+    std::thread sender([&] {
+        for (unsigned i = 0; i < packets; ++i) {
+            ASSERT_TRUE(net.to_wire(packet_of(100, i)));
+        }
+    });
+    unsigned seen = 0;
+    while (got.size() < packets &&
+           net.wait([&] { return net.interrupts() != seen; })) {
+        seen = net.interrupts();
+        std::uint64_t value = 0;
+        while ((value & SNAP_TAKE_ARMED) == 0) {
+            value = net.take(got, true);
+            net.release_all();
+        }
+    }
+    sender.join();
+    EXPECT_EQ(got.size(), packets);
+    EXPECT_LE(net.interrupts(), packets);
 }
 
 // Nothing will come any more: the thread sleeps, and stops.
