@@ -10,7 +10,8 @@ cd "$SNAP_TOP"
 
 STYLE_VERSION=14 # clang-format and clang-tidy differ from one to the next
 all=(format tidy_tools tidy_engine shellcheck python checkpatch
-    checkpatch_qemu sparse kernel_doc rooms length spdx man rst mutations)
+    checkpatch_qemu sparse kernel_doc rooms length spdx man rst mutations
+    probe)
 logs=$SNAP_LOGS/check-static
 mkdir -p "$logs"
 
@@ -221,6 +222,10 @@ check_mutations() {
         }
     done
     return "$bad"
+}
+
+check_probe() {
+    selftests/kmod-probe/probe-test.sh
 }
 
 passed=0 failed=0 skipped=0 number=0
