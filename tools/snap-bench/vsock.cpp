@@ -5,6 +5,8 @@
 #include "workload.h"
 
 #include <cerrno>
+#include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <linux/vm_sockets.h>
@@ -27,6 +29,15 @@ sockaddr_vm address_of_vsock(std::string_view host, std::uint32_t port) {
         host.starts_with("127.") ? VMADDR_CID_LOCAL : VMADDR_CID_HOST;
     address.svm_port = port;
     return address;
+}
+
+// Whether this machine has a device for it, which gives it a number.  A host
+// has one as well, and loopback answers for it where there is none.
+bool is_guest() {
+    const snap::Socket device(open("/dev/vsock", O_RDONLY | O_CLOEXEC));
+    unsigned own = VMADDR_CID_ANY;
+    return ioctl(device.fd(), IOCTL_VM_SOCKETS_GET_LOCAL_CID, &own) == 0 &&
+           own > VMADDR_CID_HOST && own != VMADDR_CID_ANY;
 }
 
 int connect_vsock(int fd, const sockaddr_vm &to) {
@@ -59,12 +70,15 @@ std::uint32_t own_vsock_port(int fd) {
 }
 
 void need_vsock(std::string_view host) {
+    const auto address = address_of_vsock(host, 1);
     const snap::Socket probe = vsock();
-    // Nobody listens there; it is refused by whoever is.
-    if (connect_vsock(probe.fd(), address_of_vsock(host, 1)) < 0 &&
-        errno == ENODEV)
-        throw Unavailable("this machine has no vsock that leads to " +
-                          std::string(host));
+    if (address.svm_cid == VMADDR_CID_LOCAL) {
+        // Nobody listens there; it is refused by whoever is.
+        if (connect_vsock(probe.fd(), address) < 0 && errno == ENODEV)
+            throw Unavailable("vsock_loopback is not loaded");
+    } else if (!is_guest()) {
+        throw Unavailable("this machine has no vsock device");
+    }
 }
 
 snap::Socket connected_vsock(std::string_view host, std::uint32_t port) {

@@ -6,10 +6,12 @@
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <net/if.h>
 #include <string>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <thread>
 
 namespace snapbench {
 
@@ -20,6 +22,23 @@ snap::Socket open_xdp() {
     if (fd < 0 && errno == EAFNOSUPPORT)
         throw Unavailable("the kernel has no AF_XDP");
     return snap::Socket(checked(fd, "socket(AF_XDP)"));
+}
+
+// A socket of before leaves the queue a while after it was closed.
+void bind_queue(int fd, const sockaddr_xdp &address) {
+    int error = EBUSY;
+    for (int tries = 0; error == EBUSY && tries < patience_seconds * 100;
+         ++tries) {
+        if (tries > 0)
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        if (bind(fd, reinterpret_cast<const sockaddr *>(&address),
+                 sizeof(address)) == 0)
+            return;
+        error = errno;
+    }
+    if (error == EOPNOTSUPP)
+        throw Unavailable("the interface has no AF_XDP");
+    throw std::system_error(error, std::generic_category(), "bind(AF_XDP)");
 }
 
 std::uint32_t load(std::uint32_t *index) {
@@ -75,12 +94,7 @@ Xdp::Xdp(std::string_view nic)
     sockaddr_xdp address{};
     address.sxdp_family = AF_XDP;
     address.sxdp_ifindex = if_nametoindex(std::string(nic).c_str());
-    if (bind(fd_.fd(), reinterpret_cast<const sockaddr *>(&address),
-             sizeof(address)) < 0) {
-        if (errno == EOPNOTSUPP)
-            throw Unavailable(std::string(nic) + " has no AF_XDP");
-        throw std::system_error(errno, std::generic_category(), "bind(AF_XDP)");
-    }
+    bind_queue(fd_.fd(), address);
 }
 
 void Xdp::queue(unsigned number, std::size_t length) {
