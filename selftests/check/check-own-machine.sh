@@ -11,11 +11,11 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../../tools/setup/lib.sh"
 . "$SNAP_TOP/tools/setup/private-apt.sh"
 
-flavour=amd64 accel=tcg
+flavour=amd64 accel=tcg cpu=max,-erms,-fsrm
 for word; do
     case $word in
     --cloud) flavour=cloud-amd64 ;;
-    --kvm) accel=kvm ;;
+    --kvm) accel=kvm cpu=max ;;
     *) die "unknown option $word" ;;
     esac
 done
@@ -33,7 +33,7 @@ cp "$SNAP_BUILD"/deb/*.deb "$folder/"
 ln -s "$SNAP_BUILD/qemu/snap-qemu" "$SNAP_BUILD/tools/snapctl" "$folder/bin/"
 
 status=0
-PATH=$folder/bin:$PATH FLAVOUR=$flavour ACCEL=$accel MIRROR=$mirror \
+PATH=$folder/bin:$PATH FLAVOUR=$flavour ACCEL=$accel CPU=$cpu MIRROR=$mirror \
     "$SNAP_TOP/selftests/own-machine/follow" \
     "$SNAP_TOP/Documentation/your-own-machine.rst" "$folder" || status=$?
 cp "$folder/console.log" "$SNAP_LOGS/own-machine.log" 2>/dev/null || true
