@@ -92,7 +92,6 @@ void PacketQueue::quiesce(Lock &lock) {
     ++quiesced_;
     wake();
     quiet_.wait(lock, [this] { return !inside_; });
-    landing_.go_home();
 }
 
 void PacketQueue::let_go() {
@@ -246,10 +245,6 @@ void PacketQueue::sleep(Lock &lock) {
         eventfd_t count = 0;
         eventfd_read(event_.get(), &count);
     }
-    // Of a descriptor that is good for nothing poll() would tell for ever.
-    if (wait[1].revents != 0 && (wait[1].revents & (POLLIN | POLLOUT)) == 0) {
-        deaf_ = true;
-    }
 }
 
 void PacketQueue::learn_patience(std::chrono::nanoseconds slept) {
@@ -274,7 +269,7 @@ bool PacketQueue::spin(Lock &lock) {
         found = news_ || (wait.fd >= 0 && poll(&wait, 1, 0) > 0);
     } while (!found && std::chrono::steady_clock::now() < end);
     lock.lock();
-    return found && wait.revents != POLLERR && wait.revents != POLLHUP;
+    return found;
 }
 
 void PacketQueue::wait_delay() const {
