@@ -60,12 +60,13 @@ pair() {
     local name=bench/$1 link other status=0
     shift
     link=$(mktemp -d)
-    "$here/../vm/snap-vm" --name "$name/other" --mtu 65000 --virtio-net --smp 1 \
+    "$here/../vm/snap-vm" --name "$name-other" --mtu 65000 --virtio-net --smp 1 \
         --timeout 7200 --listen "$link/link" -- "$here/guest.sh" serve &
     other=$!
     "$here/../vm/snap-vm" --name "$name" --mtu 65000 --virtio-net --timeout 7200 \
         --connect "$link/link" "$@" || status=$?
-    touch "$SNAP_LOGS/$name/other/guest/share/end"
+    # Its share is not there if it has ended by itself.
+    : 2>/dev/null >"$SNAP_LOGS/$name-other/guest/share/end" || true
     wait "$other" || status=$?
     rm -rf "$link"
     return "$status"

@@ -24,6 +24,7 @@ await_other() {
         sleep 0.1
     done
     echo "nobody serves"
+    exit 1
 }
 
 case $what in
