@@ -158,9 +158,10 @@ def table(rows, where):
                       row["counts"][side]["host_cpu_ns"].items() if ns >= 10})
     out += simple_table(
         ["row", *threads],
-        [[row["name"], *(" : ".join(number(
-            row["counts"][side]["host_cpu_ns"].get(name, 0) / 1000)
-            for side in SIDES) for name in threads)] for row in good])
+        [[row["name"], *(" : ".join(
+            number(row["counts"][side]["host_cpu_ns"].get(name, 0) / 1000)
+            for side in SIDES) for name in threads)]
+         for row in good if row["counts"]["ours"]["host_cpu_ns"]])
     out += ["Microseconds of a round trip, ours : peer.", ""]
     out += simple_table(
         ["row", "median", "90 %", "99 %"],
