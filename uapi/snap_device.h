@@ -112,7 +112,7 @@
  * bit 63 only of TAKE_ARM: no packet is left, and the queue is armed.
  */
 #define SNAP_TAKE_NONE		(~0ull)
-#define SNAP_TAKE_ARMED		(1ull << 63)
+#define SNAP_TAKE_ARMED		0x8000000000000000ull
 #define SNAP_TAKE_FRAME(v)	((__u32)(v))
 #define SNAP_TAKE_COUNT(v)	((__u32)((v) >> 32) & 0xffffu)
 
