@@ -3,7 +3,7 @@
  * Every reason for which a message is copied, counted under its name, in the
  * socket's statistics and in those of the namespace; and the message arrives.
  *
- * Machines: share-1 debug
+ * Machines: share-1 debug newest
  */
 
 #define _GNU_SOURCE
