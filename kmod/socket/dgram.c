@@ -231,13 +231,16 @@ static int snap_dgram_add(struct snap_dgram *dgram, struct sock *sk,
 
 /*
  * Will UDP sum it as it splices?  The device does if UDP need not cut the datagram and
- * nothing else is done to it.  A larger header than IPv4 has costs nothing but care.
+ * nothing else is done to it.
  */
 static bool snap_dgram_summed(const struct sock *sk, const struct dst_entry *dst,
 			      size_t len)
 {
 	const struct ipv6_pinfo *np = inet6_sk(sk);
 	u32 limit = np ? READ_ONCE(np->frag_size) : 0;	/* IPV6_MTU, or 0 */
+	size_t headers = sizeof(struct udphdr) +
+			 (dst->ops->family == AF_INET ? sizeof(struct iphdr) :
+							sizeof(struct ipv6hdr));
 	const struct net_device *netdev;
 	bool summed;
 
@@ -245,7 +248,7 @@ static bool snap_dgram_summed(const struct sock *sk, const struct dst_entry *dst
 	netdev = READ_ONCE(dst->dev);
 	limit = min_not_zero(limit, min(dst_mtu(dst), READ_ONCE(netdev->mtu)));
 	summed = !(netdev->features & NETIF_F_HW_CSUM) || dst->header_len ||
-		 sizeof(struct ipv6hdr) + sizeof(struct udphdr) + len > limit;
+		 headers + len > limit;
 	rcu_read_unlock();
 	return summed;
 }
