@@ -127,9 +127,9 @@ table() {
     echo "$rule"
 }
 
-# Between two comments of the page.
+# Between two comments of the page, each of which ends with an empty line.
 write_table() {
-    table | sed -i -e '/^\.\. table: begin/,/^\.\. table: end/ {
+    { echo && table && echo; } | sed -i -e '/^\.\. table: begin/,/^\.\. table: end/ {
         /^\.\. table: begin/ { p; r /dev/stdin
         }
         /^\.\. table: end/ ! d
