@@ -33,9 +33,11 @@ run_tests() { # flavour program
     # thread sanitizer, which is that much slower.
     local -x SNAPMEM_STEPS=${SNAPMEM_STEPS:-50000}
     [[ $1 != tsan ]] || SNAPMEM_STEPS=$((SNAPMEM_STEPS / 10))
+    # What is suppressed is known by its stack, which may be long ago.
+    local tsan=suppressions=$engine/tests/tsan.supp:history_size=7
     ASAN_OPTIONS=strict_string_checks=1 \
         UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-        TSAN_OPTIONS=halt_on_error=1:suppressions=$engine/tests/tsan.supp \
+        TSAN_OPTIONS=halt_on_error=1:$tsan \
         timeout "$timeout" "$build/engine-$1/tests/snapmem-test-$2" \
         >"$log" 2>&1 || status=$?
     p=$(count PASSED "$log")
