@@ -269,7 +269,9 @@ class Net {
             std::memcpy(&p.entry, batch + at, sizeof(p.entry));
             std::vector<std::uint32_t> frames(p.entry.nframes);
             const std::uint8_t *from = batch + at + sizeof(p.entry);
-            std::memcpy(frames.data(), from, frames.size() * 4);
+            if (!frames.empty()) {
+                std::memcpy(frames.data(), from, frames.size() * 4);
+            }
             from += frames.size() * 4;
             p.bytes.assign(from, from + p.entry.hdr_len);
             std::size_t left = p.entry.payload;
