@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Preloaded with --heap: files whose file system pins the memory that is read
 // or written, or that are open with O_DIRECT, answer EFAULT for memory in a
-// region, before anything else is done.  Such calls are made again with
-// ordinary memory.
+// region, before anything else is done; there are kernels whose netfs makes EIO
+// of it, or a write of nothing.  Such calls are made again with ordinary
+// memory. Streams have it from the beginning: a write of nothing they repeat
+// for ever.
 #include "next.h"
 #include "own_heap.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -140,17 +143,30 @@ class Bounce {
     std::span<iovec> program_;
 };
 
+// Has nothing been done because memory could not be pinned?  More calls look
+// so: to make one again that has done nothing does no harm.
+bool refused(Direction direction, std::span<const iovec> program,
+             ssize_t result) noexcept {
+    if (result < 0)
+        return errno == EFAULT || errno == EIO;
+    if (result > 0 || direction == Direction::in)
+        return false;
+    return std::any_of(program.begin(), program.end(),
+                       [](const iovec &part) { return part.iov_len != 0; });
+}
+
 // call(parts) makes the system call.
 template <typename Call>
 ssize_t transfer(Direction direction, std::span<const iovec> program,
                  Call call) noexcept {
     const int before = errno;
     const ssize_t first = call(program.data());
-    if (first >= 0 || errno != EFAULT || snaprun::heap == nullptr)
+    if (snaprun::heap == nullptr || !refused(direction, program, first))
         return first;
+    const int why = errno;
     const Bounce bounce(program);
     if (!bounce) {
-        errno = EFAULT;
+        errno = why;
         return first;
     }
     if (direction == Direction::out)
@@ -170,30 +186,24 @@ std::span<const iovec> vector(const iovec *parts, int count) noexcept {
     return {parts, valid ? static_cast<std::size_t>(count) : 0};
 }
 
-// What a stream could not read or write by itself, in its own way.
+// A stream's call, with ordinary memory.
 template <typename Call>
 std::size_t stream(Direction direction, char *memory, std::size_t bytes,
-                   std::FILE *file, Call call) noexcept {
-    const int before = errno;
-    errno = 0;
-    std::size_t done = call(memory, bytes);
-    if (done == bytes || errno != EFAULT || !in_region(memory, bytes)) {
-        errno = errno != 0 ? errno : before;
-        return done;
+                   Call call) noexcept {
+    std::array<char, 16384> small; // NOLINT(*-member-init): what is used is set
+    Pages large;
+    char *ordinary = small.data();
+    if (bytes > small.size()) {
+        if (!large.map(bytes))
+            return call(memory, bytes);
+        ordinary = static_cast<char *>(large.start);
     }
-    ::clearerr(file);
-    const iovec part{memory + done, bytes - done};
-    const Bounce bounce({&part, 1});
-    if (!bounce)
-        return done;
     if (direction == Direction::out)
-        bounce.fill();
-    errno = before;
-    const std::size_t more =
-        call(static_cast<char *>(bounce.parts()->iov_base), bytes - done);
+        std::memcpy(ordinary, memory, bytes);
+    const std::size_t done = call(ordinary, bytes);
     if (direction == Direction::in)
-        bounce.give(more);
-    return done + more;
+        std::memcpy(memory, ordinary, done);
+    return done;
 }
 
 } // namespace
@@ -270,7 +280,8 @@ MANY(pwritev64v2, out,
      (fd, parts, count, at, how))
 
 // Streams make their system calls by themselves.  Of memory in a region they
-// count bytes, so that it is known what they did.
+// count bytes, so that it is known what they did.  It is all in the region, or
+// the program's mistake.
 #define STREAM(NAME, DIRECTION, POINTER)                                       \
     SNAP_RUN_NEXT(NAME, size_t(POINTER, size_t, size_t, FILE *))               \
     SNAP_RUN_EXPORT size_t NAME(POINTER program, size_t size, size_t count,    \
@@ -281,7 +292,7 @@ MANY(pwritev64v2, out,
             __builtin_mul_overflow(size, count, &bytes) || bytes == 0)         \
             return call(program, size, count, file);                           \
         return stream(Direction::DIRECTION,                                    \
-                      static_cast<char *>(changeable(program)), bytes, file,   \
+                      static_cast<char *>(changeable(program)), bytes,         \
                       [&](char *memory, size_t length) {                       \
                           return call(memory, 1, length, file);                \
                       }) /                                                     \
