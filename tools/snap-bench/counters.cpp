@@ -144,8 +144,9 @@ void Meter::read_nic(Counts &counts) {
     counts[device_copied] =
         nic["tx_dma_bytes"] + nic["tx_inline_bytes"] + received_bytes(nic_);
     // The driver's own memcpy() is no function that can be probed.
-    counts[kernel_copied] =
-        nic["driver_rx_copied_bytes"] + nic["tx_inline_bytes"];
+    counts[kernel_copied] = nic["driver_rx_copied_bytes"] +
+                            nic["driver_rx_small_bytes"] +
+                            nic["tx_inline_bytes"];
 }
 
 void Meter::read_kernel(Counts &counts) {
