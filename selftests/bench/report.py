@@ -144,13 +144,17 @@ def table(rows, where):
           pair(row, "instructions"), pair(row, "exits"),
           pair(row, "interrupts")] for row in good])
     out += ["What a message takes besides, ours : peer; bytes copied by the "
-            "guest's kernel, by captures and by the device for packets.", ""]
+            "guest's kernel, by captures, "
+            "for\nstores to shared pages and by the device for packets; faults are "
+            "those of the process,\ntraps those stores.", ""]
     out += simple_table(
-        ["row", "kernel", "captures", "device", "pages", "slab", "faults"],
+        ["row", "kernel", "captures", "on write", "device", "pages", "slab",
+         "faults", "traps"],
         [[row["name"], pair(row, "kernel_copied_bytes"),
-          pair(row, "capture_copied_bytes"), pair(row, "device_copied_bytes"),
+          pair(row, "capture_copied_bytes"), pair(row, "cow_copied_bytes"),
+          pair(row, "device_copied_bytes"),
           pair(row, "page_allocs"), pair(row, "slab_allocs"),
-          pair(row, "page_faults")] for row in good])
+          pair(row, "page_faults"), pair(row, "write_faults")] for row in good])
     out += ["Microseconds of the host's processors a message, by thread of QEMU, "
             "ours : peer.", ""]
     threads = sorted({name for row in good for side in SIDES

@@ -91,6 +91,8 @@ std::string_view name_of(Counter counter) {
         "exits",
         "interrupts",
         "capture_copied_bytes",
+        "write_faults",
+        "cow_copied_bytes",
         "device_copied_bytes",
         "by_reference_bytes",
         "page_allocs",
@@ -139,6 +141,10 @@ void Meter::read_nic(Counts &counts) {
     counts[doorbells] = nic["doorbells"] + kicks;
     counts[exits] = nic["doorbells"] + nic["takes"] + nic["arms"] + kicks;
     counts[capture_copied] = nic["copied_bytes"];
+    // What sharing costs later: a store to what was shared is trapped, and may
+    // copy the page.
+    counts[write_faults] = nic["write_faults"];
+    counts[cow_copied] = nic["cow_copies"] * SNAP_FRAME_SIZE;
     // virtio-net copies into the guest's buffers what the backend has read; so
     // does ours into frames.  What virtio-net sends lies in the guest's memory.
     counts[device_copied] =

@@ -24,6 +24,8 @@ enum Counter : unsigned char {
     exits,
     interrupts,
     capture_copied,
+    write_faults,
+    cow_copied,
     device_copied,
     by_reference,
     page_allocs,
