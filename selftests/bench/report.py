@@ -55,7 +55,9 @@ def merge(times, instructions, calls):
         if measured(row):
             for side in SIDES:
                 counts = row["counts"][side]
-                counts["guest_busy_ns"] = counts.pop("busy_ns")
+                # with one processor
+                if "busy_ns" in counts:
+                    counts["guest_busy_ns"] = counts.pop("busy_ns")
                 if name in instructions:
                     counts["instructions"] = \
                         instructions[name]["counts"][side]["busy_ns"]

@@ -13,6 +13,7 @@ namespace snapbench {
 namespace {
 
 constexpr const char *calls_file = "/sys/kernel/debug/snap_count";
+constexpr const char *timers_file = "/proc/timer_list";
 
 // The sum of the numbers of all "NAME NUMBER" whose name is wanted.
 template <typename Wanted>
@@ -68,20 +69,22 @@ std::uint64_t received_bytes(const std::string &nic) {
     return bytes;
 }
 
-// Of all processors: to the nanosecond, where /proc/stat has hundredths of a
-// second.
-std::uint64_t idle_ns() {
-    std::ifstream file("/proc/timer_list");
-    std::uint64_t sum = 0;
-    for (std::string line; std::getline(file, line);) {
-        const auto at = line.find(".idle_sleeptime");
-        if (at != std::string::npos)
-            sum += std::stoull(line.substr(line.find(':', at) + 1));
-    }
-    return sum;
-}
-
 } // namespace
+
+// To the nanosecond, where /proc/stat has hundredths of a second.  While a task
+// waits in io_uring the kernel takes the time for one of waiting for a disk.
+Idle idle_of(const char *path) {
+    std::ifstream file(path);
+    Idle idle;
+    for (std::string line; std::getline(file, line);) {
+        const bool first = line.find(".idle_sleeptime") != std::string::npos;
+        if (!first && line.find(".iowait_sleeptime") == std::string::npos)
+            continue;
+        idle.processors += first ? 1 : 0;
+        idle.ns += std::stoull(line.substr(line.find(':') + 1));
+    }
+    return idle;
+}
 
 std::string_view name_of(Counter counter) {
     static constexpr std::array<std::string_view, counters_max> names{
@@ -122,6 +125,11 @@ Meter::Meter(const Nic &nic)
         stats_.emplace(nic.name);
     if (access("/dev/snap", F_OK) == 0)
         device_.emplace();
+}
+
+bool Meter::knows_busy() {
+    static const bool alone = idle_of(timers_file).processors == 1;
+    return alone;
 }
 
 bool Meter::counts_calls() {
@@ -189,7 +197,7 @@ Counts Meter::before() {
     read_nic(counts);
     read_kernel(counts);
     read_calls(counts);
-    const std::uint64_t idle = idle_ns();
+    const std::uint64_t idle = idle_of(timers_file).ns;
     read_clocks(counts);
     counts[busy_ns] -= idle;
     return counts;
@@ -198,7 +206,7 @@ Counts Meter::before() {
 Counts Meter::after() {
     Counts counts{};
     read_clocks(counts);
-    counts[busy_ns] -= idle_ns();
+    counts[busy_ns] -= idle_of(timers_file).ns;
     Counts calls{};
     read_calls(calls);
     read_kernel(counts);

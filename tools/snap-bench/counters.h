@@ -19,7 +19,7 @@ namespace snapbench {
 // snap-bench(1) says where each comes from.
 enum Counter : unsigned char {
     wall_ns,
-    busy_ns, // of one processor; instructions under -icount shift=0
+    busy_ns, // of a machine's only processor; instructions under -icount
     doorbells,
     exits,
     interrupts,
@@ -37,6 +37,15 @@ enum Counter : unsigned char {
 
 std::string_view name_of(Counter counter);
 
+// Nanoseconds that processors have been idle, of a file as /proc/timer_list,
+// and how many processors it has.
+struct Idle {
+    std::uint64_t ns = 0;
+    unsigned processors = 0;
+};
+
+Idle idle_of(const char *path);
+
 using Counts = std::array<std::uint64_t, counters_max>;
 
 Counts operator-(const Counts &after, const Counts &before);
@@ -51,6 +60,10 @@ class Meter {
     // itself costs out of the difference.
     Counts before();
     Counts after();
+
+    // Whether busy_ns is of use: of several processors some are idle at the
+    // moment, and the kernel does not show since when.
+    static bool knows_busy();
 
     // Whether snap_count.ko is there.
     static bool counts_calls();

@@ -57,6 +57,7 @@ class Bench {
         if (arrived == 0)
             throw std::runtime_error("nothing arrived");
         cost.counts += counts;
+        cost.knows_busy = Meter::knows_busy();
         cost.messages += messages_;
         cost.arrived += arrived;
         cost.round_ns.push_back(static_cast<double>(counts[wall_ns]) /

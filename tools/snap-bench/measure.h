@@ -27,6 +27,7 @@ struct Cost {
     std::uint64_t messages = 0;   // in all
     std::uint64_t arrived = 0;
     std::vector<double> latencies; // if the work takes them
+    bool knows_busy = true;        // whether counts has busy_ns
 
     double per_message(double count) const {
         return count / static_cast<double>(messages);

@@ -42,6 +42,7 @@ void put(Json &json, const char *name, const Nic &nic, const Cost &cost) {
     for (unsigned i = busy_ns; i < counters_max; ++i) {
         const auto counter = static_cast<Counter>(i);
         if ((counter < kernel_copied || Meter::counts_calls()) &&
+            (counter != busy_ns || cost.knows_busy) &&
             !(of_nic(counter) && nic.name.empty()))
             json.put(name_of(counter), total(cost.counts[i]));
     }

@@ -95,6 +95,17 @@ TEST(BenchReport, JsonHasCountsOfOneMessage) {
         << text;
 }
 
+TEST(BenchReport, BusyTimeIsLeftOutWhereItIsNotKnown) {
+    Result made = result();
+    made.ours.knows_busy = false;
+    const std::array<Result, 1> all{made};
+    const std::string text = json_of(all);
+    EXPECT_NE(text.find(R"("arrived":0.5,"doorbells":2,)"), std::string::npos)
+        << text;
+    EXPECT_NE(text.find(R"("arrived":0.5,"busy_ns":1,)"), std::string::npos)
+        << text;
+}
+
 TEST(BenchReport, JsonSaysWhatFailed) {
     Result made = result();
     made.failed = "no \"such\" thing";
@@ -145,6 +156,19 @@ TEST(BenchRows, HaveNamesOfTheirOwnAndServedWork) {
         EXPECT_GT(row.bytes, 0U) << row.name;
     }
     EXPECT_EQ(find_workload("frob"), nullptr);
+}
+
+TEST(BenchCounters, WaitingInUringIsIdleTime) {
+    const std::string path = testing::TempDir() + "snap-bench-timers";
+    std::ofstream(path) << "cpu: 0\n"
+                           "  .idle_sleeptime : 1000000007 nsecs\n"
+                           "  .iowait_sleeptime: 500 nsecs\n"
+                           "  .last_jiffies   : 4294900000\n";
+    EXPECT_EQ(idle_of(path.c_str()).ns, 1000000507U);
+    EXPECT_EQ(idle_of(path.c_str()).processors, 1U);
+    std::ofstream(path, std::ios::app) << "  .idle_sleeptime : 5 nsecs\n";
+    EXPECT_EQ(idle_of(path.c_str()).processors, 2U);
+    std::filesystem::remove(path);
 }
 
 TEST(BenchThreads, AddUpByName) {
