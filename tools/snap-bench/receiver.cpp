@@ -26,6 +26,14 @@ std::size_t some(std::size_t bytes) {
     return bytes;
 }
 
+// Returns what there is no byte for yet.
+std::span<std::byte> copy_head(std::span<const std::byte> piece,
+                               std::span<std::byte> head) {
+    const auto length = std::min(piece.size(), head.size());
+    std::copy_n(piece.begin(), length, head.begin());
+    return head.subspan(length);
+}
+
 // recv(2) into a buffer, of which there is one for each message that is kept.
 class PlainReceiver final : public Receiver {
   public:
@@ -33,13 +41,14 @@ class PlainReceiver final : public Receiver {
         : fd_(fd), bytes_(bytes), buffers_(kept + 1),
           memory_(bytes * buffers_) {}
 
-    std::size_t receive() override {
+    std::size_t receive(std::span<std::byte> head) override {
         const auto buffer = memory_.bytes().subspan(turn_ * bytes_, bytes_);
         const auto length = some(static_cast<std::size_t>(checked(
             uninterrupted([&] { return recv(fd_, buffer.data(), bytes_, 0); }),
             "recv")));
         turn_ = (turn_ + 1) % buffers_;
         look_at(buffer.first(length));
+        copy_head(buffer.first(length), head);
         return length;
     }
 
@@ -58,10 +67,12 @@ class ViewReceiver final : public Receiver {
         : view_(socket, std::max(window_bytes, 2 * kept * bytes)),
           bytes_(bytes), most_(kept), buffer_(bytes) {}
 
-    std::size_t receive() override {
+    std::size_t receive(std::span<std::byte> head) override {
         auto message = view_.receive(buffer_.bytes().first(bytes_));
-        message.for_each_piece(
-            [](std::span<const std::byte> piece) { look_at(piece); });
+        message.for_each_piece([&](std::span<const std::byte> piece) {
+            look_at(piece);
+            head = copy_head(piece, head);
+        });
         const auto length = some(message.size());
         if (most_ > 0) {
             kept_.push_back(std::move(message));
@@ -88,7 +99,7 @@ class MappingReceiver final : public Receiver {
     MappingReceiver(int fd, std::size_t bytes)
         : fd_(fd), bytes_(bytes), window_(fd, bytes), rest_(bytes) {}
 
-    std::size_t receive() override {
+    std::size_t receive(std::span<std::byte> /*head*/) override {
         // Waits, for the call below does not.
         pollfd wanted{fd_, POLLIN, 0};
         if (checked(poll(&wanted, 1, patience_seconds * 1000), "poll") == 0)

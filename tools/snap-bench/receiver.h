@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <span>
 
 namespace snapbench {
 
@@ -19,10 +20,10 @@ class Receiver {
     Receiver &operator=(const Receiver &) = delete;
     virtual ~Receiver() = default;
 
-    // One call, of a message at most: its bytes.  Throws at the end of a
-    // stream, and std::system_error with EAGAIN after the time that the socket
-    // waits.
-    virtual std::size_t receive() = 0;
+    // One call, of a message at most: its bytes, the first of which are copied
+    // to `head` if that is of a datagram.  Throws at the end of a stream, and
+    // std::system_error with EAGAIN after the time that the socket waits.
+    virtual std::size_t receive(std::span<std::byte> head) = 0;
 };
 
 // Over a socket, which must outlive it.

@@ -21,7 +21,7 @@ class StreamReceive final : public Work {
     std::uint64_t run(std::uint64_t messages) override {
         peer_.order(messages);
         for (std::uint64_t left = messages * bytes_; left > 0;)
-            left -= receiver_->receive();
+            left -= receiver_->receive({});
         return peer_.answer();
     }
 
