@@ -137,11 +137,13 @@ def table(rows, where):
                80, break_on_hyphens=False), "",
            "Microseconds a message; the ratio is how many times as fast ours is, "
            "median (lowest\nto highest) of the rounds.  A star marks one whose "
-           "spread stayed over a fifth.", ""]
+           "spread stayed over a fifth,\nan exclamation mark one of sent messages of "
+           "which some were lost.", ""]
     out += simple_table(
         ["row", "ours", "peer", "ratio", "instructions", "exits", "interrupts"],
         [[row["name"], number(row["ours"] / 1000), number(row["peer"] / 1000),
           f"{row['ratio']:.2f}{'*' if row['wide'] else ''}"
+          f"{'!' if row['lossy'] else ''}"
           f" ({row['lowest']:.2f} to {row['highest']:.2f})",
           pair(row, "instructions"), pair(row, "exits"),
           pair(row, "interrupts")] for row in good])
@@ -175,7 +177,7 @@ def table(rows, where):
                          for part in ("p50_ns", "p90_ns", "p99_ns"))]
          for row in good if "p50_ns" in row["counts"]["ours"]])
     lost = [row for row in good
-            if any(row["counts"][side]["arrived"] < 0.999 for side in SIDES)]
+            if row["lossy"]]
     if lost:
         out += ["Datagrams that arrived, of one sent, ours : peer.", ""]
         out += simple_table(["row", "arrived"],

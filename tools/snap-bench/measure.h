@@ -42,6 +42,11 @@ struct Result {
     Cost peer;
     Ratio ratio;
     unsigned attempts = 0;
+
+    // Messages were lost: the times are of those that were sent.
+    bool lossy() const {
+        return ours.arrived < ours.messages || peer.arrived < peer.messages;
+    }
 };
 
 // Throws nothing: what goes wrong is in the result.

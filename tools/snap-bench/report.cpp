@@ -73,6 +73,7 @@ void put(Json &json, const Result &result) {
     json.put("lowest", result.ratio.lowest);
     json.put("highest", result.ratio.highest);
     json.put("wide", static_cast<int>(result.ratio.wide()));
+    json.put("lossy", static_cast<int>(result.lossy()));
     json.put("rounds", result.ours.round_ns.size());
     json.put("attempts", result.attempts);
     json.open("counts");
@@ -94,7 +95,8 @@ std::string line_of(const Result &result) {
            format("%.2f", result.ratio.median) +
            format(" (%.2f", result.ratio.lowest) +
            format(" to %.2f)", result.ratio.highest) +
-           (result.ratio.wide() ? " wide" : "");
+           (result.ratio.wide() ? " wide" : "") +
+           (result.lossy() ? " lossy" : "");
 }
 
 std::string json_of(std::span<const Result> results) {

@@ -86,7 +86,7 @@ TEST(BenchReport, JsonHasCountsOfOneMessage) {
     EXPECT_TRUE(text.starts_with(
         R"({"rows":[{"name":"name","mtu":1500,"bytes":64,"ours":1000,)"
         R"("peer":2500,"ratio":2.5,"lowest":2,"highest":3,"wide":1,)"
-        R"("rounds":1,"attempts":1,"counts":{"ours":{"messages":10,)"
+        R"("lossy":1,"rounds":1,"attempts":1,"counts":{"ours":{"messages":10,)"
         R"("arrived":0.5,"busy_ns":1,"doorbells":2,"exits":3,)"))
         << text;
     EXPECT_NE(text.find(R"("p50_ns":2,"p90_ns":3,"p99_ns":3,)"
@@ -142,8 +142,11 @@ TEST(BenchReport, SideWithoutAnInterfaceHasNoneOfItsCounts) {
 TEST(BenchReport, LineSaysWhenARatioIsWide) {
     Result made = result();
     EXPECT_EQ(line_of(made), "name: ours 1.00 us, peer 2.50 us, ratio 2.50 "
-                             "(2.00 to 3.00) wide");
+                             "(2.00 to 3.00) wide lossy");
     made.ratio = {2.5, 2.5, 2.5};
+    made.ours.arrived = made.ours.messages;
+    EXPECT_TRUE(made.lossy());
+    made.peer.arrived = made.peer.messages;
     EXPECT_EQ(line_of(made), "name: ours 1.00 us, peer 2.50 us, ratio 2.50 "
                              "(2.50 to 2.50)");
 }
