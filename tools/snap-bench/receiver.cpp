@@ -92,41 +92,48 @@ class ViewReceiver final : public Receiver {
     std::deque<snap::Message> kept_; // ends before the view
 };
 
-// TCP_ZEROCOPY_RECEIVE: maps whole pages that arrived, and recv(2) for the
-// rest.
+// TCP_ZEROCOPY_RECEIVE: maps whole pages that arrived, and copies the rest with
+// the same call.  There is room for a whole message, since over virtio-net no
+// page can be mapped.
 class MappingReceiver final : public Receiver {
   public:
     MappingReceiver(int fd, std::size_t bytes)
         : fd_(fd), bytes_(bytes), window_(fd, bytes), rest_(bytes) {}
 
     std::size_t receive(std::span<std::byte> /*head*/) override {
-        // Waits, for the call below does not.
-        pollfd wanted{fd_, POLLIN, 0};
-        if (checked(poll(&wanted, 1, patience_seconds * 1000), "poll") == 0)
-            throw std::system_error(EAGAIN, std::generic_category(), "poll");
-        tcp_zerocopy_receive call{};
-        call.address = reinterpret_cast<std::uintptr_t>(window_.bytes().data());
-        call.length = static_cast<__u32>(window_.bytes().size());
-        socklen_t length = sizeof(call);
-        checked(
-            getsockopt(fd_, IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, &call, &length),
-            "TCP_ZEROCOPY_RECEIVE");
-        look_at(window_.bytes().first(call.length));
-        // What does not fill pages is in front of what does, or all there is.
-        const std::size_t room = bytes_ - call.length;
-        const std::size_t skip =
-            call.length == 0 && call.recv_skip_hint == 0
-                ? room
-                : std::min<std::size_t>(call.recv_skip_hint, room);
-        if (skip == 0)
-            return call.length;
-        const auto copied = some(static_cast<std::size_t>(
-            checked(recv(fd_, rest_.bytes().data(), skip, 0), "recv")));
-        look_at(rest_.bytes().first(copied));
-        return call.length + copied;
+        for (;;) {
+            tcp_zerocopy_receive call{};
+            call.address =
+                reinterpret_cast<std::uintptr_t>(window_.bytes().data());
+            call.length = static_cast<__u32>(window_.bytes().size());
+            call.copybuf_address =
+                reinterpret_cast<std::uintptr_t>(rest_.bytes().data());
+            call.copybuf_len = static_cast<__s32>(bytes_);
+            socklen_t length = sizeof(call);
+            checked(getsockopt(fd_, IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, &call,
+                               &length),
+                    "TCP_ZEROCOPY_RECEIVE");
+            const auto copied = static_cast<std::size_t>(call.copybuf_len);
+            if (call.copybuf_len < 0)
+                throw std::system_error(-call.copybuf_len,
+                                        std::generic_category(),
+                                        "TCP_ZEROCOPY_RECEIVE");
+            look_at(window_.bytes().first(call.length));
+            look_at(rest_.bytes().first(copied));
+            if (call.length + copied > 0)
+                return call.length + copied;
+            await();
+        }
     }
 
   private:
+    // The call does not wait.
+    void await() const {
+        pollfd wanted{fd_, POLLIN, 0};
+        if (checked(poll(&wanted, 1, patience_seconds * 1000), "poll") == 0)
+            throw std::system_error(EAGAIN, std::generic_category(), "poll");
+    }
+
     // Pages of the socket, whichever it maps.
     class Window {
       public:

@@ -94,15 +94,13 @@ class ZerocopySender final : public Sender {
         if (buffers_->rewritten()) {
             await(last);
             rewrite(buffer);
-        } else {
-            while (reap()) {
-            }
         }
         for (auto left = std::span<const std::byte>(buffer); !left.empty();) {
             const auto sent = ::send(fd_, left.data(), left.size(),
                                      MSG_ZEROCOPY | MSG_NOSIGNAL);
             if (sent < 0 && errno == ENOBUFS) {
-                // too many notifications are due
+                // Too many notifications are due: nobody else reads them of
+                // a buffer that is not written.
                 await(done_ + 1);
                 continue;
             }
