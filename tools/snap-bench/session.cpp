@@ -33,6 +33,9 @@ snap::Socket Session::bound(int type) {
     checked(bind(made.fd(), reinterpret_cast<const sockaddr *>(&address_),
                  sizeof(address_)),
             "bind");
+    // Of datagrams there is no end, and an other end that has broken off sends
+    // none.
+    set_patience(made.fd(), {patience_seconds, 0});
     return made;
 }
 
@@ -40,13 +43,17 @@ snap::Socket Session::accept_stream() {
     const snap::Socket listener =
         vsock_ ? listening_vsock() : bound(SOCK_STREAM);
     if (vsock_) {
+        set_patience(listener.fd(), {patience_seconds, 0});
         answer(own_vsock_port(listener.fd()));
     } else {
         checked(listen(listener.fd(), 1), "listen");
         answer(ntohs(own_address(listener.fd()).sin_port));
     }
-    return snap::Socket(checked(
+    snap::Socket made(checked(
         accept4(listener.fd(), nullptr, nullptr, SOCK_CLOEXEC), "accept"));
+    // It ends with the other end; until then many may take turns.
+    set_patience(made.fd(), {});
+    return made;
 }
 
 snap::Socket Session::accept_datagrams() {

@@ -51,7 +51,7 @@ void set_patience(int fd, const timeval &time);
 // Room for what arrives in bursts; as much as this user gets.
 void set_receive_room(int fd, int bytes);
 
-// Fails with ETIMEDOUT, in place of EAGAIN, after patience_seconds.
+// Whose calls wait for patience_seconds, as does its connect().
 snap::Socket connected(Family family, int type, const sockaddr_in &to);
 
 sockaddr_in address_of(std::string_view host, std::uint16_t port);
