@@ -56,7 +56,7 @@ int list(const Options &options) {
 
 // The other end of loopback, until this process ends.
 void serve_here(std::uint16_t port) {
-    const snap::Socket listener = listen_on(port);
+    const snap::Socket listener = listen_on("127.0.0.1", port);
     if (checked(fork(), "fork") > 0)
         return;
     prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -106,7 +106,7 @@ int obey(const Options &options) {
     case Command::run:
         return run(options);
     case Command::serve:
-        serve(listen_on(options.port), options.pid_file);
+        serve(listen_on(options.listen, options.port), options.pid_file);
     }
     return exit_usage;
 }

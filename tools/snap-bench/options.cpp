@@ -37,12 +37,13 @@ Command command(std::string_view word) {
 } // namespace
 
 Options parse(int argc, char **argv) {
-    static const std::array<option, 9> names{{
+    static const std::array<option, 10> names{{
         {"port", required_argument, nullptr, 'p'},
         {"rounds", required_argument, nullptr, 'r'},
         {"milliseconds", required_argument, nullptr, 'm'},
         {"attempts", required_argument, nullptr, 'a'},
         {"json", required_argument, nullptr, 'j'},
+        {"listen", required_argument, nullptr, 'l'},
         {"pid-file", required_argument, nullptr, 'P'},
         {"help", no_argument, nullptr, 'h'},
         {"version", no_argument, nullptr, 'V'},
@@ -50,7 +51,7 @@ Options parse(int argc, char **argv) {
     }};
     Options o;
     opterr = 0;
-    for (int c = 0; (c = getopt_long(argc, argv, ":p:r:m:a:j:P:hV",
+    for (int c = 0; (c = getopt_long(argc, argv, ":p:r:m:a:j:l:P:hV",
                                      names.data(), nullptr)) != -1;) {
         const std::string word = argv[std::max(1, optind - 1)];
         switch (c) {
@@ -68,6 +69,9 @@ Options parse(int argc, char **argv) {
             break;
         case 'j':
             o.json = optarg;
+            break;
+        case 'l':
+            o.listen = optarg;
             break;
         case 'P':
             o.pid_file = optarg;
@@ -104,6 +108,7 @@ const char *usage() {
            "  -a, --attempts=NUMBER   until the spread is under a fifth (3)\n"
            "  -j, --json=FILE         leaves results there\n"
            "serve:\n"
+           "  -l, --listen=ADDRESS    of one interface; all (0.0.0.0)\n"
            "  -P, --pid-file=FILE     that of QEMU, whose threads are watched\n"
            "  -h, --help              this text\n"
            "  -V, --version           the version\n\n"

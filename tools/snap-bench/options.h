@@ -22,9 +22,10 @@ struct Options {
     Command command = Command::help;
     std::uint16_t port = default_port;
     Plan plan;
-    std::string json;              // file that run leaves results in
-    std::vector<std::string> rows; // patterns of run and list; none: all
-    std::string pid_file;          // of serve
+    std::string json;               // file that run leaves results in
+    std::vector<std::string> rows;  // patterns of run and list; none: all
+    std::string listen = "0.0.0.0"; // of serve, an IPv4 address
+    std::string pid_file;           // of serve
 };
 
 struct UsageError : std::runtime_error {

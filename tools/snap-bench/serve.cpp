@@ -8,14 +8,18 @@
 
 #include "../common/printable.h"
 
+#include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <ifaddrs.h>
 #include <limits>
 #include <sstream>
 #include <stdexcept>
 #include <sys/socket.h>
+#include <thread>
 #include <unistd.h>
 
 namespace snapbench {
@@ -66,17 +70,21 @@ void answer(snap::Socket connection, const std::string &pid_file) {
     }
 }
 
+// Whether accept() may succeed the next time.
+bool passes(int error) {
+    return error == ECONNABORTED || error == EINTR || error == EMFILE ||
+           error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
 } // namespace
 
-snap::Socket listen_on(std::uint16_t port) {
+snap::Socket listen_on(std::string_view address, std::uint16_t port) {
     snap::Socket listener(
         checked(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
     set_option(listener.fd(), SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
-    sockaddr_in any{};
-    any.sin_family = AF_INET;
-    any.sin_port = htons(port);
-    checked(bind(listener.fd(), reinterpret_cast<const sockaddr *>(&any),
-                 sizeof(any)),
+    const sockaddr_in own = address_of(address, port);
+    checked(bind(listener.fd(), reinterpret_cast<const sockaddr *>(&own),
+                 sizeof(own)),
             "bind");
     checked(listen(listener.fd(), SOMAXCONN), "listen");
     return listener;
@@ -85,9 +93,17 @@ snap::Socket listen_on(std::uint16_t port) {
 void serve(const snap::Socket &listener, const std::string &pid_file) {
     std::signal(SIGCHLD, SIG_IGN); // nobody waits for them
     for (;;) {
-        snap::Socket connection(checked(
-            accept4(listener.fd(), nullptr, nullptr, SOCK_CLOEXEC), "accept"));
-        const pid_t child = checked(fork(), "fork");
+        const int accepted =
+            accept4(listener.fd(), nullptr, nullptr, SOCK_CLOEXEC);
+        if (accepted < 0 && !passes(errno))
+            checked(accepted, "accept");
+        snap::Socket connection(accepted);
+        const pid_t child = accepted < 0 ? -1 : fork();
+        if (child < 0) {
+            snaptool::complain("snap-bench serve", std::strerror(errno));
+            std::this_thread::sleep_for(std::chrono::milliseconds(100));
+            continue;
+        }
         if (child > 0)
             continue;
         // A work whose other end breaks off ends with it, and no other does.

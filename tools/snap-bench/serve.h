@@ -7,10 +7,11 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace snapbench {
 
-snap::Socket listen_on(std::uint16_t port);
+snap::Socket listen_on(std::string_view address, std::uint16_t port);
 
 // Until a signal ends it.  pid_file names the process, QEMU, whose threads are
 // asked about; it is read then.  Throws std::system_error.

@@ -6,7 +6,8 @@ _snap_bench() {
     local word=$2 before=$3 command
     # bash takes "--rounds=5" for three words.
     case $before in
-    = | -p | --port | -r | --rounds | -m | --milliseconds | -a | --attempts)
+    = | -p | --port | -r | --rounds | -m | --milliseconds | -a | --attempts | \
+        -l | --listen)
         return
         ;;
     -j | --json | -P | --pid-file)
@@ -17,7 +18,7 @@ _snap_bench() {
     if [[ $word == -* ]]; then
         compopt -o nospace
         mapfile -t COMPREPLY < <(compgen -W "-p --port= -r --rounds=
-            -m --milliseconds= -a --attempts= -j --json= -P --pid-file=
+            -m --milliseconds= -a --attempts= -j --json= -l --listen= -P --pid-file=
             -h --help -V --version" -- "$word")
         [[ ${COMPREPLY[0]-} == *= ]] || compopt +o nospace
         return

@@ -139,7 +139,7 @@ TEST(BenchReport, SideWithoutAnInterfaceHasNoneOfItsCounts) {
     EXPECT_NE(text.find("page_faults", peer), std::string::npos);
 }
 
-TEST(BenchReport, LineSaysWhenARatioIsWide) {
+TEST(BenchReport, LineSaysWhenARatioIsWideOrOfLostMessages) {
     Result made = result();
     EXPECT_EQ(line_of(made), "name: ours 1.00 us, peer 2.50 us, ratio 2.50 "
                              "(2.00 to 3.00) wide lossy");
@@ -211,6 +211,7 @@ TEST(BenchOptions, CommandsAndTheirOptions) {
     EXPECT_EQ(run.json, "file");
     EXPECT_EQ(run.rows, (std::vector<std::string>{"a*", "b"}));
     EXPECT_EQ(parsed({"--port", "9", "serve"}).port, 9);
+    EXPECT_EQ(parsed({"-l", "127.0.0.1", "serve"}).listen, "127.0.0.1");
     for (const std::vector<std::string> &words :
          std::vector<std::vector<std::string>>{{},
                                                {"frob"},
