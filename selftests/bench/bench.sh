@@ -7,9 +7,10 @@
 # clock counts instructions, for these and, once more with snap_count.ko, for what
 # the kernel copies and allocates.
 #
-# Leaves results.json, table.rst and plots in Documentation/performance; with
-# QUICK=1 in build/bench/quick, where short rounds tell little.  Needs two processors
-# that nobody else uses; SMP=N: of the guest.
+# Leaves results.json, table.rst and plots in build/bench/all, and in
+# Documentation/performance if no machine died; of some rows in build/bench/rows;
+# with QUICK=1 in build/bench/quick, where short rounds tell little.  Needs two
+# processors that nobody else uses; SMP=N: of the guest.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../../tools/setup/lib.sh"
@@ -17,14 +18,16 @@ cd "$SNAP_TOP"
 
 bench=$SNAP_BUILD/tools/snap-bench
 if [[ -n ${QUICK:-} ]]; then
-    out=$SNAP_BUILD/bench/quick
+    kind=quick
     plan=(--rounds 5 --milliseconds 40 --attempts 1)
     once=(--rounds 1 --milliseconds 5 --attempts 1)
 else
-    out=$SNAP_TOP/Documentation/performance
+    kind=$( (($#)) && echo rows || echo all)
     plan=(--rounds 7 --milliseconds 300 --attempts 3)
     once=(--rounds 1 --milliseconds 50 --attempts 1)
 fi
+out=$SNAP_BUILD/bench/$kind
+rm -rf "$out"
 mkdir -p "$out"
 
 # KVM where it runs a guest of ours to its end, and not only where it is.
@@ -46,31 +49,37 @@ vsock=
 # shellcheck disable=SC2317
 # machine NAME OPTION... -- COMMAND: one with both interfaces and the other end.
 machine() {
-    local name=bench/$1
+    local name=bench/$1 pid
     shift
+    # snap-vm and a shell of its take them apart
+    printf -v pid %q "$SNAP_LOGS/$name/qemu.pid"
     "$here/../vm/snap-vm" --name "$name" --mtu 65000 --virtio-net \
         --timeout 7200 \
-        --extra "-name bench,debug-threads=on -pidfile $SNAP_LOGS/$name/qemu.pid $vsock" \
-        --host "exec $bench --pid-file $SNAP_LOGS/$name/qemu.pid serve" "$@"
+        --extra "-name bench,debug-threads=on -pidfile $pid $vsock" \
+        --host "exec $(printf %q "$bench") --pid-file $pid serve" "$@"
 }
 
 # shellcheck disable=SC2317
 # pair NAME OPTION... -- COMMAND: two machines that are connected with each other.
-pair() {
+# In a shell of its own: the other one ends with it.
+pair() (
     local name=bench/$1 link other status=0
     shift
-    link=$(mktemp -d)
+    link=$(mktemp -d) || return
+    trap 'rm -rf "$link"' EXIT
+    trap 'exit 130' INT TERM
     "$here/../vm/snap-vm" --name "$name-other" --mtu 65000 --virtio-net --smp 1 \
-        --timeout 7200 --listen "$link/link" -- "$here/guest.sh" serve &
+        --timeout 7200 --listen "$link/link" "${kvm[@]}" -- "$here/guest.sh" serve &
     other=$!
+    trap 'kill "$other" 2>/dev/null || true; rm -rf "$link"' EXIT
     "$here/../vm/snap-vm" --name "$name" --mtu 65000 --virtio-net --timeout 7200 \
         --connect "$link/link" "$@" || status=$?
     # Its share is not there if it has ended by itself.
     : 2>/dev/null >"$SNAP_LOGS/$name-other/guest/share/end" || true
     wait "$other" || status=$?
-    rm -rf "$link"
-    return "$status"
-}
+    trap 'rm -rf "$link"' EXIT
+    exit "$status"
+)
 
 mapfile -t rows < <("$bench" list "$@")
 ((${#rows[@]})) || die "no such row: $*"
@@ -130,5 +139,24 @@ for data in "$out"/*.dat; do
     gnuplot -e "data='$data'; picture='${data%.dat}.png'" "$here/plot.gp"
     rm "$data"
 done
+# left MACHINE FILE...: what it has measured, or died before.
+left() {
+    local file
+    for file in "${@:2}"; do
+        [[ -s $SNAP_LOGS/bench/$1/guest/share/$file.json ]] || return
+    done
+}
+if [[ $kind == all ]]; then
+    if left times times && left processors times && left guests times &&
+        left counts instructions calls && left guests-counts instructions calls; then
+        out=$SNAP_TOP/Documentation/performance
+        mkdir -p "$out"
+        rm -f "$out"/*.png
+        cp "$SNAP_BUILD/bench/all"/* "$out/"
+    else
+        say "a machine died: Documentation/performance stays as it is"
+        status=1
+    fi
+fi
 say "results: $out/results.json"
 exit "$status"
