@@ -100,7 +100,12 @@ def number(value, digits=3):
         return "-"
     if abs(value) >= 10000:
         return f"{value / 1000:.{0 if abs(value) >= 1e5 else 1}f}k"
-    return f"{value:.{digits}g}" if abs(value) < 1000 else f"{value:.0f}"
+    if abs(value) >= 1000 or not value:
+        return f"{value:.0f}"
+    # places behind the point, of what is rounded to so many digits
+    places = digits - 1 - int(f"{value:.{digits - 1}e}".split("e")[1])
+    text = f"{value:.{max(places, 0)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def pair(row, name, scale=1):
