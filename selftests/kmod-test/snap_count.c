@@ -48,7 +48,12 @@ struct snap_counted {
 #define SNAP_ALLOCATES(function, n) \
 	{ .name = "slab", .argument = (n), .probe.symbol_name = #function }
 
-/* None of them calls another one. */
+/*
+ * None of them calls another one.  skb_copy_bits() and skb_copy_and_csum_bits()
+ * call themselves for packets that a list hangs on, whose bytes then count twice.
+ * For 6.12 as Debian builds it: csum_and_copy_to_iter() is static, and a compiler
+ * that had it inline would leave nothing to probe, so that this does not load.
+ */
 static struct snap_counted snap_counted[] = {
 	SNAP_COPIES(_copy_from_iter, 1),
 	SNAP_COPIES(_copy_from_iter_nocache, 1),
