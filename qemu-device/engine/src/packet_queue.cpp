@@ -36,11 +36,7 @@ void PacketQueue::stop() {
         return;
     }
     quiesce(lock);
-    end_sending();
-    landing_.forget();
-    batches_.clear();
-    running_ = false;
-    interrupt_ = false;
+    forget_all();
     stopped_ = true;
     let_go();
 }
@@ -55,6 +51,11 @@ void PacketQueue::start(std::uint64_t features) {
 void PacketQueue::reset() {
     Lock lock(mutex_);
     quiesce(lock);
+    forget_all();
+    let_go();
+}
+
+void PacketQueue::forget_all() {
     end_sending();
     landing_.forget();
     batches_.clear();
@@ -63,7 +64,6 @@ void PacketQueue::reset() {
     armed_ = false;
     stalled_ = false;
     interrupt_ = false;
-    let_go();
 }
 
 void PacketQueue::attach(int fd) {

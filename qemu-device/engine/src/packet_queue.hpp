@@ -92,6 +92,8 @@ class PacketQueue {
     // Wait until the thread is quiet, and let it go on.
     void quiesce(Lock &lock);
     void let_go();
+    // As before the first start(); quiet.
+    void forget_all();
     void wake();
     void ring() const;
     void end_sending();
