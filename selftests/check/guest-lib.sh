@@ -182,11 +182,13 @@ await_all() {
     done
 }
 
-# The part of a machine's output that says what went wrong, or was measured.
+# The part of a machine's output that says what went wrong, or was measured; then
+# what was skipped, of which there is so much that it would hide the rest.
 show() {
     local log=$SNAP_LOGS/$1.tap
-    grep -E '^(not ok|snap-vm|  )|^# (not ok|# .*(Expected|FAIL|SKIP))' "$log" |
+    grep -E '^(not ok|snap-vm|  )|^# (not ok|# .*(Expected|FAIL))' "$log" |
         head -n 40 || true
+    grep -E '^# # .*SKIP' "$log" | head -n 20 || true
 }
 
 # add NAME STATUS: adds what the machine's tests counted to the sum, and the
