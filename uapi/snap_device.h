@@ -34,7 +34,7 @@
 
 /*
  * The memory BAR holds four areas, whose offsets are read from registers:
- * status page (read-only), slabs (read-write), pool (read-only), windows
+ * status area (read-only), slabs (read-write), pool (read-only), windows
  * (read-write where a region is bound).  Stores to a read-only area are
  * discarded.  The pool's offset and size are multiples of SNAP_POOL_ALIGN.
  */
@@ -42,9 +42,9 @@
 
 /* ---- Registers: 64 bit each, 8-byte accesses only ----------------------- */
 
-#define SNAP_REGS_SIZE		0x10000
+#define SNAP_REGS_SIZE		0x80000
 #define SNAP_MAGIC		0x0031504d50414e53ull	/* "SNAPMP1" */
-#define SNAP_VERSION		2
+#define SNAP_VERSION		3
 
 /* Page 0: the device. */
 #define SNAP_REG_MAGIC		0x00	/* R  SNAP_MAGIC */
@@ -52,7 +52,7 @@
 #define SNAP_REG_FEATURES	0x10	/* R  SNAP_F_* offered */
 #define SNAP_REG_DRIVER_FEATURES 0x18	/* RW SNAP_F_* accepted, before START */
 #define SNAP_REG_CONTROL	0x20	/* W  SNAP_CTL_*; R SNAP_STATE_* */
-#define SNAP_REG_QUEUES		0x28	/* R  data queues, without the mailbox */
+#define SNAP_REG_QUEUES		0x28	/* R  data queues, 1 .. SNAP_QUEUES_MAX */
 #define SNAP_REG_STATUS_OFFSET	0x30	/* R  bytes into the memory BAR */
 #define SNAP_REG_SLAB_OFFSET	0x38	/* R  bytes into the memory BAR */
 #define SNAP_REG_SLAB_BYTES	0x40	/* R  bytes of one queue's slab */
@@ -63,6 +63,8 @@
 #define SNAP_REG_MAC		0x68	/* R  address, first byte lowest */
 #define SNAP_REG_MTU_MAX	0x70	/* R  bytes */
 #define SNAP_REG_RX_LOW		0x78	/* R  free frames at which to copy */
+#define SNAP_REG_VECTORS	0x80	/* R  MSI-X vectors, at least 2 */
+#define SNAP_REG_ACTIVE		0x88	/* RW data queues that carry packets: 1 .. n */
 #define SNAP_REG_COUNTERS	0x400	/* R  SNAP_CTR_*, 8 bytes each */
 
 #define SNAP_CTL_RESET		1
@@ -96,16 +98,27 @@
 
 #define SNAP_F_ALL		0x1ffull
 
-/* Page 1 + q: queue q.  Queue 0 is the control mailbox, 1 the first data queue. */
+/* Page 1 + q: queue q.  Queue 0 is the control mailbox; data queues from 1 on. */
 #define SNAP_QUEUE_PAGE(q)	(0x1000u * (1 + (q)))
 #define SNAP_QUEUE_CONTROL	0
 #define SNAP_QUEUE_DATA		1
-#define SNAP_QUEUES_MAX		14
+#define SNAP_QUEUES_MAX		64
 
-#define SNAP_QREG_DOORBELL	0x00	/* W  offset of an entry in the slab */
+#define SNAP_QREG_DOORBELL	0x00	/* W  SNAP_DOORBELL() */
 #define SNAP_QREG_TAKE		0x08	/* R  seals and returns an RX batch */
 #define SNAP_QREG_ARM		0x10	/* W  1: one interrupt, please; 0: none */
 #define SNAP_QREG_TAKE_ARM	0x18	/* R  TAKE, and ARM if that was all */
+#define SNAP_QREG_COUNTERS	0x400	/* R  SNAP_QCTR_*, 8 bytes each */
+
+/*
+ * Value of DOORBELL: where the first of n entries is in the slab.  Each further
+ * one begins at the next multiple of SNAP_ENTRY_ALIGN behind the one before.  n is
+ * 1 for the mailbox, else 1 .. SNAP_DOORBELL_ENTRIES_MAX.
+ */
+#define SNAP_DOORBELL_ENTRIES_MAX 32
+#define SNAP_DOORBELL(offset, n) ((__u64)((n) - 1) << 32 | (offset))
+#define SNAP_DOORBELL_OFFSET(v)	((__u32)(v))
+#define SNAP_DOORBELL_ENTRIES(v) (((__u64)(v) >> 32) + 1)
 
 /*
  * Value of TAKE and TAKE_ARM: batch frame in bits 0-31, packets in it in 32-47;
@@ -117,8 +130,10 @@
 #define SNAP_TAKE_COUNT(v)	((__u32)((v) >> 32) & 0xffffu)
 
 #define SNAP_VECTOR_CONTROL	0	/* link state changed */
-#define SNAP_VECTOR_DATA	1	/* RX batch not empty, or TX resumed */
-#define SNAP_VECTORS		2
+#define SNAP_VECTOR_DATA	1	/* the first that data queues have */
+
+/* Of data queue q, 1 the first: RX batch not empty, or TX resumed. */
+#define SNAP_VECTOR(q, vectors)	(SNAP_VECTOR_DATA + ((q) - 1) % ((vectors) - 1))
 
 enum snap_counter {
 	SNAP_CTR_DOORBELLS,		/* every write to a doorbell */
@@ -164,23 +179,48 @@ enum snap_counter {
 	SNAP_CTR_MAX
 };
 
-/* ---- Status page -------------------------------------------------------- */
+/* Of one data queue. */
+enum snap_queue_counter {
+	SNAP_QCTR_TX_PACKETS,
+	SNAP_QCTR_TX_BYTES,
+	SNAP_QCTR_TX_DROPPED,
+	SNAP_QCTR_TX_PAUSES,
+	SNAP_QCTR_RX_PACKETS,
+	SNAP_QCTR_RX_BYTES,
+	SNAP_QCTR_RX_DROPPED,
+	SNAP_QCTR_RX_STALLS,
+	SNAP_QCTR_MAX
+};
 
-struct snap_status_page {
+/* ---- Status area -------------------------------------------------------- */
+
+/*
+ * SNAP_STATUS_BYTES: a line for the device, then one for each data queue: that of
+ * queue q is at q * SNAP_STATUS_LINE.
+ */
+#define SNAP_STATUS_LINE	64u
+#define SNAP_STATUS_BYTES	8192u
+
+struct snap_device_status {
 	__le32 free_frames;	/* what reception may still use */
-	__le32 tx_paused;	/* 1: TX answers BUSY until VECTOR_DATA */
 	__le32 link_up;
 	__le32 resets;		/* since power-on */
-	__le32 reserved[12];
+	__le32 reserved[13];
+};
+
+struct snap_queue_status {
+	__le32 tx_paused;	/* 1: TX answers BUSY until the queue's vector */
+	__le32 reserved[15];
 };
 
 /* ---- Slab entries ------------------------------------------------------- */
 
 /*
- * The driver writes an entry with status PENDING anywhere in the queue's
- * slab, aligned to SNAP_ENTRY_ALIGN, and rings the doorbell with its offset.
- * The device copies the entry, checks the copy, executes it and stores the
- * status last.  An all-ones status is what a removed device reads as.
+ * The driver writes entries with status PENDING anywhere in the queue's slab,
+ * aligned to SNAP_ENTRY_ALIGN, and rings the doorbell.  The device copies each
+ * entry, checks the copy, executes it and stores the status last.  It stops behind
+ * an entry that ends with BUSY, BAD_STATE or BAD_OP: those after that stay PENDING.
+ * An all-ones status is what a removed device reads as.
  */
 #define SNAP_ENTRY_ALIGN	64
 
@@ -473,9 +513,17 @@ struct snap_rx {
 	__le16 size;		/* bytes to the next entry, a multiple of 8 */
 	__le16 hdr_len;		/* bytes, at least 14 */
 	__le16 nframes;		/* 0 .. SNAP_RX_FRAMES_MAX */
-	__le16 reserved;
+	__le16 hash_type;	/* enum snap_hash */
 	__le32 payload;		/* bytes in frames */
 	struct snap_offload offload;
+	__le32 hash;		/* equal for packets of one flow */
+};
+
+/* What a hash was made of; the driver makes its own of packets without one. */
+enum snap_hash {
+	SNAP_HASH_NONE	= 0,	/* hash is zero */
+	SNAP_HASH_L3	= 1,	/* addresses */
+	SNAP_HASH_L4	= 2,	/* addresses and ports */
 };
 
 #define SNAP_RX_FRAMES_MAX	17
@@ -487,10 +535,12 @@ struct snap_rx {
 #define SNAP_ASSERT(c)	static_assert(c, #c)
 #define SNAP_ASSERT_AT(t, f, o)	SNAP_ASSERT(offsetof(struct t, f) == (o))
 
-SNAP_ASSERT(sizeof(struct snap_status_page) == 64);
-SNAP_ASSERT_AT(snap_status_page, tx_paused, 4);
-SNAP_ASSERT_AT(snap_status_page, link_up, 8);
-SNAP_ASSERT_AT(snap_status_page, resets, 12);
+SNAP_ASSERT(sizeof(struct snap_device_status) == SNAP_STATUS_LINE);
+SNAP_ASSERT_AT(snap_device_status, link_up, 4);
+SNAP_ASSERT_AT(snap_device_status, resets, 8);
+SNAP_ASSERT(sizeof(struct snap_queue_status) == SNAP_STATUS_LINE);
+SNAP_ASSERT((1 + SNAP_QUEUES_MAX) * SNAP_STATUS_LINE <= SNAP_STATUS_BYTES);
+SNAP_ASSERT(SNAP_QUEUE_PAGE(SNAP_QUEUES_MAX + 1) <= SNAP_REGS_SIZE);
 SNAP_ASSERT(sizeof(struct snap_entry) == 8);
 SNAP_ASSERT_AT(snap_entry, status, 4);
 SNAP_ASSERT(sizeof(struct snap_capture) == 32 + 4 * 258);
@@ -535,8 +585,9 @@ SNAP_ASSERT(sizeof(struct snap_discard) == 24);
 SNAP_ASSERT(sizeof(struct snap_object) == 72);
 SNAP_ASSERT_AT(snap_object, version, 32);
 SNAP_ASSERT_AT(snap_object, dirty, 64);
-SNAP_ASSERT(sizeof(struct snap_rx) == 24);
+SNAP_ASSERT(sizeof(struct snap_rx) == 28);
 SNAP_ASSERT_AT(snap_rx, payload, 8);
 SNAP_ASSERT_AT(snap_rx, offload, 12);
+SNAP_ASSERT_AT(snap_rx, hash, 24);
 
 #endif /* SNAP_DEVICE_H */

@@ -164,14 +164,14 @@ static void snap_path_run_state(void *opaque, bool running, RunState state)
     }
 }
 
-/* The status page is there, and so is the NIC. */
+/* The status area is there, and so is the NIC. */
 bool snap_path_init(SnapState *s, Error **errp)
 {
     const snapnet_config config = {
         .mem = s->mem,
         .vnet_hdr = s->vnet_hdr,
         .free_frames = &s->status->free_frames,
-        .tx_paused = &s->status->tx_paused,
+        .tx_paused = &snap_queue_status(s, SNAP_QUEUE_DATA)->tx_paused,
         .interrupt = snap_path_interrupt,
         .opaque = s,
         .delay_us = s->datapath_delay,

@@ -81,6 +81,7 @@ void snap_start(SnapState *s)
 void snap_reset(SnapState *s)
 {
     s->state = SNAP_STATE_IDLE;
+    s->active = 1;
     s->driver_features = 0;
     s->unfinished_op = 0;
     snapnet_reset(s->packets);
@@ -198,7 +199,7 @@ static bool snap_make_engine(SnapState *s, Error **errp)
 }
 
 /*
- * The memory BAR.  Status page and slabs are ordinary RAM of QEMU; pool and
+ * The memory BAR.  Status area and slabs are ordinary RAM of QEMU; pool and
  * windows belong to the engine.
  */
 static bool snap_make_memory(SnapState *s, Error **errp)
@@ -207,8 +208,8 @@ static bool snap_make_memory(SnapState *s, Error **errp)
     uint64_t end = SNAP_POOL_OFFSET + s->pool_size + s->window_bytes;
 
     memory_region_init(&s->memory, owner, "snap.memory", pow2ceil(end));
-    if (!memory_region_init_rom_nomigrate(&s->status_page, owner,
-                                          "snap.status", SNAP_FRAME_SIZE,
+    if (!memory_region_init_rom_nomigrate(&s->status_area, owner,
+                                          "snap.status", SNAP_STATUS_BYTES,
                                           errp) ||
         !memory_region_init_ram_nomigrate(&s->slabs, owner, "snap.slabs",
                                           SNAP_QUEUES * SNAP_SLAB_BYTES,
@@ -229,12 +230,12 @@ static bool snap_make_memory(SnapState *s, Error **errp)
                                       snapmem_window(s->mem));
 
     memory_region_add_subregion(&s->memory, SNAP_STATUS_OFFSET,
-                                &s->status_page);
+                                &s->status_area);
     memory_region_add_subregion(&s->memory, SNAP_SLAB_OFFSET, &s->slabs);
     memory_region_add_subregion(&s->memory, SNAP_POOL_OFFSET, &s->pool);
     memory_region_add_subregion(&s->memory, SNAP_POOL_OFFSET + s->pool_size,
                                 &s->windows);
-    s->status = memory_region_get_ram_ptr(&s->status_page);
+    s->status = memory_region_get_ram_ptr(&s->status_area);
     s->slab = memory_region_get_ram_ptr(&s->slabs);
     return true;
 }
@@ -243,7 +244,7 @@ static bool snap_make_memory(SnapState *s, Error **errp)
 static void snap_unmake_memory(SnapState *s)
 {
     MemoryRegion *area[] = {
-        &s->status_page, &s->slabs, &s->pool, &s->windows,
+        &s->status_area, &s->slabs, &s->pool, &s->windows,
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(area); i++) {

@@ -2,9 +2,10 @@
 /*
  * Snapshot memory NIC: doorbells, and which command is behind one.
  *
- * A command is executed before the doorbell returns.  Checks go in the order
- * of enum snap_status, as far as they are made here: state, op, flags; the
- * command goes on with reserved fields, counts, lengths and places.
+ * The entries of a doorbell are executed one after another, before it returns.
+ * Checks go in the order of enum snap_status, as far as they are made here:
+ * state, op, flags; the command goes on with reserved fields, counts, lengths
+ * and places.
  */
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
@@ -78,12 +79,12 @@ static const SnapCommand *snap_command(SnapState *s, unsigned queue,
     return NULL;
 }
 
-static void snap_bad_doorbell(SnapState *s, unsigned queue, uint64_t offset)
+static void snap_bad_doorbell(SnapState *s, unsigned queue, uint64_t value)
 {
     s->counter[SNAP_CTR_BAD_DOORBELL]++;
-    trace_snap_bad_doorbell(s, queue, offset);
+    trace_snap_bad_doorbell(s, queue, value);
     qemu_log_mask(LOG_GUEST_ERROR, "snap: doorbell of queue %u: no entry at "
-                  "0x%" PRIx64 "\n", queue, offset);
+                  "0x%" PRIx64 "\n", queue, value);
 }
 
 /* What has been done in part keeps no frames from other commands. */
@@ -91,21 +92,22 @@ static void snap_abandon(SnapState *s)
 {
     s->unfinished_op = 0;
     snapmem_abandon(s->mem);
-    snap_rx_resume(s);
 }
 
-void snap_doorbell(SnapState *s, unsigned queue, uint64_t offset)
+/*
+ * The entry at `offset`, which is aligned.  Returns where the next one of the
+ * run begins; or 0: the run ends here, those behind it stay PENDING.
+ */
+static uint64_t snap_entry(SnapState *s, unsigned queue, uint64_t offset)
 {
     const SnapCommand *command;
     struct snap_entry *shared;
     SnapEntry entry;
     uint32_t status;
 
-    s->counter[SNAP_CTR_DOORBELLS]++;
-    trace_snap_doorbell(s, queue, offset);
-    if (offset >= SNAP_SLAB_BYTES || offset % SNAP_ENTRY_ALIGN) {
+    if (offset >= SNAP_SLAB_BYTES) {
         snap_bad_doorbell(s, queue, offset);
-        return;
+        return 0;
     }
     shared = (struct snap_entry *)(snap_slab(s, queue) + offset);
     memcpy(&entry.e, shared, sizeof(entry.e));
@@ -120,15 +122,13 @@ void snap_doorbell(SnapState *s, unsigned queue, uint64_t offset)
         status = SNAP_ST_BAD_OP;
     } else if (command->size > SNAP_SLAB_BYTES - offset) {
         snap_bad_doorbell(s, queue, offset);
-        return;
+        return 0;
     } else if (entry.e.flags & ~command->flags) {
         status = SNAP_ST_BAD_FLAGS;
     } else {
         memcpy((uint8_t *)&entry + sizeof(entry.e), shared + 1,
                command->size - sizeof(entry.e));
         status = command->execute(s, queue, &entry, shared);
-        /* It may have given frames back. */
-        snap_rx_resume(s);
     }
     if (queue == SNAP_QUEUE_CONTROL) {
         if (status == SNAP_ST_AGAIN) {
@@ -147,7 +147,31 @@ void snap_doorbell(SnapState *s, unsigned queue, uint64_t offset)
                       status);
     }
     trace_snap_status(s, queue, entry.e.op, status);
-    snap_publish(s);
     /* Whoever sees the status sees what the command left, too. */
     qatomic_store_release(&shared->status, status);
+    if (status == SNAP_ST_BUSY || status == SNAP_ST_BAD_STATE ||
+        status == SNAP_ST_BAD_OP) {
+        return 0;
+    }
+    return offset + ROUND_UP(command->size, SNAP_ENTRY_ALIGN);
+}
+
+void snap_doorbell(SnapState *s, unsigned queue, uint64_t value)
+{
+    uint64_t offset = SNAP_DOORBELL_OFFSET(value);
+    uint64_t n = SNAP_DOORBELL_ENTRIES(value);
+    uint64_t most = queue == SNAP_QUEUE_CONTROL ? 1 : SNAP_DOORBELL_ENTRIES_MAX;
+
+    s->counter[SNAP_CTR_DOORBELLS]++;
+    trace_snap_doorbell(s, queue, value);
+    if (n > most || offset % SNAP_ENTRY_ALIGN) {
+        snap_bad_doorbell(s, queue, value);
+        return;
+    }
+    do {
+        offset = snap_entry(s, queue, offset);
+    } while (offset && --n);
+    /* Entries may have given frames back. */
+    snap_rx_resume(s);
+    snap_publish(s);
 }

@@ -88,6 +88,25 @@ static uint64_t snap_read_counter(SnapState *s, enum snap_counter c)
     }
 }
 
+/* Of a data queue. */
+static uint64_t snap_read_queue_counter(SnapState *s, unsigned queue,
+                                        enum snap_queue_counter c)
+{
+    static const enum snap_counter of_device[SNAP_QCTR_MAX] = {
+        [SNAP_QCTR_TX_PACKETS] = SNAP_CTR_TX_PACKETS,
+        [SNAP_QCTR_TX_BYTES] = SNAP_CTR_TX_BYTES,
+        [SNAP_QCTR_TX_DROPPED] = SNAP_CTR_TX_DROPPED,
+        [SNAP_QCTR_TX_PAUSES] = SNAP_CTR_TX_PAUSES,
+        [SNAP_QCTR_RX_PACKETS] = SNAP_CTR_RX_PACKETS,
+        [SNAP_QCTR_RX_BYTES] = SNAP_CTR_RX_BYTES,
+        [SNAP_QCTR_RX_DROPPED] = SNAP_CTR_RX_DROPPED,
+        [SNAP_QCTR_RX_STALLS] = SNAP_CTR_RX_STALLS,
+    };
+
+    /* There is one. */
+    return snap_read_counter(s, of_device[c]);
+}
+
 static uint64_t snap_read_mac(SnapState *s)
 {
     uint64_t value = 0;
@@ -153,6 +172,12 @@ static bool snap_read_device(SnapState *s, hwaddr addr, uint64_t *value)
     case SNAP_REG_RX_LOW:
         *value = s->rx_low;
         break;
+    case SNAP_REG_VECTORS:
+        *value = SNAP_VECTORS;
+        break;
+    case SNAP_REG_ACTIVE:
+        *value = s->active;
+        break;
     default:
         return false;
     }
@@ -179,6 +204,12 @@ static bool snap_write_device(SnapState *s, hwaddr addr, uint64_t value)
             return true;
         }
         return false;
+    case SNAP_REG_ACTIVE:
+        if (value < 1 || value > SNAP_DATA_QUEUES) {
+            return false;
+        }
+        s->active = value;
+        return true;
     default:
         return false;
     }
@@ -195,6 +226,34 @@ static bool snap_queue_of(hwaddr addr, unsigned *queue, hwaddr *reg)
     return true;
 }
 
+/* Page of a queue; false if there is no such register to read. */
+static bool snap_read_queue(SnapState *s, unsigned queue, hwaddr reg,
+                            uint64_t *value)
+{
+    if (queue == SNAP_QUEUE_CONTROL) {
+        return false;
+    }
+    if (reg >= SNAP_QREG_COUNTERS &&
+        reg < SNAP_QREG_COUNTERS + 8 * SNAP_QCTR_MAX) {
+        *value = snap_read_queue_counter(s, queue,
+                                         (reg - SNAP_QREG_COUNTERS) / 8);
+        return true;
+    }
+    switch (reg) {
+    case SNAP_QREG_TAKE:
+        *value = snap_rx_take(s, false);
+        return true;
+    case SNAP_QREG_TAKE_ARM:
+        if (!(s->driver_features & SNAP_F_TAKE_ARM)) {
+            return false;
+        }
+        *value = snap_rx_take(s, true);
+        return true;
+    default:
+        return false;
+    }
+}
+
 static uint64_t snap_regs_read(void *opaque, hwaddr addr, unsigned size)
 {
     SnapState *s = opaque;
@@ -202,18 +261,11 @@ static uint64_t snap_regs_read(void *opaque, hwaddr addr, unsigned size)
     hwaddr reg;
     uint64_t value = 0;
 
-    if (size == 8 && addr % 8 == 0) {
-        if (snap_queue_of(addr, &queue, &reg)) {
-            if (queue != SNAP_QUEUE_CONTROL && reg == SNAP_QREG_TAKE) {
-                return snap_rx_take(s, false);
-            }
-            if (queue != SNAP_QUEUE_CONTROL && reg == SNAP_QREG_TAKE_ARM &&
-                (s->driver_features & SNAP_F_TAKE_ARM)) {
-                return snap_rx_take(s, true);
-            }
-        } else if (snap_read_device(s, addr, &value)) {
-            return value;
-        }
+    if (size == 8 && addr % 8 == 0 &&
+        (snap_queue_of(addr, &queue, &reg) ?
+         snap_read_queue(s, queue, reg, &value) :
+         snap_read_device(s, addr, &value))) {
+        return value;
     }
     snap_bad_register(s, "read", addr, size, 0);
     return 0;

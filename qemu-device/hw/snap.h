@@ -33,6 +33,7 @@ OBJECT_DECLARE_SIMPLE_TYPE(SnapState, SNAP)
 
 #define SNAP_DATA_QUEUES    1
 #define SNAP_QUEUES         (1 + SNAP_DATA_QUEUES)
+#define SNAP_VECTORS        (1 + SNAP_DATA_QUEUES)
 #define SNAP_SLAB_BYTES     (64 * KiB)
 
 /* Places in the memory BAR; the windows follow the pool. */
@@ -92,14 +93,15 @@ struct SnapState {
 
     MemoryRegion regs;
     MemoryRegion memory;        /* holds the four below */
-    MemoryRegion status_page;
+    MemoryRegion status_area;
     MemoryRegion slabs;
     MemoryRegion pool;
     MemoryRegion windows;
-    struct snap_status_page *status;
+    struct snap_device_status *status; /* those of queues follow */
     uint8_t *slab;              /* of queue 0; the others follow */
 
     uint32_t state;             /* SNAP_STATE_* */
+    uint32_t active;            /* data queues that carry packets */
     uint64_t driver_features;   /* in force while RUNNING */
     uint16_t unfinished_op;     /* of the mailbox, answered with AGAIN; or 0 */
     uint64_t counter[SNAP_CTR_MAX]; /* those that the engine does not keep */
@@ -123,7 +125,7 @@ struct SnapState {
 /* snap-pci.c */
 void snap_interrupt(SnapState *s, unsigned vector);
 void snap_start(SnapState *s);
-/* As after power-on, but for counters and the status page's count. */
+/* As after power-on, but for counters and the status area's count. */
 void snap_reset(SnapState *s);
 /* Tell the guest what is free now; after everything that moves frames. */
 void snap_publish(SnapState *s);
@@ -134,10 +136,16 @@ extern const MemoryRegionOps snap_regs_ops;
 extern const MemoryRegionOps snap_gone_ops;
 
 /* snap-queue.c */
-void snap_doorbell(SnapState *s, unsigned queue, uint64_t offset);
+void snap_doorbell(SnapState *s, unsigned queue, uint64_t value);
 static inline uint8_t *snap_slab(SnapState *s, unsigned queue)
 {
     return s->slab + queue * SNAP_SLAB_BYTES;
+}
+
+static inline struct snap_queue_status *snap_queue_status(SnapState *s,
+                                                          unsigned queue)
+{
+    return (void *)((uint8_t *)s->status + queue * SNAP_STATUS_LINE);
 }
 
 static inline uint8_t *snap_frame(SnapState *s, uint32_t frame)

@@ -107,12 +107,26 @@ uint64_t snap_count(Snap *s, enum snap_counter c)
     return snap_get(s, SNAP_REG_COUNTERS + 8 * c);
 }
 
-struct snap_status_page snap_status_page(Snap *s)
+uint64_t snap_queue_count(Snap *s, unsigned queue, enum snap_queue_counter c)
 {
-    struct snap_status_page page;
+    return snap_get(s, SNAP_QUEUE_PAGE(queue) + SNAP_QREG_COUNTERS + 8 * c);
+}
 
-    qtest_memread(s->qts, s->status, &page, sizeof(page));
-    return page;
+struct snap_device_status snap_device_status(Snap *s)
+{
+    struct snap_device_status status;
+
+    qtest_memread(s->qts, s->status, &status, sizeof(status));
+    return status;
+}
+
+struct snap_queue_status snap_queue_status(Snap *s, unsigned queue)
+{
+    struct snap_queue_status status;
+
+    qtest_memread(s->qts, s->status + queue * SNAP_STATUS_LINE, &status,
+                  sizeof(status));
+    return status;
 }
 
 void snap_start(Snap *s, uint64_t features)
@@ -130,7 +144,7 @@ void snap_assert_all_free(Snap *s)
     g_assert_cmpuint(snap_count(s, SNAP_CTR_REGION_FRAMES), ==, 0);
     g_assert_cmpuint(snap_count(s, SNAP_CTR_RESERVED_FRAMES), ==, 0);
     g_assert_cmpuint(snap_count(s, SNAP_CTR_FREE_FRAMES), ==, s->free_frames);
-    g_assert_cmpuint(snap_status_page(s).free_frames, ==, s->free_frames);
+    g_assert_cmpuint(snap_device_status(s).free_frames, ==, s->free_frames);
 }
 
 uint32_t snap_submit(Snap *s, unsigned queue, void *entry, size_t bytes)
@@ -495,7 +509,7 @@ void snap_wait_resumed(Snap *s)
 {
     int64_t end = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
 
-    while (snap_status_page(s).tx_paused) {
+    while (snap_queue_status(s, SNAP_QUEUE_DATA).tx_paused) {
         g_assert_cmpint(g_get_monotonic_time(), <, end);
         g_usleep(1000);
     }
@@ -529,7 +543,8 @@ uint32_t snap_packet(Snap *s, const SnapReceived *r, uint32_t at,
     g_assert_cmpuint(at + rx->size, <=, SNAP_FRAME_SIZE);
     g_assert_cmpuint(sizeof(*rx) + 4 * rx->nframes + rx->hdr_len, <=, rx->size);
     g_assert_cmpuint(rx->nframes, ==, DIV_ROUND_UP(left, SNAP_FRAME_SIZE));
-    g_assert_cmpuint(rx->reserved, ==, 0);
+    g_assert_cmpuint(rx->hash_type, ==, SNAP_HASH_NONE);
+    g_assert_cmpuint(rx->hash, ==, 0);
     memcpy(packet, headers, rx->hdr_len);
     packet += rx->hdr_len;
     for (unsigned i = 0; i < rx->nframes; i++) {
@@ -594,8 +609,10 @@ void snap_run_machine(Snap *s, bool run)
 
 void snap_set_vectors(Snap *s)
 {
+    unsigned vectors = snap_get(s, SNAP_REG_VECTORS);
+
     qpci_msix_enable(s->dev);
-    for (unsigned v = 0; v < SNAP_VECTORS; v++) {
+    for (unsigned v = 0; v < vectors; v++) {
         uint64_t at = s->dev->msix_table_bar.addr + s->dev->msix_table_off +
                       v * PCI_MSIX_ENTRY_SIZE;
 

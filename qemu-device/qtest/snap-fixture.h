@@ -40,7 +40,10 @@ void snap_map(Snap *s, int devfn);
 uint64_t snap_get(Snap *s, uint32_t reg);
 void snap_set(Snap *s, uint32_t reg, uint64_t value);
 uint64_t snap_count(Snap *s, enum snap_counter c);
-struct snap_status_page snap_status_page(Snap *s);
+/* Of a data queue, 1 the first. */
+uint64_t snap_queue_count(Snap *s, unsigned queue, enum snap_queue_counter c);
+struct snap_device_status snap_device_status(Snap *s);
+struct snap_queue_status snap_queue_status(Snap *s, unsigned queue);
 void snap_start(Snap *s, uint64_t features);
 void snap_assert_all_free(Snap *s);
 
@@ -170,6 +173,8 @@ void snap_expect_error(const char *want, struct QDict *response);
 
 void snap_pattern(uint8_t *p, size_t length, unsigned seed);
 
+/* snap-doorbells.c: which entries a doorbell is for */
+void snap_add_doorbell_tests(void);
 /* snap-snapshots.c: snapshots, clones, sparse regions */
 void snap_add_snapshot_tests(void);
 /* snap-versions.c: commit, merge, diff, quotas */

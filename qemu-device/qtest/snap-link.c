@@ -26,28 +26,28 @@ static void test_link(void)
     struct snap_tx tx = snap_tx_of(SNAP_SEG_DMA, SNAP_TEST_RAM, 60);
 
     snap_set_vectors(s);
-    g_assert_cmpuint(snap_status_page(s).link_up, ==, 1);
+    g_assert_cmpuint(snap_device_status(s).link_up, ==, 1);
     set_link(s, false);
-    g_assert_cmpuint(snap_status_page(s).link_up, ==, 0);
+    g_assert_cmpuint(snap_device_status(s).link_up, ==, 0);
     g_assert_true(snap_message(s, SNAP_VECTOR_CONTROL));
     g_assert_cmpuint(snap_send(s, &tx), ==, SNAP_ST_LINK_DOWN);
     g_assert_cmpuint(snap_count(s, SNAP_CTR_TX_DROPPED), ==, 1);
     set_link(s, true);
-    g_assert_cmpuint(snap_status_page(s).link_up, ==, 1);
+    g_assert_cmpuint(snap_device_status(s).link_up, ==, 1);
     g_assert_true(snap_message(s, SNAP_VECTOR_CONTROL));
     g_assert_false(snap_message(s, SNAP_VECTOR_DATA));
     g_assert_cmpuint(snap_send(s, &tx), ==, SNAP_ST_OK);
     /* A backend that goes away takes the link with it. */
     qtest_qmp_assert_success(s->qts, "{ 'execute': 'netdev_del', 'arguments':"
                              " { 'id': 'net0' } }");
-    g_assert_cmpuint(snap_status_page(s).link_up, ==, 0);
+    g_assert_cmpuint(snap_device_status(s).link_up, ==, 0);
     g_assert_true(snap_message(s, SNAP_VECTOR_CONTROL));
     g_assert_cmpuint(snap_send(s, &tx), ==, SNAP_ST_LINK_DOWN);
     snap_halt(s);
 
     /* Without a backend the link is down for good. */
     s = snap_run(false, "");
-    g_assert_cmpuint(snap_status_page(s).link_up, ==, 0);
+    g_assert_cmpuint(snap_device_status(s).link_up, ==, 0);
     g_assert_cmpuint(snap_send(s, &tx), ==, SNAP_ST_LINK_DOWN);
     snap_halt(s);
 }
@@ -91,7 +91,7 @@ static void wait_link(Snap *s, bool up)
 {
     int64_t end = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
 
-    while (snap_status_page(s).link_up != up) {
+    while (snap_device_status(s).link_up != up) {
         g_assert_cmpint(g_get_monotonic_time(), <, end);
         g_usleep(1000);
     }
@@ -154,7 +154,7 @@ static unsigned fill_wire(Snap *s, uint8_t *bytes)
     do {
         snap_expect(OK, snap_send(s, &tx));
         sent++;
-    } while (!snap_status_page(s).tx_paused);
+    } while (!snap_queue_status(s, SNAP_QUEUE_DATA).tx_paused);
     return sent;
 }
 
@@ -183,7 +183,7 @@ static void test_link_reset(void)
     snap_start(s, SNAP_F_SNAPSHOT);
     /* No more than before: a guest that resets does not fill QEMU's queue. */
     snap_expect(BUSY, snap_send(s, &tx));
-    g_assert_cmpuint(snap_status_page(s).tx_paused, ==, 1);
+    g_assert_cmpuint(snap_queue_status(s, SNAP_QUEUE_DATA).tx_paused, ==, 1);
     drain_wire(s, bytes, sent);
     g_assert_true(snap_message(s, SNAP_VECTOR_DATA));
     halt_stream(s, folder, sock);
@@ -206,7 +206,7 @@ static void test_link_stopped(void)
     snap_run_machine(s, true);
     /* The wire is as full as before; once more, with two packets there. */
     snap_expect(OK, snap_send(s, &tx));
-    g_assert_cmpuint(snap_status_page(s).tx_paused, ==, 1);
+    g_assert_cmpuint(snap_queue_status(s, SNAP_QUEUE_DATA).tx_paused, ==, 1);
     sent++;
     snap_run_machine(s, false);
     snap_run_machine(s, true);
@@ -293,12 +293,13 @@ static void test_link_replugged(void)
     close(s->sock);
     qtest_qmp_eventwait(s->qts, "NETDEV_STREAM_DISCONNECTED");
     plug(s);
-    g_assert_cmpuint(snap_status_page(s).link_up, ==, 0);
+    g_assert_cmpuint(snap_device_status(s).link_up, ==, 0);
     g_assert(!rename(away, path));
     s->sock = accept_wire(sock);
     wait_link(s, true);
     check_first(s, 1500);
-    g_assert_cmpuint(snap_status_page(s).tx_paused, ==, 0);
+    g_assert_cmpuint(snap_queue_status(s, SNAP_QUEUE_DATA).tx_paused, ==,
+                     0);
     /* A stop empties queues: nothing is left from before. */
     snap_run_machine(s, false);
     snap_run_machine(s, true);
@@ -317,7 +318,7 @@ static void test_reconnect(void)
     for (unsigned i = 0; i < 4; i++) {
         snap_message(s, SNAP_VECTOR_CONTROL);
         snap_message(s, SNAP_VECTOR_DATA);
-        while (!snap_status_page(s).tx_paused) {
+        while (!snap_queue_status(s, SNAP_QUEUE_DATA).tx_paused) {
             snap_expect(OK, snap_send(s, &tx));
         }
         if (i == 2) {
@@ -327,13 +328,15 @@ static void test_reconnect(void)
         } else if (i == 3) {
             /* The packet is gone before its connection is. */
             snap_run_machine(s, false);
-            g_assert_cmpuint(snap_status_page(s).tx_paused, ==, 0);
+            g_assert_cmpuint(snap_queue_status(s, SNAP_QUEUE_DATA).tx_paused, ==,
+                             0);
             snap_run_machine(s, true);
         }
         close(s->sock);
         wait_link(s, false);
         g_assert_true(snap_message(s, SNAP_VECTOR_CONTROL));
-        g_assert_cmpuint(snap_status_page(s).tx_paused, ==, 0);
+        g_assert_cmpuint(snap_queue_status(s, SNAP_QUEUE_DATA).tx_paused, ==,
+                         0);
         g_assert_true(snap_message(s, SNAP_VECTOR_DATA));
         s->sock = accept_wire(sock);
         wait_link(s, true);

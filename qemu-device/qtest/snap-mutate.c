@@ -537,7 +537,7 @@ static void drain(Model *m)
 
     do {
         n = recv(m->s->sock, bytes, sizeof(bytes), MSG_DONTWAIT);
-    } while (n > 0 || snap_status_page(m->s).tx_paused);
+    } while (n > 0 || snap_queue_status(m->s, SNAP_QUEUE_DATA).tx_paused);
 }
 
 static void release_all(Model *m)

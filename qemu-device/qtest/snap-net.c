@@ -75,6 +75,10 @@ static void test_tx(void)
     g_assert_cmpuint(snap_count(s, SNAP_CTR_TX_PACKETS), ==, packets + 3);
     g_assert_cmpuint(snap_count(s, SNAP_CTR_TX_BYTES), ==,
                      total + 4000 + at);
+    g_assert_cmpuint(snap_queue_count(s, SNAP_QUEUE_DATA, SNAP_QCTR_TX_PACKETS),
+                     ==, packets + 3);
+    g_assert_cmpuint(snap_queue_count(s, SNAP_QUEUE_DATA, SNAP_QCTR_TX_BYTES),
+                     ==, total + 4000 + at);
     g_assert_cmpuint(snap_count(s, SNAP_CTR_BAD_ENTRY), ==, 0);
     g_assert_cmpuint(snap_release(s, c.frame, 1), ==, SNAP_ST_OK);
     g_assert_cmpuint(snap_send(s, &tx), ==, SNAP_ST_BAD_FRAME);
@@ -160,7 +164,7 @@ static void test_tx_busy(void)
     snap_set_vectors(s);
     snap_pattern(bytes, 60000, 1);
     qtest_memwrite(s->qts, SNAP_TEST_RAM, bytes, 60000);
-    while (!snap_status_page(s).tx_paused) {
+    while (!snap_queue_status(s, SNAP_QUEUE_DATA).tx_paused) {
         tx = snap_tx_of(SNAP_SEG_DMA, SNAP_TEST_RAM, 60000);
         g_assert_cmpuint(snap_send(s, &tx), ==, SNAP_ST_OK);
         g_assert_cmpuint(++sent, <, 10000);
@@ -187,7 +191,7 @@ static void test_tx_busy(void)
     /* A reset leaves the packet where it is; nobody is told of its end. */
     snap_pattern(bytes, 60000, 2);
     qtest_memwrite(s->qts, SNAP_TEST_RAM, bytes, 60000);
-    for (sent = 0; !snap_status_page(s).tx_paused; sent++) {
+    for (sent = 0; !snap_queue_status(s, SNAP_QUEUE_DATA).tx_paused; sent++) {
         tx = snap_tx_of(SNAP_SEG_DMA, SNAP_TEST_RAM, 60000);
         g_assert_cmpuint(snap_send(s, &tx), ==, SNAP_ST_OK);
     }
@@ -239,6 +243,10 @@ static void test_interrupts(void)
     snap_wire_send(s, bytes, 60);
     snap_wait(s, SNAP_CTR_RX_PACKETS, 4);
     g_assert_false(snap_message(s, SNAP_VECTOR_DATA));
+    g_assert_cmpuint(snap_queue_count(s, SNAP_QUEUE_DATA, SNAP_QCTR_RX_PACKETS),
+                     ==, 4);
+    g_assert_cmpuint(snap_queue_count(s, SNAP_QUEUE_DATA, SNAP_QCTR_RX_BYTES),
+                     ==, 240);
     snap_halt(s);
 }
 

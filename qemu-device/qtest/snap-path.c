@@ -114,7 +114,7 @@ static void test_full(void)
     g_assert_true(threaded(t.s));
     snap_start(t.s, SNAP_F_SNAPSHOT);
     snap_set_vectors(t.s);
-    while (!snap_status_page(t.s).tx_paused) {
+    while (!snap_queue_status(t.s, SNAP_QUEUE_DATA).tx_paused) {
         snap_expect(OK, send_packet(t.s, length, n));
         n++;
     }
@@ -147,7 +147,7 @@ static void test_reset(void)
     }
     snap_set(t.s, SNAP_REG_CONTROL, SNAP_CTL_RESET);
     snap_assert_all_free(t.s);
-    g_assert_cmpuint(snap_status_page(t.s).tx_paused, ==, 0);
+    g_assert_cmpuint(snap_queue_status(t.s, SNAP_QUEUE_DATA).tx_paused, ==, 0);
     for (; get_packet(&t, 1514, &n); arrived++) {
         g_assert_cmpuint(n, ==, arrived);
     }

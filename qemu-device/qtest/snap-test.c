@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The snapshot memory NIC seen from the bus: registers, doorbells, regions,
- * captures, reset, and life in a machine.
+ * The snapshot memory NIC seen from the bus: registers, regions, captures,
+ * reset, and life in a machine.
  */
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
@@ -33,6 +33,8 @@ static void test_identity(const void *machine)
                     SNAP_F_SNAPSHOT | SNAP_F_STEPS | SNAP_F_TAKE_ARM);
     g_assert_cmpuint(snap_get(s, SNAP_REG_CONTROL), ==, SNAP_STATE_IDLE);
     g_assert_cmpuint(snap_get(s, SNAP_REG_QUEUES), ==, 1);
+    g_assert_cmpuint(snap_get(s, SNAP_REG_VECTORS), ==, 2);
+    g_assert_cmpuint(snap_get(s, SNAP_REG_ACTIVE), ==, 1);
     g_assert_cmphex(snap_get(s, SNAP_REG_MAC), ==, 0x563412005452);
     g_assert_cmpuint(snap_get(s, SNAP_REG_MTU_MAX) + 14, <=,
                      SNAP_TX_BYTES_MAX);
@@ -70,17 +72,24 @@ static void test_bad_registers(void)
         SNAP_REG_STATUS_OFFSET, SNAP_REG_SLAB_OFFSET, SNAP_REG_SLAB_BYTES,
         SNAP_REG_POOL_OFFSET, SNAP_REG_POOL_FRAMES, SNAP_REG_WINDOW_OFFSET,
         SNAP_REG_WINDOW_PAGES, SNAP_REG_MAC, SNAP_REG_MTU_MAX,
-        SNAP_REG_RX_LOW, SNAP_REG_COUNTERS,
+        SNAP_REG_RX_LOW, SNAP_REG_VECTORS, SNAP_REG_COUNTERS,
+        SNAP_QUEUE_PAGE(1) + SNAP_QREG_COUNTERS,
     };
     static const uint32_t holes[] = {
-        0x80, 0x3f8, SNAP_REG_COUNTERS + 8 * SNAP_CTR_MAX, 0xff8, 4,
+        0x90, 0x3f8, SNAP_REG_COUNTERS + 8 * SNAP_CTR_MAX, 0xff8, 4,
         SNAP_REG_COUNTERS + 1, SNAP_REG_COUNTERS + 4,
         SNAP_REG_COUNTERS + 8 * SNAP_CTR_MAX - 4,
         SNAP_QUEUE_PAGE(0) + SNAP_QREG_TAKE,
         SNAP_QUEUE_PAGE(0) + SNAP_QREG_TAKE_ARM, SNAP_QUEUE_PAGE(0) + 0x20,
+        SNAP_QUEUE_PAGE(0) + SNAP_QREG_COUNTERS,
         SNAP_QUEUE_PAGE(1) + SNAP_QREG_TAKE_ARM, /* not accepted */
         SNAP_QUEUE_PAGE(1) + SNAP_QREG_ARM, SNAP_QUEUE_PAGE(1) + 0xff8,
-        SNAP_QUEUE_PAGE(1), SNAP_QUEUE_PAGE(2) + SNAP_QREG_TAKE,
+        SNAP_QUEUE_PAGE(1), SNAP_QUEUE_PAGE(1) + 0x3f8,
+        SNAP_QUEUE_PAGE(1) + SNAP_QREG_COUNTERS + 4,
+        SNAP_QUEUE_PAGE(1) + SNAP_QREG_COUNTERS + 8 * SNAP_QCTR_MAX,
+        SNAP_QUEUE_PAGE(2) + SNAP_QREG_TAKE,
+        SNAP_QUEUE_PAGE(2) + SNAP_QREG_COUNTERS,
+        SNAP_QUEUE_PAGE(SNAP_QUEUES_MAX) + SNAP_QREG_TAKE,
         SNAP_REGS_SIZE - 8,
     };
     Snap *s = snap_run(false, "");
@@ -104,11 +113,16 @@ static void test_bad_registers(void)
     snap_set(s, SNAP_REG_CONTROL, 77);
     snap_set(s, SNAP_REG_CONTROL, SNAP_CTL_START);  /* runs already */
     snap_set(s, SNAP_REG_DRIVER_FEATURES, 1);       /* too late */
-    bad += 7;
+    snap_set(s, SNAP_REG_ACTIVE, 0);
+    snap_set(s, SNAP_REG_ACTIVE, 2);                /* more than there are */
+    snap_set(s, SNAP_REG_ACTIVE, 1ull << 32 | 1);
+    bad += 10;
     g_assert_cmpuint(snap_count(s, SNAP_CTR_BAD_REGISTER), ==, bad);
     g_assert_cmphex(snap_get(s, SNAP_REG_DRIVER_FEATURES), ==,
                     SNAP_F_SNAPSHOT);
+    g_assert_cmpuint(snap_get(s, SNAP_REG_ACTIVE), ==, 1);
     g_assert_cmpuint(snap_get(s, SNAP_REG_CONTROL), ==, SNAP_STATE_RUNNING);
+    snap_set(s, SNAP_REG_ACTIVE, 1);
 
     /* Other sizes than 8 bytes */
     g_assert_cmphex(qtest_readb(s->qts, base + SNAP_REG_MAGIC), ==, 0);
@@ -147,104 +161,6 @@ static void test_start(void)
     g_assert_cmphex(snap_get(s, SNAP_REG_DRIVER_FEATURES), ==, 0);
     snap_start(s, 0);
     g_assert_cmpuint(snap_destroy(s, 1), ==, SNAP_ST_BAD_REGION);
-    snap_halt(s);
-}
-
-/* ---- Doorbells ---------------------------------------------------------- */
-
-static void ring(Snap *s, unsigned queue, uint64_t offset)
-{
-    snap_set(s, SNAP_QUEUE_PAGE(queue) + SNAP_QREG_DOORBELL, offset);
-}
-
-static void test_bad_doorbells(void)
-{
-    static const uint64_t nowhere[] = {
-        1, 8, 32, 63, 65, 0x10000, 0x10040, 0x20000, 1ull << 32,
-        ~0ull, ~0ull << 6, 1ull << 63,
-    };
-    Snap *s = snap_run(false, "");
-    struct snap_entry e = { .op = SNAP_OP_RELEASE };
-    uint64_t at = s->slab + s->slab_bytes, last = s->slab_bytes - 64;
-    uint64_t bad = 0;
-
-    for (unsigned i = 0; i < ARRAY_SIZE(nowhere); i++) {
-        ring(s, SNAP_QUEUE_DATA, nowhere[i]);
-        ring(s, SNAP_QUEUE_CONTROL, nowhere[i]);
-        bad += 2;
-        g_assert_cmpuint(snap_count(s, SNAP_CTR_BAD_DOORBELL), ==, bad);
-    }
-    /* An entry that would leave the slab gets no status. */
-    qtest_memwrite(s->qts, at + last, &e, sizeof(e));
-    ring(s, SNAP_QUEUE_DATA, last);
-    qtest_memread(s->qts, at + last, &e, sizeof(e));
-    g_assert_cmpuint(e.status, ==, SNAP_ST_PENDING);
-    g_assert_cmpuint(snap_count(s, SNAP_CTR_BAD_DOORBELL), ==, ++bad);
-    /* One that does not name an op is short enough to get it. */
-    e.op = 999;
-    qtest_memwrite(s->qts, at + last, &e, sizeof(e));
-    ring(s, SNAP_QUEUE_DATA, last);
-    qtest_memread(s->qts, at + last, &e, sizeof(e));
-    g_assert_cmpuint(e.status, ==, SNAP_ST_BAD_OP);
-    g_assert_cmpuint(snap_count(s, SNAP_CTR_BAD_DOORBELL), ==, bad);
-    g_assert_cmpuint(snap_count(s, SNAP_CTR_DOORBELLS), ==, bad + 1);
-    g_assert_cmpuint(snap_count(s, SNAP_CTR_BAD_ENTRY), ==, 1);
-    snap_halt(s);
-}
-
-/* Every op of every queue, by the answer to flags that it does not know. */
-static void check_ops(Snap *s, bool snapshots)
-{
-    static const struct {
-        uint16_t op, flags;
-        bool mailbox, snapshots;
-    } known[] = {
-        { SNAP_OP_CAPTURE },
-        { SNAP_OP_RELEASE },
-        { SNAP_OP_TX },
-        { SNAP_OP_REGION_CREATE, SNAP_REGION_SPARSE, true },
-        { SNAP_OP_REGION_DESTROY, 0, true },
-        { SNAP_OP_SNAPSHOT, 0, true, true },
-        { SNAP_OP_SNAPSHOT_DROP, 0, true },
-        { SNAP_OP_CLONE, 0, true, true },
-        { SNAP_OP_COMMIT, 0, true, true },
-        { SNAP_OP_MERGE, 0, true, true },
-        { SNAP_OP_DIFF, 0, true },
-        { SNAP_OP_DISCARD, 0, true },
-        { SNAP_OP_INFO, 0, true },
-    };
-
-    for (unsigned op = 0; op < 32; op++) {
-        for (unsigned q = 0; q < 2; q++) {
-            uint32_t want = SNAP_ST_BAD_OP;
-            uint16_t flags = 0;
-
-            for (unsigned i = 0; i < ARRAY_SIZE(known); i++) {
-                if (known[i].op == op && known[i].mailbox == !q &&
-                    (snapshots || !known[i].snapshots)) {
-                    want = SNAP_ST_BAD_FLAGS;
-                    flags = known[i].flags;
-                }
-            }
-            for (unsigned bit = 0; bit < 16; bit++) {
-                struct snap_entry e = { .op = op, .flags = 1u << bit };
-
-                if (!(e.flags & flags)) {
-                    g_assert_cmpuint(snap_do(s, q, &e), ==, want);
-                }
-            }
-        }
-    }
-}
-
-static void test_ops(void)
-{
-    Snap *s = snap_run(false, "");
-
-    check_ops(s, true);
-    snap_set(s, SNAP_REG_CONTROL, SNAP_CTL_RESET);
-    snap_start(s, 0);
-    check_ops(s, false);
     snap_halt(s);
 }
 
@@ -466,11 +382,11 @@ static void test_release(void)
     snap_halt(s);
 }
 
-/* Stores to the pool and to the status page are discarded. */
+/* Stores to the pool and to the status area are discarded. */
 static void test_read_only(void)
 {
     Snap *s = snap_run(false, "");
-    struct snap_status_page before, zero = { 0 };
+    uint8_t before[SNAP_STATUS_BYTES], zero[SNAP_STATUS_BYTES] = { 0 };
     uint8_t page[PAGE], ones[PAGE];
     struct snap_capture c;
     uint32_t window_page, region = snap_create(s, 1, &window_page);
@@ -482,10 +398,11 @@ static void test_read_only(void)
     qtest_memwrite(s->qts, s->pool + (uint64_t)c.frame[0] * PAGE, ones, PAGE);
     qtest_writeq(s->qts, s->pool + (uint64_t)c.frame[0] * PAGE + 8, 0);
     snap_check_frame(s, c.frame[0], page);
-    before = snap_status_page(s);
-    qtest_memwrite(s->qts, s->status, &zero, sizeof(zero));
-    zero = snap_status_page(s);
-    g_assert_cmpmem(&before, sizeof(before), &zero, sizeof(zero));
+    qtest_memread(s->qts, s->status, before, sizeof(before));
+    g_assert_false(buffer_is_zero(before, sizeof(before)));
+    qtest_memwrite(s->qts, s->status, zero, sizeof(zero));
+    qtest_memread(s->qts, s->status, zero, sizeof(zero));
+    g_assert_cmpmem(before, sizeof(before), zero, sizeof(zero));
     snap_halt(s);
 }
 
@@ -543,9 +460,9 @@ static void test_reset(void)
                          SNAP_ST_OK);
         snapshot = snap_snapshot(s, region, NULL);
         snap_store(s, page, 0, bytes, PAGE);
-        resets = snap_status_page(s).resets;
+        resets = snap_device_status(s).resets;
         reset[i](s);
-        g_assert_cmpuint(snap_status_page(s).resets, ==, resets + 1);
+        g_assert_cmpuint(snap_device_status(s).resets, ==, resets + 1);
         g_assert_cmpuint(snap_get(s, SNAP_REG_CONTROL), ==, SNAP_STATE_IDLE);
         snap_assert_all_free(s);
         snap_start(s, SNAP_F_SNAPSHOT);
@@ -691,8 +608,6 @@ int main(int argc, char **argv)
     qtest_add_func("/snap/power", test_power);
     qtest_add_func("/snap/registers/bad", test_bad_registers);
     qtest_add_func("/snap/start", test_start);
-    qtest_add_func("/snap/doorbells/bad", test_bad_doorbells);
-    qtest_add_func("/snap/ops", test_ops);
     qtest_add_func("/snap/regions", test_regions);
     qtest_add_func("/snap/regions/many", test_many_regions);
     qtest_add_data_func("/snap/capture/copy", "copy", test_capture);
@@ -705,6 +620,7 @@ int main(int argc, char **argv)
     qtest_add_func("/snap/properties", test_properties);
     qtest_add_func("/snap/migration-blocked", test_migration_blocked);
     qtest_add_func("/snap/hotplug", test_hotplug);
+    snap_add_doorbell_tests();
     snap_add_snapshot_tests();
     snap_add_version_tests();
     snap_add_net_tests();

@@ -37,7 +37,7 @@ static void plug(Snap *s, const char *netdev)
 
 static void add_up(Snap *s, Done *done)
 {
-    done->resets += snap_status_page(s).resets;
+    done->resets += snap_device_status(s).resets;
     done->snapshots += snap_count(s, SNAP_CTR_SNAPSHOTS);
     done->trapped += snap_count(s, SNAP_CTR_WRITE_FAULTS);
     done->packets += snap_count(s, SNAP_CTR_TX_PACKETS);
