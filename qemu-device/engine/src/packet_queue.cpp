@@ -201,9 +201,7 @@ bool PacketQueue::receive_some(Lock &lock) {
             }
         }
         if (!accept_landed(lock)) {
-            // Frames may have come back before anybody could see the stall.
-            stalled_ = stalled_ && !ready();
-            return !stalled_;
+            return ready_or_stall();
         }
         if (interrupt_) {
             return true;
@@ -224,7 +222,9 @@ void PacketQueue::rest(Lock &lock) {
 
 // Until there is news or a packet. With inside_ the descriptor is looked at.
 void PacketQueue::sleep(Lock &lock) {
-    if (news_) {
+    const bool stalled = inside_ && stalled_;
+    // Frames may have come back before anybody could see the stall.
+    if (news_ || (stalled && ready())) {
         return;
     }
     std::array<pollfd, 2> wait{{{event_.get(), POLLIN, 0}, {-1, 0, 0}}};
@@ -237,7 +237,7 @@ void PacketQueue::sleep(Lock &lock) {
     const auto began = std::chrono::steady_clock::now();
     asleep_ = true;
     lock.unlock();
-    poll(wait.data(), wait.size(), -1);
+    poll(wait.data(), wait.size(), stalled ? stalled_ms : -1);
     lock.lock();
     asleep_ = false;
     learn_patience(std::chrono::steady_clock::now() - began);
@@ -333,7 +333,6 @@ void PacketQueue::end_sending() {
 }
 
 std::uint8_t *PacketQueue::tx_room() {
-    const Lock lock(mutex_);
     return paused_ ? nullptr : fifo_.room();
 }
 
@@ -377,13 +376,18 @@ void PacketQueue::stall() {
     if (!stalled_ && running_) {
         stalled_ = true;
         ++counters_.rx_stalls;
+        // Whoever publishes frames after us sees it.
+        store_status();
     }
 }
 
-// Once stalled, only rx_resume() ends it, so that it is seen.
+// Once stalled, a caller who brings packets learns its end from rx_resume().
 bool PacketQueue::ready_or_stall() {
     if (stalled_) {
-        return false;
+        if (fd_ < 0 || !ready()) {
+            return false;
+        }
+        stalled_ = false;
     }
     if (!ready()) {
         stall();
@@ -398,6 +402,9 @@ bool PacketQueue::rx_ready() {
 }
 
 bool PacketQueue::rx_resume() {
+    if (!stalled_) {
+        return false;
+    }
     const Lock lock(mutex_);
     if (!stalled_ || !ready()) {
         return false;
@@ -556,10 +563,9 @@ bool PacketQueue::take_interrupt() {
 }
 
 // The guest reads the words at any time.
-void PacketQueue::store_status() {
-    const std::atomic_ref<std::uint32_t> free(*config_.free_frames);
+void PacketQueue::store_status() const {
     const std::atomic_ref<std::uint32_t> paused(*config_.tx_paused);
-    free.store(snapmem_free_frames(config_.mem), std::memory_order_relaxed);
+    snapmem_publish_free_frames(config_.mem, config_.free_frames);
     paused.store(paused_ || paused_by_caller_ ? 1 : 0,
                  std::memory_order_relaxed);
 }

@@ -26,7 +26,7 @@ namespace snapmem_impl {
 // Locking: mutex_ guards everything that is not constant, but for two things
 // that the thread uses without it while inside_ is true: landing_, and the
 // front packet of fifo_. Whoever has the mutex and finds inside_ false has
-// those as well; quiesce() waits for that.
+// those as well; quiesce() waits for that. The room in fifo_ is the caller's.
 class PacketQueue {
   public:
     explicit PacketQueue(const snapnet_config &config);
@@ -68,6 +68,10 @@ class PacketQueue {
     static constexpr unsigned burst = 32;
     // Frames that were sent and are still held, at most, plus a packet's.
     static constexpr std::size_t sent_frames = 128;
+
+    // Frames come home to all queues, and who brings them looks at those that
+    // have stalled; but none does at those of packets that have left.
+    static constexpr int stalled_ms = 10;
 
     // Of spin().
     static constexpr std::chrono::nanoseconds patience_min{2000};
@@ -113,7 +117,7 @@ class PacketQueue {
              std::span<const Frame> frames);
     void refuse() { ++counters_.rx_dropped; }
     void stall();
-    void store_status();
+    void store_status() const;
 
     const snapnet_config config_;
     const Fd event_; // wakes the thread
@@ -136,9 +140,9 @@ class PacketQueue {
     std::uint64_t features_ = 0;
     bool running_ = false;
     bool armed_ = false;
-    bool stalled_ = false;
+    std::atomic<bool> stalled_ = false; // stored with the mutex
     bool interrupt_ = false;
-    bool paused_ = false; // by fifo_
+    std::atomic<bool> paused_ = false; // by fifo_; stored with the mutex
     bool paused_by_caller_ = false;
     RxBatches batches_;
     RxLanding landing_;

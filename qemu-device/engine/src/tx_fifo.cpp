@@ -7,13 +7,13 @@ namespace snapmem_impl {
 
 TxFifo::TxFifo(snapmem *mem)
     : mem_(mem), ring_(SNAPNET_TX_PACKETS),
-      arena_(SNAPNET_TX_BYTES + 2 * room_bytes) {}
+      arena_(std::make_unique_for_overwrite<std::uint8_t[]>(arena_bytes)) {}
 
 std::uint8_t *TxFifo::room() {
-    if (arena_.size() - end_ < room_bytes) {
+    if (arena_bytes - end_ < room_bytes) {
         end_ = 0;
     }
-    return arena_.data() + end_;
+    return arena_.get() + end_;
 }
 
 void TxFifo::frames_of(Parts parts, std::vector<Frame> &frames) const {

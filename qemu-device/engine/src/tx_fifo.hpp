@@ -10,6 +10,7 @@
 #include "snapmem/snapnet.h"
 
 #include <array>
+#include <memory>
 #include <span>
 #include <sys/uio.h>
 #include <vector>
@@ -61,7 +62,7 @@ class TxFifo {
 
     [[nodiscard]] bool is_copied(const iovec &part) const {
         const auto *p = static_cast<const std::uint8_t *>(part.iov_base);
-        return p >= arena_.data() && p < arena_.data() + arena_.size();
+        return p >= arena_.get() && p < arena_.get() + arena_bytes;
     }
     // The frames that parts lie in.
     void frames_of(Parts parts, std::vector<Frame> &frames) const;
@@ -75,7 +76,9 @@ class TxFifo {
     // A ring of bytes: copies of a packet lie in one piece, so that less than
     // room_bytes is left unused at its end. What packets have of it is no more
     // than bytes_, and so it always has room where full() says that there is.
-    std::vector<std::uint8_t> arena_;
+    static constexpr std::size_t arena_bytes =
+        SNAPNET_TX_BYTES + 2 * room_bytes;
+    std::unique_ptr<std::uint8_t[]> arena_; // of the host when it is used
     std::size_t end_ = 0;     // of the bytes of the last packet
     std::vector<Frame> held_; // of the packet that is pushed
 };

@@ -4,6 +4,8 @@
 #include "packet_header.hpp"
 #include "packet_rig.hpp"
 
+#include <barrier>
+
 namespace snapmem_test {
 namespace {
 
@@ -308,6 +310,37 @@ TEST(Packets, StopsAtAnyTime) {
             EXPECT_TRUE(net.to_wire(packet_of(4000, k)));
         }
     }
+}
+
+// Who tells of an older number than the last must not be the last to tell.
+TEST(Status, FreeFramesAreTrueInTheEnd) {
+    const snapmem_config config{64, 1, 0, SNAPMEM_COPY, false};
+    snapmem *const mem = snapmem_new(&config, false, nullptr);
+    std::uint32_t word = 0;
+    for (unsigned round = 0; round < 2000; ++round) {
+        std::barrier start(3);
+        std::array<std::thread, 2> threads;
+        for (std::thread &t : threads) {
+            t = std::thread([&] {
+                std::array<std::uint32_t, 8> frames{};
+                start.arrive_and_wait();
+                for (unsigned i = 0; i < 10; ++i) {
+                    ASSERT_EQ(
+                        snapmem_receive(mem, frames.data(), frames.size()),
+                        SNAPMEM_OK);
+                    snapmem_publish_free_frames(mem, &word);
+                    snapmem_drop(mem, frames.data(), frames.size());
+                    snapmem_publish_free_frames(mem, &word);
+                }
+            });
+        }
+        start.arrive_and_wait();
+        for (std::thread &t : threads) {
+            t.join();
+        }
+        ASSERT_EQ(word, snapmem_free_frames(mem)) << round;
+    }
+    snapmem_free(mem);
 }
 
 } // namespace

@@ -125,6 +125,20 @@ TEST_P(Receiving, StallsWithoutFrames) {
     EXPECT_EQ(net.counters().rx_dropped, 0U);
 }
 
+// Frames that come home by ways of which nobody tells the queue.
+TEST(Receiving, GoesOnByItself) {
+    Net net({.frames = 200});
+    net.attach();
+    std::vector<std::uint32_t> others(190);
+    ASSERT_EQ(snapmem_receive(net.mem(), others.data(), others.size()),
+              SNAPMEM_OK);
+    ASSERT_TRUE(net.to_wire(packet_of(30000, 1)));
+    ASSERT_TRUE(net.wait([&] { return net.counters().rx_stalls > 0; }));
+    snapmem_drop(net.mem(), others.data(), others.size());
+    ASSERT_TRUE(net.wait([&] { return net.counters().rx_packets == 1; }));
+    EXPECT_EQ(net.receive(1)[0].bytes, packet_of(30000, 1));
+}
+
 // Frames that others take in the very moment: the packet that was read waits.
 TEST(Receiving, KeepsWhatItHasRead) {
     Net net({.frames = 200, .delay_us = 100000});

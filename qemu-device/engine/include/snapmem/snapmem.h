@@ -308,6 +308,9 @@ void snapmem_drop(snapmem *m, const uint32_t *frames, size_t count);
 /* Frames that snapmem_receive() could take now, at least. Never blocks. O(1).
  */
 uint32_t snapmem_free_frames(const snapmem *m);
+/* Store that to a word, to which others may store it so at the same time: the
+ * last one leaves what is true. Never blocks. O(1). */
+void snapmem_publish_free_frames(const snapmem *m, uint32_t *word);
 
 /* As after snapmem_new(), but for counters that only rise and for device
  * holds: regions, snapshots and guest holds are gone. O(pool + window). */

@@ -50,7 +50,9 @@ typedef struct snapnet snapnet;
 typedef struct snapnet_config {
     snapmem *mem;  /* outlives snapnet_stop() */
     bool vnet_hdr; /* a struct snap_offload comes before each packet */
-    /* Words of the status page, which nobody else stores to. */
+    /* Words that the guest reads: of the device, to which everybody stores with
+     * snapmem_publish_free_frames(); and of the queue, to which nobody else
+     * does. */
     uint32_t *free_frames;
     uint32_t *tx_paused;
     /* snapnet_take_interrupt() has something. In the thread, no lock held; if
@@ -107,7 +109,7 @@ void snapnet_halt(snapnet *q, bool halted);
 /* ---- Sending, attached -------------------------------------------------- */
 
 /* Room for what is copied of the next packet, offload header included: as much
- * as a packet may have. NULL: paused. */
+ * as a packet may have. NULL: paused. Takes no lock. */
 uint8_t *snapnet_tx_room(snapnet *q);
 /* Send a packet of n parts, which lie in held frames of the pool, or in that
  * room, one after another from its start. */
@@ -125,8 +127,9 @@ bool snapnet_rx_ready(snapnet *q);
 bool snapnet_receive(snapnet *q, const uint8_t *packet, size_t bytes);
 /* What the thread had read when it was detached goes first. */
 void snapnet_receive_rest(snapnet *q);
-/* Frames or batches have become free. True if reception goes on because of
- * that, and the caller is to bring packets. */
+/* Batches, or frames of whichever queue, have become free; those have been
+ * published. True if reception goes on because of that, and the caller is to
+ * bring packets. Takes no lock unless reception has stalled. */
 bool snapnet_rx_resume(snapnet *q);
 /* The registers TAKE and, with arm, TAKE_ARM. */
 uint64_t snapnet_take(snapnet *q, bool arm);
@@ -138,8 +141,7 @@ bool snapnet_arm(snapnet *q, bool armed);
 /* An interrupt of VECTOR_DATA is due; true once. To be asked after
  * receive, halt and detach, and in interrupt(). */
 bool snapnet_take_interrupt(snapnet *q);
-/* Store the words of the status page. tx_paused: sending is paused by the
- * caller, too. */
+/* Store both words. tx_paused: sending is paused by the caller, too. */
 void snapnet_publish(snapnet *q, bool tx_paused);
 void snapnet_get_counters(snapnet *q, snapnet_counters *out);
 
