@@ -17,6 +17,7 @@ typedef struct SnapLinkSource {
     SnapState *s;
 } SnapLinkSource;
 
+/* QEMU cuts all queues of a backend at once. */
 bool snap_link_up(SnapState *s)
 {
     NetClientState *nc = qemu_get_queue(s->nic);
@@ -69,7 +70,9 @@ static gboolean snap_link_dispatch(GSource *source, GSourceFunc callback,
         return G_SOURCE_CONTINUE;
     }
     if (!snap_link_up(s)) {
-        snap_tx_cut_off(s);
+        SNAP_FOREACH_QUEUE(q, s) {
+            snap_tx_cut_off(q);
+        }
     }
     snap_link_announce(s);
     return G_SOURCE_CONTINUE;

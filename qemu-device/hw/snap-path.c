@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Snapshot memory NIC: who moves packets, a thread or the main loop.
+ * Snapshot memory NIC: who moves packets, threads or the main loop.
  *
- * A thread takes over the descriptor of a tap, as vhost does: the main loop no
- * longer looks at it, and all packets of both directions pass the thread, which
- * needs the BQL for nothing but interrupts.  Everything that QEMU does between
- * a backend and a NIC is passed by, so this is for where it does nothing: no
- * filters, and the link is up.  As soon as that is no longer so, the main loop
- * gets the descriptor back.
+ * A thread for each data queue takes over a descriptor of a tap, as vhost does:
+ * the main loop no longer looks at it, and all packets of both directions pass
+ * the thread, which needs the BQL for nothing but interrupts.  Everything that
+ * QEMU does between a backend and a NIC is passed by, so this is for where it
+ * does nothing: no filters, and the link is up.  As soon as that is no longer
+ * so, the main loop gets the descriptor back.
  *
  * Packets stay in order when that changes: what QEMU still keeps, of either
  * direction, goes before the thread takes over, and what the thread still has
@@ -37,6 +37,7 @@ static const char *snap_path_obstacle(NetClientState *peer)
 /* Before realize makes anything. */
 bool snap_path_check(SnapState *s, Error **errp)
 {
+    /* What holds for one queue of a netdev holds for all. */
     const char *obstacle = snap_path_obstacle(s->conf.peers.ncs[0]);
 
     if (s->datapath == SNAP_DATAPATH_THREAD && obstacle) {
@@ -47,32 +48,39 @@ bool snap_path_check(SnapState *s, Error **errp)
     return true;
 }
 
-static bool snap_path_wants_thread(SnapState *s)
+static bool snap_path_wants_thread(SnapQueue *q)
 {
-    NetClientState *nc = qemu_get_queue(s->nic);
+    NetClientState *nc = snap_queue_nc(q);
+    SnapState *s = q->s;
 
-    if (s->datapath == SNAP_DATAPATH_MAIN || !snap_link_up(s) ||
-        snap_path_obstacle(nc->peer) || !QTAILQ_EMPTY(&nc->filters)) {
+    if (s->datapath == SNAP_DATAPATH_MAIN || !snap_queue_active(q) ||
+        !snap_link_up(s) || snap_path_obstacle(nc->peer) ||
+        !QTAILQ_EMPTY(&nc->filters)) {
         return false;
     }
     /* The queues that QEMU has for us and for the backend are empty. */
-    return s->threaded ||
-           !(s->rx_refused || nc->receive_disabled ||
-             s->tx_paused || s->tx_unfinished || s->tx_realign ||
+    return q->threaded ||
+           !(q->rx_refused || nc->receive_disabled ||
+             q->tx_paused || q->tx_unfinished || q->tx_realign ||
              nc->peer->receive_disabled);
 }
 
 bool snap_path_changes(SnapState *s)
 {
-    return snap_path_wants_thread(s) != s->threaded;
+    SNAP_FOREACH_QUEUE(q, s) {
+        if (snap_path_wants_thread(q) != q->threaded) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* In the thread.  With nothing to take, the device may be gone. */
-static void snap_path_interrupt(snapnet *packets, void *opaque)
+void snap_path_interrupt(snapnet *packets, void *opaque)
 {
     bql_lock();
     if (snapnet_take_interrupt(packets)) {
-        snap_interrupt(opaque, SNAP_VECTOR_DATA);
+        snap_queue_interrupt(opaque);
     }
     bql_unlock();
 }
@@ -86,115 +94,80 @@ static void *snap_path_thread(void *opaque)
     return NULL;
 }
 
-static void snap_path_take_over(SnapState *s)
+static void snap_path_take_over(SnapQueue *q)
 {
-    NetClientState *peer = qemu_get_queue(s->nic)->peer;
+    NetClientState *peer = snap_queue_nc(q)->peer;
 
-    if (!s->thread_started) {
+    if (!q->thread_started) {
+        g_autofree char *name = g_strdup_printf("snap-packets-%u", q->number);
         QemuThread thread;
 
-        s->thread_started = true;
-        snapnet_ref(s->packets);
+        q->thread_started = true;
+        snapnet_ref(q->packets);
         /* It ends by itself, and nobody waits for that with the BQL. */
-        qemu_thread_create(&thread, "snap-packets", snap_path_thread,
-                           s->packets, QEMU_THREAD_DETACHED);
+        qemu_thread_create(&thread, name, snap_path_thread, q->packets,
+                           QEMU_THREAD_DETACHED);
     }
     peer->info->poll(peer, false);
-    s->threaded = true;
-    snapnet_attach(s->packets, tap_get_fd(peer));
-    trace_snap_path(s, true, 0);
+    q->threaded = true;
+    snapnet_attach(q->packets, tap_get_fd(peer));
+    trace_snap_path(q->s, q->number, true, 0);
 }
 
 /* To QEMU, which keeps what the backend does not take. */
-static unsigned snap_path_hand_over(SnapState *s)
+static unsigned snap_path_hand_over(SnapQueue *q)
 {
-    bool drop = !snap_link_up(s);
+    bool drop = !snap_link_up(q->s) || !snap_queue_active(q);
     const struct iovec *iov;
     unsigned n, packets = 0;
 
-    for (; (iov = snapnet_tx_next(s->packets, &n)); packets++) {
+    for (; (iov = snapnet_tx_next(q->packets, &n)); packets++) {
         if (!drop) {
-            qemu_sendv_packet_async(qemu_get_queue(s->nic), iov, n, NULL);
+            qemu_sendv_packet_async(snap_queue_nc(q), iov, n, NULL);
         }
-        snapnet_tx_pop(s->packets, drop);
+        snapnet_tx_pop(q->packets, drop);
     }
     return packets;
 }
 
-static void snap_path_give_back(SnapState *s)
+static void snap_path_give_back(SnapQueue *q)
 {
-    NetClientState *peer = qemu_get_queue(s->nic)->peer;
+    NetClientState *peer = snap_queue_nc(q)->peer;
     unsigned left;
 
-    snapnet_detach(s->packets);
-    s->threaded = false;
-    left = snap_path_hand_over(s);
+    snapnet_detach(q->packets);
+    q->threaded = false;
+    left = snap_path_hand_over(q);
     peer->info->poll(peer, true);
-    snap_publish(s);
-    if (snapnet_take_interrupt(s->packets)) {
-        snap_interrupt(s, SNAP_VECTOR_DATA);
+    snap_queue_publish(q);
+    if (snapnet_take_interrupt(q->packets)) {
+        snap_queue_interrupt(q);
     }
-    qemu_bh_schedule(s->rx_bh);
-    trace_snap_path(s, false, left);
+    qemu_bh_schedule(q->rx_bh);
+    trace_snap_path(q->s, q->number, false, left);
 }
 
 void snap_path_update(SnapState *s)
 {
-    if (!snap_path_changes(s)) {
-        return;
-    }
-    if (s->threaded) {
-        snap_path_give_back(s);
-    } else {
-        snap_path_take_over(s);
-    }
-}
-
-/*
- * A stopped machine neither sends nor receives: the thread keeps what it has,
- * and the main loop asks again for what was refused meanwhile.
- */
-static void snap_path_run_state(void *opaque, bool running, RunState state)
-{
-    SnapState *s = opaque;
-
-    snapnet_halt(s->packets, !running);
-    if (running) {
-        qemu_bh_schedule(s->rx_bh);
+    SNAP_FOREACH_QUEUE(q, s) {
+        if (snap_path_wants_thread(q) == q->threaded) {
+            continue;
+        }
+        if (q->threaded) {
+            snap_path_give_back(q);
+        } else {
+            snap_path_take_over(q);
+        }
     }
 }
 
-/* The status area is there, and so is the NIC. */
-bool snap_path_init(SnapState *s, Error **errp)
+void snap_path_exit(SnapQueue *q)
 {
-    const snapnet_config config = {
-        .mem = s->mem,
-        .vnet_hdr = s->vnet_hdr,
-        .free_frames = &s->status->free_frames,
-        .tx_paused = &snap_queue_status(s, SNAP_QUEUE_DATA)->tx_paused,
-        .interrupt = snap_path_interrupt,
-        .opaque = s,
-        .delay_us = s->datapath_delay,
-    };
+    NetClientState *peer = snap_queue_nc(q)->peer;
 
-    s->packets = snapnet_new(&config);
-    if (!s->packets) {
-        error_setg(errp, "snap: no memory or no descriptor for packets");
-        return false;
-    }
-    snapnet_halt(s->packets, !runstate_is_running());
-    s->run_state = qemu_add_vm_change_state_handler(snap_path_run_state, s);
-    return true;
-}
-
-void snap_path_exit(SnapState *s)
-{
-    NetClientState *peer = qemu_get_queue(s->nic)->peer;
-
-    qemu_del_vm_change_state_handler(s->run_state);
-    snapnet_stop(s->packets);
-    if (s->threaded) {
-        s->threaded = false;
+    snapnet_stop(q->packets);
+    if (q->threaded) {
+        q->threaded = false;
         peer->info->poll(peer, true);
     }
 }

@@ -35,8 +35,7 @@ QEMU_BUILD_BUG_ON(sizeof(struct snap_offload) !=
 QEMU_BUILD_BUG_ON(SNAPNET_RX_STOP <= SNAP_RX_FRAMES_MAX + 1);
 QEMU_BUILD_BUG_ON(SNAPNET_RX_RESUME >= SNAP_RX_LOW_MIN);
 QEMU_BUILD_BUG_ON(SNAPNET_PARTS_MAX != 1 + SNAP_TX_SEGMENTS_MAX);
-QEMU_BUILD_BUG_ON(SNAP_SLAB_OFFSET + SNAP_QUEUES * SNAP_SLAB_BYTES >
-                  SNAP_POOL_OFFSET);
+QEMU_BUILD_BUG_ON(SNAP_STATUS_OFFSET + SNAP_STATUS_BYTES > SNAP_SLAB_OFFSET);
 QEMU_BUILD_BUG_ON(SNAP_MTU_MAX + ETH_HLEN + 4 > SNAP_TX_BYTES_MAX);
 
 void snap_interrupt(SnapState *s, unsigned vector)
@@ -50,9 +49,17 @@ void snap_interrupt(SnapState *s, unsigned vector)
     }
 }
 
+void snap_publish_frames(SnapState *s)
+{
+    snapmem_publish_free_frames(s->mem, &s->status->free_frames);
+}
+
 void snap_publish(SnapState *s)
 {
-    snapnet_publish(s->packets, s->tx_paused);
+    snap_publish_frames(s);
+    SNAP_FOREACH_QUEUE(q, s) {
+        snap_queue_publish(q);
+    }
     qatomic_set(&s->status->link_up, snap_link_up(s));
 }
 
@@ -72,19 +79,20 @@ void snap_start(SnapState *s)
         snap_set_offload(qemu_get_queue(s->nic)->peer, csum, lro);
     }
     s->state = SNAP_STATE_RUNNING;
-    snapnet_start(s->packets, f);
     trace_snap_start(s, f, s->state);
-    /* Packets may have waited for us. */
-    qemu_bh_schedule(s->rx_bh);
+    SNAP_FOREACH_QUEUE(q, s) {
+        snapnet_start(q->packets, f);
+        /* Packets may have waited for us. */
+        qemu_bh_schedule(q->rx_bh);
+    }
 }
 
 void snap_reset(SnapState *s)
 {
     s->state = SNAP_STATE_IDLE;
-    s->active = 1;
     s->driver_features = 0;
     s->unfinished_op = 0;
-    snapnet_reset(s->packets);
+    snap_queues_reset(s);
     snapmem_reset(s->mem);
     s->status->resets++;
     snap_publish(s);
@@ -125,18 +133,17 @@ static bool snap_check_size(const char *name, uint64_t size, Error **errp)
     return true;
 }
 
-/*
- * A backend with more queues spreads flows over them all, and what goes to
- * those that nobody reads is lost.
- */
+/* A data queue for each of the backend, and one without a backend. */
 static bool snap_check_queues(SnapState *s, Error **errp)
 {
-    if (s->conf.peers.queues > SNAP_DATA_QUEUES) {
+    if (s->conf.peers.queues > SNAP_QUEUES_MAX) {
         error_setg(errp, "snap: netdev '%s' has %d queues, the device takes "
-                   "%d: give it queues=%d", s->conf.peers.ncs[0]->name,
-                   s->conf.peers.queues, SNAP_DATA_QUEUES, SNAP_DATA_QUEUES);
+                   "%d: give it queues=%d or less", s->conf.peers.ncs[0]->name,
+                   s->conf.peers.queues, SNAP_QUEUES_MAX, SNAP_QUEUES_MAX);
         return false;
     }
+    s->queues = MAX(1, s->conf.peers.queues);
+    s->vectors = SNAP_VECTOR_DATA + s->queues;
     return true;
 }
 
@@ -205,15 +212,16 @@ static bool snap_make_engine(SnapState *s, Error **errp)
 static bool snap_make_memory(SnapState *s, Error **errp)
 {
     Object *owner = OBJECT(s);
-    uint64_t end = SNAP_POOL_OFFSET + s->pool_size + s->window_bytes;
+    uint64_t slab_bytes = (1 + s->queues) * SNAP_SLAB_BYTES, end;
 
+    s->pool_offset = ROUND_UP(SNAP_SLAB_OFFSET + slab_bytes, SNAP_POOL_ALIGN);
+    end = s->pool_offset + s->pool_size + s->window_bytes;
     memory_region_init(&s->memory, owner, "snap.memory", pow2ceil(end));
     if (!memory_region_init_rom_nomigrate(&s->status_area, owner,
                                           "snap.status", SNAP_STATUS_BYTES,
                                           errp) ||
         !memory_region_init_ram_nomigrate(&s->slabs, owner, "snap.slabs",
-                                          SNAP_QUEUES * SNAP_SLAB_BYTES,
-                                          errp)) {
+                                          slab_bytes, errp)) {
         return false;
     }
     memory_region_init_ram_ptr(&s->pool, owner, "snap.pool", s->pool_size,
@@ -232,8 +240,8 @@ static bool snap_make_memory(SnapState *s, Error **errp)
     memory_region_add_subregion(&s->memory, SNAP_STATUS_OFFSET,
                                 &s->status_area);
     memory_region_add_subregion(&s->memory, SNAP_SLAB_OFFSET, &s->slabs);
-    memory_region_add_subregion(&s->memory, SNAP_POOL_OFFSET, &s->pool);
-    memory_region_add_subregion(&s->memory, SNAP_POOL_OFFSET + s->pool_size,
+    memory_region_add_subregion(&s->memory, s->pool_offset, &s->pool);
+    memory_region_add_subregion(&s->memory, s->pool_offset + s->pool_size,
                                 &s->windows);
     s->status = memory_region_get_ram_ptr(&s->status_area);
     s->slab = memory_region_get_ram_ptr(&s->slabs);
@@ -282,10 +290,15 @@ static void snap_make_nic(SnapState *s)
                           &dev->mem_reentrancy_guard, s);
     nc = qemu_get_queue(s->nic);
     qemu_format_nic_info_str(nc, s->conf.macaddr.a);
-    nc->do_not_pad = true;
     s->vnet_hdr = qemu_has_vnet_hdr_len(nc->peer, sizeof(struct snap_offload));
+    for (unsigned i = 0; i < s->queues; i++) {
+        nc = qemu_get_subqueue(s->nic, i);
+        nc->do_not_pad = true;
+        if (s->vnet_hdr) {
+            qemu_set_vnet_hdr_len(nc->peer, sizeof(struct snap_offload));
+        }
+    }
     if (s->vnet_hdr) {
-        qemu_set_vnet_hdr_len(nc->peer, sizeof(struct snap_offload));
         s->features |= SNAP_F_OFFLOADS;
         if (qemu_has_uso(nc->peer)) {
             s->features |= SNAP_F_USO;
@@ -355,22 +368,17 @@ static void snap_realize(PCIDevice *pdev, Error **errp)
             goto unmake_memory;
         }
     }
-    if (msix_init_exclusive_bar(pdev, SNAP_VECTORS, SNAP_BAR_MSIX, errp)) {
+    if (msix_init_exclusive_bar(pdev, s->vectors, SNAP_BAR_MSIX, errp)) {
         goto drop_errors;
     }
-    for (unsigned i = 0; i < SNAP_VECTORS; i++) {
+    for (unsigned i = 0; i < s->vectors; i++) {
         msix_vector_use(pdev, i);
     }
     snap_make_nic(s);
-    if (!snap_path_init(s, errp)) {
+    if (!snap_queues_init(s, errp)) {
         goto drop_nic;
     }
-    s->tx_copy = g_malloc(SNAP_TX_KEPT_MAX);
-    s->tx_kept = g_malloc(SNAP_TX_KEPT_MAX);
-    s->rx_bh = qemu_bh_new_guarded(snap_rx_bh, s,
-                                   &DEVICE(s)->mem_reentrancy_guard);
-    snap_tx_take_over(s);
-    snap_path_update(s);
+    snap_activate(s, 1);
     snap_link_watch(s);
     snap_publish(s);
     return;
@@ -411,13 +419,9 @@ static void snap_exit(PCIDevice *pdev)
     /* First, so that dropping packets below raises no interrupt. */
     s->state = SNAP_STATE_IDLE;
     snap_link_unwatch(s);
-    snap_path_exit(s);
-    snap_tx_exit(s);
+    snap_queues_exit(s);
     qemu_del_nic(s->nic);
-    qemu_bh_delete(s->rx_bh);
-    snapnet_unref(s->packets);
-    g_free(s->tx_copy);
-    g_free(s->tx_kept);
+    snap_queues_free(s);
     msix_uninit_exclusive_bar(pdev);
     pcie_aer_exit(pdev);
     snap_unmake_memory(s);
@@ -499,7 +503,13 @@ static void snap_set_datapath(Object *obj, int value, Error **errp)
 
 static bool snap_get_threaded(Object *obj, Error **errp)
 {
-    return SNAP(obj)->threaded;
+    SnapState *s = SNAP(obj);
+    bool threaded = s->active > 0;
+
+    for (unsigned i = 1; i <= s->active; i++) {
+        threaded &= snap_queue(s, i)->threaded;
+    }
+    return threaded;
 }
 
 static void snap_class_init(ObjectClass *class, SnapClassData *data)
@@ -535,9 +545,10 @@ static void snap_class_init(ObjectClass *class, SnapClassData *data)
     object_property_set_default_str(datapath, "auto");
     object_class_property_add_bool(class, "threaded", snap_get_threaded, NULL);
     object_class_property_set_description(class, "threaded",
-        "Does a thread move packets now?");
+        "Do threads move the packets of all active queues now?");
     object_class_property_set_description(class, "datapath",
-        "Who moves packets: thread (of a tap), main (loop) or auto");
+        "Who moves packets: thread (of each queue of a tap), main (loop) or "
+        "auto");
     object_class_property_set_description(class, "pool-size",
         "Memory for snapshots and received packets, a multiple of 2 MiB");
     object_class_property_set_description(class, "window-size",

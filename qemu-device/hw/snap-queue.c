@@ -1,177 +1,145 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Snapshot memory NIC: doorbells, and which command is behind one.
+ * Snapshot memory NIC: its data queues, as many as the netdev has.
  *
- * The entries of a doorbell are executed one after another, before it returns.
- * Checks go in the order of enum snap_status, as far as they are made here:
- * state, op, flags; the command goes on with reserved fields, counts, lengths
- * and places.
+ * They share frames and regions, the link and the features, and nothing else:
+ * what one does waits for no other.  The guest says how many of them carry
+ * packets; the others are cut off from the backend, which would spread flows
+ * over all of them.
  */
 #include "qemu/osdep.h"
-#include "qemu/atomic.h"
-#include "qemu/log.h"
+#include "qapi/error.h"
+#include "qemu/main-loop.h"
+#include "net/tap.h"
 #include "snap.h"
 #include "trace.h"
 
-typedef union SnapEntry {
-    struct snap_entry e;
-    struct snap_capture capture;
-    struct snap_release release;
-    struct snap_tx tx;
-    struct snap_region_create region_create;
-    struct snap_region_destroy region_destroy;
-    struct snap_snapshot_create snapshot;
-    struct snap_snapshot_drop snapshot_drop;
-    struct snap_clone clone;
-    struct snap_commit commit;
-    struct snap_merge merge;
-    struct snap_diff diff;
-    struct snap_discard discard;
-    struct snap_object info;
-} SnapEntry;
-
-typedef struct SnapCommand {
-    bool mailbox;           /* for the control mailbox, not for data queues */
-    uint16_t op;
-    uint16_t size;          /* of the entry, bytes */
-    uint16_t flags;         /* that it knows */
-    uint64_t features;      /* that the driver must have accepted */
-    SnapExecute *execute;
-} SnapCommand;
-
-#define DATA(op, entry, execute) \
-    { false, op, sizeof(struct entry), 0, 0, execute }
-#define MAILBOX(op, entry, flags, features, execute) \
-    { true, op, sizeof(struct entry), flags, features, execute }
-
-static const SnapCommand snap_commands[] = {
-    DATA(SNAP_OP_CAPTURE, snap_capture, snap_capture),
-    DATA(SNAP_OP_RELEASE, snap_release, snap_release),
-    DATA(SNAP_OP_TX, snap_tx, snap_tx),
-    MAILBOX(SNAP_OP_REGION_CREATE, snap_region_create, SNAP_REGION_SPARSE, 0,
-            snap_region_create),
-    MAILBOX(SNAP_OP_REGION_DESTROY, snap_region_destroy, 0, 0,
-            snap_region_destroy),
-    MAILBOX(SNAP_OP_SNAPSHOT, snap_snapshot_create, 0, SNAP_F_SNAPSHOT,
-            snap_snapshot),
-    MAILBOX(SNAP_OP_SNAPSHOT_DROP, snap_snapshot_drop, 0, 0,
-            snap_snapshot_drop),
-    MAILBOX(SNAP_OP_CLONE, snap_clone, 0, SNAP_F_SNAPSHOT, snap_clone),
-    MAILBOX(SNAP_OP_COMMIT, snap_commit, 0, SNAP_F_SNAPSHOT, snap_commit),
-    MAILBOX(SNAP_OP_MERGE, snap_merge, 0, SNAP_F_SNAPSHOT, snap_merge),
-    MAILBOX(SNAP_OP_DIFF, snap_diff, 0, 0, snap_diff),
-    MAILBOX(SNAP_OP_DISCARD, snap_discard, 0, 0, snap_discard),
-    MAILBOX(SNAP_OP_INFO, snap_object, 0, 0, snap_info),
-};
-
-/* NULL if the queue has no such command under the features in force. */
-static const SnapCommand *snap_command(SnapState *s, unsigned queue,
-                                       uint16_t op)
+void snap_queue_publish(SnapQueue *q)
 {
-    for (unsigned i = 0; i < ARRAY_SIZE(snap_commands); i++) {
-        const SnapCommand *c = &snap_commands[i];
-
-        if (c->op == op && c->mailbox == (queue == SNAP_QUEUE_CONTROL) &&
-            !(c->features & ~s->driver_features)) {
-            return c;
-        }
-    }
-    return NULL;
+    snapnet_publish(q->packets, q->tx_paused);
 }
 
-static void snap_bad_doorbell(SnapState *s, unsigned queue, uint64_t value)
+void snap_queue_interrupt(SnapQueue *q)
 {
-    s->counter[SNAP_CTR_BAD_DOORBELL]++;
-    trace_snap_bad_doorbell(s, queue, value);
-    qemu_log_mask(LOG_GUEST_ERROR, "snap: doorbell of queue %u: no entry at "
-                  "0x%" PRIx64 "\n", queue, value);
-}
-
-/* What has been done in part keeps no frames from other commands. */
-static void snap_abandon(SnapState *s)
-{
-    s->unfinished_op = 0;
-    snapmem_abandon(s->mem);
+    snap_interrupt(q->s, SNAP_VECTOR(q->number, q->s->vectors));
 }
 
 /*
- * The entry at `offset`, which is aligned.  Returns where the next one of the
- * run begins; or 0: the run ends here, those behind it stay PENDING.
+ * A stopped machine neither sends nor receives: threads keep what they have,
+ * and the main loop asks again for what was refused meanwhile.
  */
-static uint64_t snap_entry(SnapState *s, unsigned queue, uint64_t offset)
+static void snap_queues_run_state(void *opaque, bool running, RunState state)
 {
-    const SnapCommand *command;
-    struct snap_entry *shared;
-    SnapEntry entry;
-    uint32_t status;
+    SnapState *s = opaque;
 
-    if (offset >= SNAP_SLAB_BYTES) {
-        snap_bad_doorbell(s, queue, offset);
-        return 0;
-    }
-    shared = (struct snap_entry *)(snap_slab(s, queue) + offset);
-    memcpy(&entry.e, shared, sizeof(entry.e));
-    command = snap_command(s, queue, entry.e.op);
-    if (queue == SNAP_QUEUE_CONTROL && s->unfinished_op &&
-        entry.e.op != s->unfinished_op) {
-        snap_abandon(s);
-    }
-    if (s->state != SNAP_STATE_RUNNING) {
-        status = SNAP_ST_BAD_STATE;
-    } else if (!command) {
-        status = SNAP_ST_BAD_OP;
-    } else if (command->size > SNAP_SLAB_BYTES - offset) {
-        snap_bad_doorbell(s, queue, offset);
-        return 0;
-    } else if (entry.e.flags & ~command->flags) {
-        status = SNAP_ST_BAD_FLAGS;
-    } else {
-        memcpy((uint8_t *)&entry + sizeof(entry.e), shared + 1,
-               command->size - sizeof(entry.e));
-        status = command->execute(s, queue, &entry, shared);
-    }
-    if (queue == SNAP_QUEUE_CONTROL) {
-        if (status == SNAP_ST_AGAIN) {
-            s->unfinished_op = entry.e.op;
-        } else if (s->unfinished_op) {
-            snap_abandon(s);
+    SNAP_FOREACH_QUEUE(q, s) {
+        snapnet_halt(q->packets, !running);
+        if (running) {
+            qemu_bh_schedule(q->rx_bh);
         }
     }
-    if (status != SNAP_ST_OK && status != SNAP_ST_AGAIN) {
-        s->counter[SNAP_CTR_BAD_ENTRY]++;
-    }
-    /* Running out of something, or a lost race, is no mistake of the guest. */
-    if (status >= SNAP_ST_BAD_STATE && status < SNAP_ST_NO_FRAMES) {
-        qemu_log_mask(LOG_GUEST_ERROR, "snap: entry at 0x%" PRIx64 " of queue "
-                      "%u, op %u: status %u\n", offset, queue, entry.e.op,
-                      status);
-    }
-    trace_snap_status(s, queue, entry.e.op, status);
-    /* Whoever sees the status sees what the command left, too. */
-    qatomic_store_release(&shared->status, status);
-    if (status == SNAP_ST_BUSY || status == SNAP_ST_BAD_STATE ||
-        status == SNAP_ST_BAD_OP) {
-        return 0;
-    }
-    return offset + ROUND_UP(command->size, SNAP_ENTRY_ALIGN);
 }
 
-void snap_doorbell(SnapState *s, unsigned queue, uint64_t value)
+static bool snap_queue_init(SnapQueue *q, Error **errp)
 {
-    uint64_t offset = SNAP_DOORBELL_OFFSET(value);
-    uint64_t n = SNAP_DOORBELL_ENTRIES(value);
-    uint64_t most = queue == SNAP_QUEUE_CONTROL ? 1 : SNAP_DOORBELL_ENTRIES_MAX;
+    SnapState *s = q->s;
+    const snapnet_config config = {
+        .mem = s->mem,
+        .vnet_hdr = s->vnet_hdr,
+        .free_frames = &s->status->free_frames,
+        .tx_paused = &snap_queue_status(s, q->number)->tx_paused,
+        .interrupt = snap_path_interrupt,
+        .opaque = q,
+        .delay_us = s->datapath_delay,
+    };
 
-    s->counter[SNAP_CTR_DOORBELLS]++;
-    trace_snap_doorbell(s, queue, value);
-    if (n > most || offset % SNAP_ENTRY_ALIGN) {
-        snap_bad_doorbell(s, queue, value);
+    q->packets = snapnet_new(&config);
+    if (!q->packets) {
+        error_setg(errp, "snap: no memory or no descriptor for packets");
+        return false;
+    }
+    snapnet_halt(q->packets, !runstate_is_running());
+    q->tx_copy = g_malloc(SNAP_TX_KEPT_MAX);
+    q->tx_kept = g_malloc(SNAP_TX_KEPT_MAX);
+    q->rx_bh = qemu_bh_new_guarded(snap_rx_bh, q,
+                                   &DEVICE(s)->mem_reentrancy_guard);
+    snap_tx_take_over(q);
+    return true;
+}
+
+/* The status area is there, and so is the NIC. */
+bool snap_queues_init(SnapState *s, Error **errp)
+{
+    SNAP_FOREACH_QUEUE(q, s) {
+        q->s = s;
+        q->number = 1 + (q - s->queue);
+        if (!snap_queue_init(q, errp)) {
+            snap_queues_free(s);
+            return false;
+        }
+    }
+    s->run_state = qemu_add_vm_change_state_handler(snap_queues_run_state, s);
+    return true;
+}
+
+void snap_queues_exit(SnapState *s)
+{
+    qemu_del_vm_change_state_handler(s->run_state);
+    SNAP_FOREACH_QUEUE(q, s) {
+        snap_path_exit(q);
+        snap_tx_exit(q);
+    }
+}
+
+void snap_queues_free(SnapState *s)
+{
+    SNAP_FOREACH_QUEUE(q, s) {
+        if (!q->packets) {
+            break;
+        }
+        qemu_bh_delete(q->rx_bh);
+        snapnet_unref(q->packets);
+        g_free(q->tx_copy);
+        g_free(q->tx_kept);
+    }
+}
+
+void snap_queues_reset(SnapState *s)
+{
+    SNAP_FOREACH_QUEUE(q, s) {
+        snapnet_reset(q->packets);
+    }
+    snap_activate(s, 1);
+}
+
+/*
+ * Only tap can be told that a queue is not read.  An interface that somebody
+ * has deleted refuses, and then there is nothing to attach to.
+ */
+static void snap_queue_attach(SnapQueue *q, bool attach)
+{
+    NetClientState *peer = snap_queue_nc(q)->peer;
+
+    if (q->s->queues == 1 || !peer || q->s->nic->peer_deleted ||
+        peer->info->type != NET_CLIENT_DRIVER_TAP) {
         return;
     }
-    do {
-        offset = snap_entry(s, queue, offset);
-    } while (offset && --n);
-    /* Entries may have given frames back. */
+    if (attach) {
+        tap_enable(peer);
+        qemu_bh_schedule(q->rx_bh);
+    } else {
+        tap_disable(peer);
+    }
+}
+
+void snap_activate(SnapState *s, unsigned n)
+{
+    trace_snap_activate(s, n);
+    s->active = n;
+    /* A thread lets go of a queue before the tap does. */
+    snap_path_update(s);
+    SNAP_FOREACH_QUEUE(q, s) {
+        snap_queue_attach(q, snap_queue_active(q));
+    }
     snap_rx_resume(s);
-    snap_publish(s);
 }

@@ -8,81 +8,85 @@
 #include "snap.h"
 #include "trace.h"
 
-static bool snap_rx_ready(SnapState *s)
+static bool snap_rx_ready(SnapQueue *q)
 {
-    /* A machine that is stopped does not change: see snap_path_run_state(). */
-    return runstate_is_running() && !s->threaded &&
-           snapnet_rx_ready(s->packets);
+    /* A machine that is stopped does not change: see snap-queue.c. */
+    return runstate_is_running() && !q->threaded && snap_queue_active(q) &&
+           snapnet_rx_ready(q->packets);
 }
 
 bool snap_can_receive(NetClientState *nc)
 {
-    SnapState *s = qemu_get_nic_opaque(nc);
-    bool ready = snap_rx_ready(s);
+    SnapQueue *q = snap_queue_of(nc);
+    bool ready = snap_rx_ready(q);
 
-    s->rx_refused |= !ready;
+    q->rx_refused |= !ready;
     return ready;
 }
 
 void snap_rx_resume(SnapState *s)
 {
-    if (snapnet_rx_resume(s->packets)) {
-        trace_snap_rx_resume(s, snapmem_free_frames(s->mem));
-        /* Not here: the guest waits for its doorbell. */
-        qemu_bh_schedule(s->rx_bh);
+    for (unsigned i = 1; i <= s->active; i++) {
+        SnapQueue *q = snap_queue(s, i);
+
+        if (snapnet_rx_resume(q->packets)) {
+            trace_snap_rx_resume(s, i, snapmem_free_frames(s->mem));
+            /* Not here: the guest waits for its doorbell. */
+            qemu_bh_schedule(q->rx_bh);
+        }
     }
 }
 
-static void snap_rx_interrupt(SnapState *s)
+static void snap_rx_interrupt(SnapQueue *q)
 {
-    snap_publish(s);
-    if (snapnet_take_interrupt(s->packets)) {
-        snap_interrupt(s, SNAP_VECTOR_DATA);
+    if (snapnet_take_interrupt(q->packets)) {
+        snap_queue_interrupt(q);
     }
 }
 
 void snap_rx_bh(void *opaque)
 {
-    SnapState *s = opaque;
+    SnapQueue *q = opaque;
 
-    if (!s->threaded && runstate_is_running()) {
+    if (!q->threaded && runstate_is_running()) {
         /* What a thread had in hand comes before what QEMU has. */
-        snapnet_receive_rest(s->packets);
-        snap_rx_interrupt(s);
+        snapnet_receive_rest(q->packets);
+        snap_rx_interrupt(q);
     }
-    s->rx_refused = false;
-    qemu_flush_queued_packets(qemu_get_queue(s->nic));
+    q->rx_refused = false;
+    qemu_flush_queued_packets(snap_queue_nc(q));
 }
 
 ssize_t snap_receive(NetClientState *nc, const uint8_t *buf, size_t size)
 {
-    SnapState *s = qemu_get_nic_opaque(nc);
+    SnapQueue *q = snap_queue_of(nc);
     /* A flush of the queue does not ask first. */
-    bool taken = snap_rx_ready(s) && snapnet_receive(s->packets, buf, size);
+    bool taken = snap_rx_ready(q) && snapnet_receive(q->packets, buf, size);
 
-    trace_snap_receive(s, size, taken);
+    trace_snap_receive(q->s, q->number, size, taken);
     if (!taken) {
-        s->rx_refused = true;
+        q->rx_refused = true;
         return 0;
     }
-    snap_rx_interrupt(s);
+    snap_rx_interrupt(q);
     return size;
 }
 
-uint64_t snap_rx_take(SnapState *s, bool arm)
+uint64_t snap_rx_take(SnapQueue *q, bool arm)
 {
-    uint64_t value = snapnet_take(s->packets, arm);
+    SnapState *s = q->s;
+    uint64_t value = snapnet_take(q->packets, arm);
 
     s->counter[SNAP_CTR_TAKES]++;
-    trace_snap_take(s, value);
+    trace_snap_take(s, q->number, value);
     snap_rx_resume(s);
     return value;
 }
 
-void snap_rx_arm(SnapState *s, bool armed)
+void snap_rx_arm(SnapQueue *q, bool armed)
 {
-    s->counter[SNAP_CTR_ARMS]++;
-    if (snapnet_arm(s->packets, armed)) {
-        snap_interrupt(s, SNAP_VECTOR_DATA);
+    q->s->counter[SNAP_CTR_ARMS]++;
+    if (snapnet_arm(q->packets, armed)) {
+        snap_queue_interrupt(q);
     }
 }

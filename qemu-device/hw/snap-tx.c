@@ -133,10 +133,10 @@ static uint32_t snap_tx_check(SnapState *s, const struct snap_tx *tx)
  * tap never begins one, and gets the packet back all the same: if the next
  * device is another model with a shorter header, it leaves malformed.
  */
-static void snap_tx_hand_over(SnapState *s)
+static void snap_tx_hand_over(SnapQueue *q)
 {
-    NetClientState *peer = qemu_get_queue(s->nic)->peer;
-    struct iovec iov = { s->tx_kept, s->tx_kept_bytes };
+    NetClientState *peer = snap_queue_nc(q)->peer;
+    struct iovec iov = { q->tx_kept, q->tx_kept_bytes };
 
     qemu_net_queue_append_iov(peer->incoming_queue, peer,
                               QEMU_NET_PACKET_FLAG_NONE, &iov, 1, NULL);
@@ -145,29 +145,30 @@ static void snap_tx_hand_over(SnapState *s)
 /* The backend has got rid of the packet that paused us (0: thrown away). */
 static void snap_tx_resume(NetClientState *nc, ssize_t sent)
 {
-    SnapState *s = qemu_get_nic_opaque(nc);
+    SnapQueue *q = snap_queue_of(nc);
 
     if (!sent) {
-        snap_tx_hand_over(s);
+        snap_tx_hand_over(q);
     }
-    s->tx_paused = false;
-    s->tx_unfinished = s->tx_unfinished && !sent;
-    trace_snap_tx_resume(s, sent);
-    snap_publish(s);
-    if (s->state == SNAP_STATE_RUNNING) {
-        snap_interrupt(s, SNAP_VECTOR_DATA);
+    q->tx_paused = false;
+    q->tx_unfinished = q->tx_unfinished && !sent;
+    trace_snap_tx_resume(q->s, q->number, sent);
+    snap_queue_publish(q);
+    if (q->s->state == SNAP_STATE_RUNNING) {
+        snap_queue_interrupt(q);
     }
 }
 
 /* As qemu_sendv_packet_async(); with 0 TX is paused. */
-static ssize_t snap_tx_give(SnapState *s, const struct iovec *iov, unsigned n)
+static ssize_t snap_tx_give(SnapQueue *q, const struct iovec *iov, unsigned n)
 {
-    ssize_t sent = qemu_sendv_packet_async(qemu_get_queue(s->nic), iov, n,
+    ssize_t sent = qemu_sendv_packet_async(snap_queue_nc(q), iov, n,
                                            snap_tx_resume);
 
     if (sent == 0) {
-        s->tx_paused = true;
-        s->tx_kept_bytes = iov_to_buf(iov, n, 0, s->tx_kept, SNAP_TX_KEPT_MAX);
+        q->tx_paused = true;
+        q->tx_kept_bytes = iov_to_buf(iov, n, 0, q->tx_kept, SNAP_TX_KEPT_MAX);
+        snap_queue_publish(q);
     }
     return sent;
 }
@@ -183,7 +184,7 @@ static ssize_t snap_tx_give(SnapState *s, const struct iovec *iov, unsigned n)
  * length, 4 bytes, and this header are 18), the peer still gets the rest.
  * False: TX is paused.
  */
-static bool snap_tx_realign(SnapState *s)
+static bool snap_tx_realign(SnapQueue *q)
 {
     struct snap_offload none = { 0 };
     struct eth_header frame = { .h_proto = cpu_to_be16(0x88b5) };
@@ -191,30 +192,30 @@ static bool snap_tx_realign(SnapState *s)
         { &none, sizeof(none) },
         { &frame, sizeof(frame) },
     };
-    unsigned first = !s->vnet_hdr;
+    unsigned first = !q->s->vnet_hdr;
 
-    memcpy(frame.h_dest, s->conf.macaddr.a, ETH_ALEN);
-    memcpy(frame.h_source, s->conf.macaddr.a, ETH_ALEN);
-    s->tx_realign = false;
-    if (!snap_tx_give(s, iov + first, ARRAY_SIZE(iov) - first)) {
-        s->tx_unfinished = true;
+    memcpy(frame.h_dest, q->s->conf.macaddr.a, ETH_ALEN);
+    memcpy(frame.h_source, q->s->conf.macaddr.a, ETH_ALEN);
+    q->tx_realign = false;
+    if (!snap_tx_give(q, iov + first, ARRAY_SIZE(iov) - first)) {
+        q->tx_unfinished = true;
         /*
          * In QEMU 10.0 to write nothing can count as an error without errno,
          * which the core takes for "later"; now the place is forgotten.
          */
-        qemu_flush_queued_packets(qemu_get_queue(s->nic)->peer);
+        qemu_flush_queued_packets(snap_queue_nc(q)->peer);
     }
-    return !s->tx_paused;
+    return !q->tx_paused;
 }
 
-void snap_tx_cut_off(SnapState *s)
+void snap_tx_cut_off(SnapQueue *q)
 {
-    s->tx_realign = s->tx_realign || s->tx_unfinished;
+    q->tx_realign = q->tx_realign || q->tx_unfinished;
     /*
      * The core drops what it sends to a link that is down, and forgets that
      * the backend refused a packet; calls snap_tx_resume().
      */
-    qemu_flush_queued_packets(qemu_get_queue(s->nic)->peer);
+    qemu_flush_queued_packets(snap_queue_nc(q)->peer);
 }
 
 /*
@@ -222,13 +223,13 @@ void snap_tx_cut_off(SnapState *s)
  * connection lives and writes the rest.  The link is not watched yet: if the
  * connection has broken, nobody else will know.
  */
-void snap_tx_take_over(SnapState *s)
+void snap_tx_take_over(SnapQueue *q)
 {
-    NetClientState *peer = qemu_get_queue(s->nic)->peer;
+    NetClientState *peer = snap_queue_nc(q)->peer;
 
-    s->tx_unfinished = peer && peer->receive_disabled;
-    if (s->tx_unfinished && !snap_link_up(s)) {
-        snap_tx_cut_off(s);
+    q->tx_unfinished = peer && peer->receive_disabled;
+    if (q->tx_unfinished && !snap_link_up(q->s)) {
+        snap_tx_cut_off(q);
     }
 }
 
@@ -246,6 +247,7 @@ static bool snap_tx_dma(SnapState *s, uint64_t addr, void *to, uint32_t length)
 
 uint32_t snap_tx(SnapState *s, unsigned queue, void *entry, void *out)
 {
+    SnapQueue *q = snap_queue(s, queue);
     struct snap_tx *tx = entry;
     struct iovec iov[1 + SNAP_TX_SEGMENTS_MAX];
     uint64_t by_kind[SNAP_SEG_DMA + 1] = { 0 };
@@ -258,13 +260,13 @@ uint32_t snap_tx(SnapState *s, unsigned queue, void *entry, void *out)
         return status;
     }
     if (!snap_link_up(s)) {
-        s->counter[SNAP_CTR_TX_DROPPED]++;
+        q->counter[SNAP_QCTR_TX_DROPPED]++;
         return SNAP_ST_LINK_DOWN;
     }
-    if (s->tx_paused || (s->tx_realign && !snap_tx_realign(s))) {
+    if (q->tx_paused || (q->tx_realign && !snap_tx_realign(q))) {
         return SNAP_ST_BUSY;
     }
-    copy = s->threaded ? snapnet_tx_room(s->packets) : s->tx_copy;
+    copy = q->threaded ? snapnet_tx_room(q->packets) : q->tx_copy;
     if (!copy) {
         return SNAP_ST_BUSY;
     }
@@ -292,22 +294,22 @@ uint32_t snap_tx(SnapState *s, unsigned queue, void *entry, void *out)
         copy += seg->length;
     }
 
-    if (s->threaded) {
-        snapnet_tx_push(s->packets, iov, n);
+    if (q->threaded) {
+        snapnet_tx_push(q->packets, iov, n);
     } else {
-        sent = snap_tx_give(s, iov, n);
+        sent = snap_tx_give(q, iov, n);
     }
-    trace_snap_tx(s, tx->length, tx->nsegs, sent);
+    trace_snap_tx(s, queue, tx->length, tx->nsegs, sent);
     if (sent < 0) {
-        s->counter[SNAP_CTR_TX_DROPPED]++;
+        q->counter[SNAP_QCTR_TX_DROPPED]++;
         return SNAP_ST_OK;
     }
-    s->tx_unfinished = sent == 0;
+    q->tx_unfinished = sent == 0;
     if (sent == 0) {
-        s->counter[SNAP_CTR_TX_PAUSES]++;
+        q->counter[SNAP_QCTR_TX_PAUSES]++;
     }
-    s->counter[SNAP_CTR_TX_PACKETS]++;
-    s->counter[SNAP_CTR_TX_BYTES] += tx->length;
+    q->counter[SNAP_QCTR_TX_PACKETS]++;
+    q->counter[SNAP_QCTR_TX_BYTES] += tx->length;
     s->counter[SNAP_CTR_TX_FRAME_BYTES] += by_kind[SNAP_SEG_FRAME];
     s->counter[SNAP_CTR_TX_INLINE_BYTES] += by_kind[SNAP_SEG_INLINE];
     s->counter[SNAP_CTR_TX_DMA_BYTES] += by_kind[SNAP_SEG_DMA];
@@ -319,8 +321,8 @@ uint32_t snap_tx(SnapState *s, unsigned queue, void *entry, void *out)
  * on in the middle of whichever comes next, so it gets that one, and TX stays
  * paused until then.
  */
-void snap_tx_exit(SnapState *s)
+void snap_tx_exit(SnapQueue *q)
 {
     /* Calls snap_tx_resume(), which hands over a packet that is still queued. */
-    qemu_purge_queued_packets(qemu_get_queue(s->nic));
+    qemu_purge_queued_packets(snap_queue_nc(q));
 }

@@ -7,8 +7,8 @@
  *
  * Locking: everything here runs under the BQL, in the thread of a vCPU
  * (registers) or in the main loop (packets, bottom half, monitor).  The
- * engine has a thread and a lock of its own, and so have the packets where a
- * thread moves them (snapmem/snapnet.h, snap-path.c).
+ * engine has a thread and a lock of its own, and so have the packets of each
+ * data queue where a thread moves them (snapmem/snapnet.h, snap-path.c).
  *
  * Whatever the guest writes is hostile: an entry is copied out of the slab
  * before it is looked at, and nothing is read from the slab twice.
@@ -31,15 +31,11 @@
 #define TYPE_SNAP "snap"
 OBJECT_DECLARE_SIMPLE_TYPE(SnapState, SNAP)
 
-#define SNAP_DATA_QUEUES    1
-#define SNAP_QUEUES         (1 + SNAP_DATA_QUEUES)
-#define SNAP_VECTORS        (1 + SNAP_DATA_QUEUES)
 #define SNAP_SLAB_BYTES     (64 * KiB)
 
-/* Places in the memory BAR; the windows follow the pool. */
+/* Places in the memory BAR; pool and windows follow the slabs. */
 #define SNAP_STATUS_OFFSET  0
 #define SNAP_SLAB_OFFSET    (64 * KiB)
-#define SNAP_POOL_OFFSET    SNAP_POOL_ALIGN
 
 /* What takes a backend that passes virtio_net_hdr. */
 #define SNAP_F_OFFLOADS     (SNAP_F_CSUM | SNAP_F_TSO4 | SNAP_F_TSO6 | \
@@ -67,6 +63,26 @@ typedef enum SnapDatapath {
     SNAP_DATAPATH_MAIN,         /* QEMU's main loop */
 } SnapDatapath;
 
+/* A data queue.  Its thread sees `packets` only. */
+typedef struct SnapQueue {
+    /* Set by realize, constant afterwards */
+    SnapState *s;
+    unsigned number;            /* 1 is the first: the mailbox is queue 0 */
+    snapnet *packets;
+    uint8_t *tx_copy;           /* SNAP_TX_KEPT_MAX bytes of one packet */
+    uint8_t *tx_kept;           /* the packet that has paused TX */
+    QEMUBH *rx_bh;              /* asks the backend for waiting packets */
+
+    uint64_t counter[SNAP_QCTR_MAX]; /* those that `packets` does not keep */
+    bool threaded;              /* a thread has the backend's descriptor */
+    bool thread_started;
+    uint32_t tx_kept_bytes;
+    bool tx_paused;
+    bool tx_unfinished;         /* the backend may have begun a packet */
+    bool tx_realign;            /* before the next packet, see snap-tx.c */
+    bool rx_refused;            /* QEMU may keep a packet for us */
+} SnapQueue;
+
 struct SnapState {
     PCIDevice parent_obj;
 
@@ -83,7 +99,9 @@ struct SnapState {
     /* Set by realize, constant afterwards */
     NICState *nic;
     snapmem *mem;               /* freed in instance_finalize */
-    snapnet *packets;
+    unsigned queues;            /* data queues, as many as the netdev has */
+    unsigned vectors;
+    uint64_t pool_offset;       /* in the memory BAR */
     uint32_t frames;
     uint64_t window_bytes;
     uint32_t window_pages;
@@ -106,21 +124,15 @@ struct SnapState {
     uint16_t unfinished_op;     /* of the mailbox, answered with AGAIN; or 0 */
     uint64_t counter[SNAP_CTR_MAX]; /* those that the engine does not keep */
 
-    bool threaded;              /* a thread has the backend's descriptor */
-    bool thread_started;
-    uint8_t *tx_copy;           /* SNAP_TX_KEPT_MAX bytes of one packet */
-    uint8_t *tx_kept;           /* the packet that has paused TX */
-    uint32_t tx_kept_bytes;
-    bool tx_paused;
-    bool tx_unfinished;         /* the backend may have begun a packet */
-    bool tx_realign;            /* before the next packet, see snap-tx.c */
     bool link_announced;
     GSource *link_source;
-
-    QEMUBH *rx_bh;              /* asks the backend for waiting packets */
     VMChangeStateEntry *run_state;
-    bool rx_refused;            /* QEMU may keep a packet for us */
+
+    SnapQueue queue[SNAP_QUEUES_MAX];
 };
+
+#define SNAP_FOREACH_QUEUE(q, s) \
+    for (SnapQueue *q = (s)->queue; q < (s)->queue + (s)->queues; q++)
 
 /* snap-pci.c */
 void snap_interrupt(SnapState *s, unsigned vector);
@@ -128,6 +140,8 @@ void snap_start(SnapState *s);
 /* As after power-on, but for counters and the status area's count. */
 void snap_reset(SnapState *s);
 /* Tell the guest what is free now; after everything that moves frames. */
+void snap_publish_frames(SnapState *s);
+/* And of the link and all queues. */
 void snap_publish(SnapState *s);
 
 /* snap-regs.c */
@@ -135,7 +149,45 @@ extern const MemoryRegionOps snap_regs_ops;
 /* Of a removed device: reads as all ones, takes no write. */
 extern const MemoryRegionOps snap_gone_ops;
 
-/* snap-queue.c */
+/* snap-counters.c: the registers of the device, and of a data queue */
+uint64_t snap_read_counter(SnapState *s, enum snap_counter c);
+uint64_t snap_read_queue_counter(SnapQueue *q, enum snap_queue_counter c);
+
+/* snap-queue.c: data queues, all of them */
+bool snap_queues_init(SnapState *s, Error **errp);
+/* Before the NIC goes; and after it. */
+void snap_queues_exit(SnapState *s);
+void snap_queues_free(SnapState *s);
+void snap_queues_reset(SnapState *s);
+/* The first n data queues carry packets, the others do not. */
+void snap_activate(SnapState *s, unsigned n);
+void snap_queue_publish(SnapQueue *q);
+void snap_queue_interrupt(SnapQueue *q);
+
+/* `number` is 1 .. s->queues. */
+static inline SnapQueue *snap_queue(SnapState *s, unsigned number)
+{
+    return &s->queue[number - 1];
+}
+
+static inline bool snap_queue_active(const SnapQueue *q)
+{
+    return q->number <= q->s->active;
+}
+
+static inline NetClientState *snap_queue_nc(const SnapQueue *q)
+{
+    return qemu_get_subqueue(q->s->nic, q->number - 1);
+}
+
+static inline SnapQueue *snap_queue_of(NetClientState *nc)
+{
+    SnapState *s = qemu_get_nic_opaque(nc);
+
+    return &s->queue[nc->queue_index];
+}
+
+/* snap-doorbell.c */
 void snap_doorbell(SnapState *s, unsigned queue, uint64_t value);
 static inline uint8_t *snap_slab(SnapState *s, unsigned queue)
 {
@@ -170,10 +222,10 @@ SnapExecute snap_merge, snap_diff, snap_info;
 /* snap-tx.c */
 SnapExecute snap_tx;
 /* The backend may have had another device, and have begun a packet of it. */
-void snap_tx_take_over(SnapState *s);
-void snap_tx_exit(SnapState *s);
+void snap_tx_take_over(SnapQueue *q);
+void snap_tx_exit(SnapQueue *q);
 /* The backend has lost its connection, maybe within a packet. */
-void snap_tx_cut_off(SnapState *s);
+void snap_tx_cut_off(SnapQueue *q);
 
 /* snap-link.c */
 bool snap_link_up(SnapState *s);
@@ -185,16 +237,19 @@ void snap_link_unwatch(SnapState *s);
 bool snap_can_receive(NetClientState *nc);
 ssize_t snap_receive(NetClientState *nc, const uint8_t *buf, size_t size);
 /* The registers TAKE and, with arm, TAKE_ARM. */
-uint64_t snap_rx_take(SnapState *s, bool arm);
-void snap_rx_arm(SnapState *s, bool armed);
-/* Frames or batches have become free: go on receiving if that was awaited. */
+uint64_t snap_rx_take(SnapQueue *q, bool arm);
+void snap_rx_arm(SnapQueue *q, bool armed);
+/*
+ * Frames or batches may have become free, and were published: queues go on
+ * receiving if they have waited for that.
+ */
 void snap_rx_resume(SnapState *s);
 void snap_rx_bh(void *opaque);
 
 /* snap-path.c: the thread that has the backend's descriptor, or has it not */
 bool snap_path_check(SnapState *s, Error **errp);
-bool snap_path_init(SnapState *s, Error **errp);
-void snap_path_exit(SnapState *s);
+void snap_path_interrupt(snapnet *packets, void *opaque);
+void snap_path_exit(SnapQueue *q);
 /* Is it time for snap_path_update()? */
 bool snap_path_changes(SnapState *s);
 void snap_path_update(SnapState *s);

@@ -517,8 +517,12 @@ void snap_wait_resumed(Snap *s)
 
 bool snap_take(Snap *s, SnapReceived *r)
 {
-    uint64_t v = snap_get(s, SNAP_QUEUE_PAGE(SNAP_QUEUE_DATA) +
-                          SNAP_QREG_TAKE);
+    return snap_take_from(s, SNAP_QUEUE_DATA, r);
+}
+
+bool snap_take_from(Snap *s, unsigned queue, SnapReceived *r)
+{
+    uint64_t v = snap_get(s, SNAP_QUEUE_PAGE(queue) + SNAP_QREG_TAKE);
 
     if (v == SNAP_TAKE_NONE) {
         return false;

@@ -151,6 +151,7 @@ typedef struct SnapReceived {
     uint8_t bytes[SNAP_FRAME_SIZE];
 } SnapReceived;
 bool snap_take(Snap *s, SnapReceived *r);
+bool snap_take_from(Snap *s, unsigned queue, SnapReceived *r);
 /* Puts the packet at `at` together, checks zero tails; NULL *frames allowed. */
 uint32_t snap_packet(Snap *s, const SnapReceived *r, uint32_t at,
                      uint8_t *packet, uint32_t *frames);
@@ -187,6 +188,8 @@ void snap_add_link_tests(void);
 void snap_add_offload_tests(void);
 /* snap-path.c: a thread that moves packets */
 void snap_add_path_tests(void);
+/* snap-queues.c: several data queues */
+void snap_add_queue_tests(void);
 /* snap-unplug.c: hot unplug and reset, while processors use the device */
 void snap_add_unplug_tests(void);
 /* snap-mutate.c: under a way to capture */

@@ -86,37 +86,6 @@ static bool tap_boot(Tap *t)
     return snap_tap_boot(t, "");
 }
 
-/* What goes to a queue that nobody reads is lost: such a backend is refused. */
-static void test_queues(void)
-{
-    struct ifreq ifr = {
-        .ifr_name = "snaptest0",
-        .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE,
-    };
-    g_autofree char *options = NULL;
-    QTestState *qts;
-    QDict *response;
-    Tap t;
-    int more;
-
-    if (!snap_tap_open(&t, IFF_MULTI_QUEUE)) {
-        g_test_skip("no tap device may be made here");
-        return;
-    }
-    more = open("/dev/net/tun", O_RDWR);
-    g_assert(!ioctl(more, TUNSETIFF, &ifr));
-    options = g_strdup_printf("-netdev tap,id=net0,fds=%d:%d", t.fd, more);
-    qts = snap_qemu("pc", options);
-    response = qtest_qmp(qts, "{ 'execute': 'device_add', 'arguments': {"
-                         " 'driver': 'snap', 'netdev': 'net0' } }");
-    snap_expect_error("netdev 'net0' has 2 queues, the device takes 1",
-                      response);
-    qtest_quit(qts);
-    close(more);
-    close(t.fd);
-    close(t.packet);
-}
-
 void snap_tap_halt(SnapTap *t)
 {
     snap_halt(t->s);
@@ -347,7 +316,6 @@ static void test_rx_offloads(void)
 
 void snap_add_offload_tests(void)
 {
-    qtest_add_func("/snap/queues", test_queues);
     qtest_add_func("/snap/offload/bad", test_bad_offloads);
     qtest_add_func("/snap/offload/tx", test_tx_offloads);
     qtest_add_func("/snap/offload/rx", test_rx_offloads);

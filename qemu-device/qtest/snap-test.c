@@ -627,6 +627,7 @@ int main(int argc, char **argv)
     snap_add_link_tests();
     snap_add_offload_tests();
     snap_add_path_tests();
+    snap_add_queue_tests();
     snap_add_unplug_tests();
     qtest_add_data_func("/snap/mutations/copy", "copy", snap_test_mutations);
     qtest_add_data_func("/snap/mutations/auto", "auto", snap_test_mutations);
