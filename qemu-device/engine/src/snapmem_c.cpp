@@ -5,6 +5,7 @@
 #include "snapmem/snapmem.h"
 
 #include "engine.hpp"
+#include "level.hpp"
 #include "userfault_trap.hpp"
 
 #include <algorithm>
@@ -281,17 +282,8 @@ uint32_t snapmem_free_frames(const snapmem *m) {
 }
 
 void snapmem_publish_free_frames(const snapmem *m, uint32_t *word) {
-    const std::atomic_ref<uint32_t> to(*word);
-    uint32_t free = m->engine.available();
-    // Of two exchanges, the later one sees what had changed before the other.
-    for (;;) {
-        to.exchange(free, std::memory_order_acq_rel);
-        const uint32_t now = m->engine.available();
-        if (now == free) {
-            return;
-        }
-        free = now;
-    }
+    snapmem_impl::publish_level(std::atomic_ref<uint32_t>(*word),
+                                [m] { return m->engine.available(); });
 }
 
 void snapmem_reset(snapmem *m) {

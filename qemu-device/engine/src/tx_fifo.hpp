@@ -79,8 +79,8 @@ class TxFifo {
     static constexpr std::size_t arena_bytes =
         SNAPNET_TX_BYTES + 2 * room_bytes;
     std::unique_ptr<std::uint8_t[]> arena_; // of the host when it is used
-    std::size_t end_ = 0;     // of the bytes of the last packet
-    std::vector<Frame> held_; // of the packet that is pushed
+    std::size_t end_ = 0;                   // of the bytes of the last packet
+    std::vector<Frame> held_;               // of the packet that is pushed
 };
 
 } // namespace snapmem_impl
