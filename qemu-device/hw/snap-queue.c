@@ -9,6 +9,7 @@
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qemu/guest-random.h"
 #include "qemu/main-loop.h"
 #include "net/tap.h"
 #include "snap.h"
@@ -50,6 +51,7 @@ static bool snap_queue_init(SnapQueue *q, Error **errp)
         .tx_paused = &snap_queue_status(s, q->number)->tx_paused,
         .interrupt = snap_path_interrupt,
         .opaque = q,
+        .hash_key = { s->hash_key[0], s->hash_key[1] },
         .delay_us = s->datapath_delay,
     };
 
@@ -70,6 +72,9 @@ static bool snap_queue_init(SnapQueue *q, Error **errp)
 /* The status area is there, and so is the NIC. */
 bool snap_queues_init(SnapState *s, Error **errp)
 {
+    if (qemu_guest_getrandom(s->hash_key, sizeof(s->hash_key), errp)) {
+        return false;
+    }
     SNAP_FOREACH_QUEUE(q, s) {
         q->s = s;
         q->number = 1 + (q - s->queue);

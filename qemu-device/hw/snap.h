@@ -108,6 +108,7 @@ struct SnapState {
     uint32_t rx_low;            /* frames */
     uint64_t features;          /* offered */
     bool vnet_hdr;              /* the backend speaks virtio_net_hdr */
+    uint64_t hash_key[2];       /* of flows; nobody else is to know it */
 
     MemoryRegion regs;
     MemoryRegion memory;        /* holds the four below */

@@ -21,6 +21,9 @@ typedef struct Tag {
     uint32_t of, n;
 } Tag;
 
+/* The hash that came with a flow, 0 none yet; each has one, in all queues. */
+static uint32_t hash_of_flow[FLOWS];
+
 static bool boot(SnapTap *t, unsigned queues, const char *properties)
 {
     g_autofree char *net = NULL;
@@ -50,6 +53,7 @@ static bool run(SnapTap *t, const void *path, const char *more)
     snap_start(t->s, SNAP_F_SNAPSHOT);
     snap_set_vectors(t->s);
     snap_set(t->s, SNAP_REG_ACTIVE, QUEUES);
+    memset(hash_of_flow, 0, sizeof(hash_of_flow));
     return true;
 }
 
@@ -104,6 +108,16 @@ static void put_packet(SnapTap *t, uint32_t flow, uint32_t n)
     g_assert_cmpint(send(t->packet, p, sizeof(p), 0), ==, sizeof(p));
 }
 
+static void check_hash(const struct snap_rx *rx, const Tag *tag)
+{
+    g_assert_cmpuint(rx->hash_type, ==, SNAP_HASH_L4);
+    g_assert_cmpuint(tag->of, <, FLOWS);
+    if (hash_of_flow[tag->of]) {
+        g_assert_cmphex(rx->hash, ==, hash_of_flow[tag->of]);
+    }
+    hash_of_flow[tag->of] = rx->hash;
+}
+
 /* What a queue has received, all of it: how many, and of the last its tag. */
 static unsigned take_all(Snap *s, unsigned queue, Tag *tag)
 {
@@ -119,6 +133,7 @@ static unsigned take_all(Snap *s, unsigned queue, Tag *tag)
             g_assert_cmpuint(snap_rx_at(&r, at)->hdr_len, ==, LENGTH);
             snap_packet(s, &r, at, packet, NULL);
             memcpy(tag, packet + TAG, sizeof(*tag));
+            check_hash(snap_rx_at(&r, at), tag);
             at += snap_rx_at(&r, at)->size;
         }
         packets += r.packets;
@@ -406,6 +421,38 @@ static void test_stall(const void *path)
     snap_tap_halt(&t);
 }
 
+/* Flows differ, and so do the hashes that two devices give to one. */
+static void test_hash(void)
+{
+    uint32_t before[FLOWS] = { 0 };
+
+    for (unsigned device = 0; device < 2; device++) {
+        g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
+        unsigned alike = 0;
+        SnapTap t;
+        Tag tag;
+
+        if (!run(&t, "main", "")) {
+            return;
+        }
+        for (unsigned flow = 0; flow < FLOWS; flow++) {
+            put_packet(&t, flow, 0);
+        }
+        snap_wait(t.s, SNAP_CTR_RX_PACKETS, FLOWS);
+        for (unsigned q = 1; q <= QUEUES; q++) {
+            take_all(t.s, q, &tag);
+        }
+        for (unsigned flow = 0; flow < FLOWS; flow++) {
+            g_hash_table_add(seen, GUINT_TO_POINTER(hash_of_flow[flow]));
+            alike += hash_of_flow[flow] == before[flow];
+        }
+        g_assert_cmpuint(g_hash_table_size(seen), >, FLOWS / 2);
+        g_assert_cmpuint(alike, <, FLOWS / 2);
+        memcpy(before, hash_of_flow, sizeof(before));
+        snap_tap_halt(&t);
+    }
+}
+
 /* ---- Quiet -------------------------------------------------------------- */
 
 /* Packets under way in all queues, and what makes them all quiet at once. */
@@ -480,6 +527,7 @@ void snap_add_queue_tests(void)
     qtest_add_data_func("/snap/queues/rx/thread", "thread", test_rx);
     qtest_add_data_func("/snap/queues/rx/main", "main", test_rx);
     qtest_add_func("/snap/queues/full", test_full);
+    qtest_add_func("/snap/queues/hash", test_hash);
     qtest_add_data_func("/snap/queues/stall/thread", "thread", test_stall);
     qtest_add_data_func("/snap/queues/stall/main", "main", test_stall);
     qtest_add_data_func("/snap/queues/quiet/thread", "thread", test_quiet);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "packet_queue.hpp"
 
-#include "packet_header.hpp"
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -20,6 +18,18 @@ Fd make_event() {
         throw_errno("eventfd");
     }
     return event;
+}
+
+// A short packet is all header, one that is no packet as well.
+PacketHeader split(std::span<const std::uint8_t> packet) {
+    PacketHeader header;
+    if (packet.size() >= SNAP_TX_BYTES_MIN) {
+        header = parse_header(packet);
+    }
+    if (packet.size() <= SNAP_RX_INLINE_MAX) {
+        header.bytes = packet.size();
+    }
+    return header;
 }
 
 } // namespace
@@ -447,11 +457,10 @@ bool PacketQueue::accept_landed(Lock &lock) {
     }
     const Packet packet = landing_.packet();
     snap_offload offload = landing_.offload();
-    const std::size_t header =
-        packet.size() > SNAP_RX_INLINE_MAX ? header_bytes(packet) : 0;
-    if (header == 0 || !landing_.in_place(header)) {
+    const PacketHeader header = split(packet);
+    if (!landing_.in_place(header.bytes)) {
         landing_.make_linear();
-        if (header != 0) {
+        if (packet.size() > SNAP_RX_INLINE_MAX) {
             landing_.go_home(); // the packet may need all that are free
         }
         if (!accept(packet, offload, lock)) {
@@ -460,13 +469,13 @@ bool PacketQueue::accept_landed(Lock &lock) {
     } else if (!admit_offload(offload, features_, packet.size())) {
         refuse();
     } else {
-        const std::span<const Frame> frames = landing_.payload(header);
+        const std::span<const Frame> frames = landing_.payload(header.bytes);
         if (!add(packet, header, offload, frames)) {
             landing_.make_linear();
             return false;
         }
         ++counters_.rx_in_place;
-        landing_.learn(header, frames.size());
+        landing_.learn(header.bytes, frames.size());
         landing_.forget_frames(frames.size());
     }
     landing_.forget();
@@ -480,15 +489,14 @@ bool PacketQueue::accept(Packet packet, snap_offload offload, Lock &lock) {
         refuse();
         return true;
     }
-    const std::size_t header =
-        length <= SNAP_RX_INLINE_MAX ? length : header_bytes(packet);
-    Packet rest = packet.subspan(header);
+    const PacketHeader header = split(packet);
+    Packet rest = packet.subspan(header.bytes);
     const std::size_t nframes = (rest.size() + page_bytes - 1) / page_bytes;
     if (nframes > SNAP_RX_FRAMES_MAX) {
         refuse();
         return true;
     }
-    landing_.learn(header, nframes);
+    landing_.learn(header.bytes, nframes);
     // Nobody waits for a copy: the frames are ours until they are in a batch.
     lock.unlock();
     payload_.resize(nframes);
@@ -515,13 +523,14 @@ bool PacketQueue::accept(Packet packet, snap_offload offload, Lock &lock) {
 }
 
 // A packet whose frames are filled. The caller keeps them if it fails.
-bool PacketQueue::add(Packet packet, std::size_t header,
+bool PacketQueue::add(Packet packet, const PacketHeader &header,
                       const snap_offload &offload,
                       std::span<const Frame> frames) {
     snap_rx entry{};
-    entry.payload = static_cast<std::uint32_t>(packet.size() - header);
+    entry.payload = static_cast<std::uint32_t>(packet.size() - header.bytes);
     entry.offload = offload;
-    if (!batches_.add(entry, packet.first(header), frames)) {
+    hash_flow(header, {config_.hash_key[0], config_.hash_key[1]}, entry);
+    if (!batches_.add(entry, packet.first(header.bytes), frames)) {
         // Copies on write have taken the frames since we looked.
         stall();
         return false;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "os.hpp"
+#include "packet_header.hpp"
 #include "rx_batches.hpp"
 #include "rx_landing.hpp"
 #include "tx_fifo.hpp"
@@ -113,8 +114,8 @@ class PacketQueue {
     bool accept_landed(Lock &lock);
     // False if there are no frames for it.
     bool accept(Packet packet, snap_offload offload, Lock &lock);
-    bool add(Packet packet, std::size_t header, const snap_offload &offload,
-             std::span<const Frame> frames);
+    bool add(Packet packet, const PacketHeader &header,
+             const snap_offload &offload, std::span<const Frame> frames);
     void refuse() { ++counters_.rx_dropped; }
     void stall();
     void store_status() const;

@@ -88,6 +88,7 @@ class Net {
                                        static_cast<Net *>(net)->interrupt();
                                    },
                                .opaque = this,
+                               .hash_key = {},
                                .delay_us = o.delay_us};
         q_ = snapnet_new(&c);
         free_at_rest_ = snapmem_free_frames(mem_);

@@ -1,36 +1,148 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // Packet queues: headers, sending, and both directions at once.
+#include "level.hpp"
 #include "packet_header.hpp"
 #include "packet_rig.hpp"
-
-#include <barrier>
 
 namespace snapmem_test {
 namespace {
 
 // ---- Headers
 
+std::size_t header_bytes(const Bytes &packet) {
+    return snapmem_impl::parse_header(packet).bytes;
+}
+
 TEST(PacketHeader, EndsBehindTheTransport) {
-    EXPECT_EQ(snapmem_impl::header_bytes(packet_of(1000, 1, 17)), 42U);
-    EXPECT_EQ(snapmem_impl::header_bytes(packet_of(1000, 1, 6)), 66U);
-    EXPECT_EQ(snapmem_impl::header_bytes(packet_of(1000, 1, 1)), 34U);
+    EXPECT_EQ(header_bytes(packet_of(1000, 1, 17)), 42U);
+    EXPECT_EQ(header_bytes(packet_of(1000, 1, 6)), 66U);
+    EXPECT_EQ(header_bytes(packet_of(1000, 1, 1)), 34U);
     Bytes fragment = packet_of(1000, 1, 17);
     fragment[21] = 1;
-    EXPECT_EQ(snapmem_impl::header_bytes(fragment), 34U);
+    EXPECT_EQ(header_bytes(fragment), 34U);
     Bytes tagged = packet_of(1000, 1, 17);
     tagged.insert(tagged.begin() + 12, {0x81, 0, 0, 5});
-    EXPECT_EQ(snapmem_impl::header_bytes(tagged), 46U);
-    EXPECT_EQ(snapmem_impl::header_bytes(Bytes(14)), 14U);
+    EXPECT_EQ(header_bytes(tagged), 46U);
+    EXPECT_EQ(header_bytes(Bytes(14)), 14U);
     for (std::size_t n = 14; n < 120; ++n) {
         for (const unsigned type : {0x0800U, 0x86ddU, 0x8100U}) {
             Bytes p = packet_of(1000, static_cast<unsigned>(n), 6);
             p[12] = static_cast<std::uint8_t>(type >> 8);
             p[13] = static_cast<std::uint8_t>(type);
             p.resize(n);
-            EXPECT_LE(snapmem_impl::header_bytes(p), n);
+            EXPECT_LE(header_bytes(p), n);
         }
     }
+}
+
+// As SipHash-1-3 of the same bytes, by another implementation.
+constexpr snapmem_impl::FlowKey flow_key{0x0706050403020100,
+                                         0x0f0e0d0c0b0a0908};
+
+snap_rx hash_of(const Bytes &packet,
+                const snapmem_impl::FlowKey &key = flow_key) {
+    snap_rx entry{};
+    entry.hash = 1;
+    snapmem_impl::hash_flow(snapmem_impl::parse_header(packet), key, entry);
+    return entry;
+}
+
+// IPv6 and `next`, with what is behind the header.
+Bytes ip6_of(unsigned next, const Bytes &rest) {
+    Bytes p(14 + 40);
+    for (std::size_t i = 0; i < p.size(); ++i) {
+        p[i] = static_cast<std::uint8_t>(i);
+    }
+    p[12] = 0x86;
+    p[13] = 0xdd;
+    p[20] = static_cast<std::uint8_t>(next);
+    p.insert(p.end(), rest.begin(), rest.end());
+    return p;
+}
+
+TEST(FlowHash, IsOfAddressesAndPorts) {
+    for (const unsigned protocol : {6U, 17U}) {
+        const Bytes p = packet_of(100, 0, protocol);
+        const snap_rx whole = hash_of(p);
+        EXPECT_EQ(whole.hash_type, SNAP_HASH_L4);
+        for (std::size_t at = 0; at < p.size(); ++at) {
+            Bytes other = p;
+            other[at] ^= 0x10;
+            // A tag, another type, a longer header, a fragment, a protocol.
+            if ((at >= 12 && at <= 14) || at == 20 || at == 21 || at == 23) {
+                continue;
+            }
+            EXPECT_EQ(hash_of(other).hash == whole.hash, at < 26 || at >= 38)
+                << at;
+        }
+        // Another key is another hash, wherever it differs.
+        EXPECT_NE(hash_of(p, {flow_key[0] ^ 1, flow_key[1]}).hash, whole.hash);
+        EXPECT_NE(hash_of(p, {flow_key[0], flow_key[1] ^ 1}).hash, whole.hash);
+    }
+}
+
+TEST(FlowHash, IsOfAddressesOnly) {
+    const std::uint32_t alone = hash_of(packet_of(100, 0, 1)).hash;
+    EXPECT_EQ(hash_of(packet_of(100, 0, 1)).hash_type, SNAP_HASH_L3);
+    EXPECT_NE(alone, hash_of(packet_of(100, 0, 17)).hash);
+    // All fragments of a datagram, the first as well.
+    for (const std::size_t at : {20U, 21U}) {
+        Bytes p = packet_of(100, 0, 17);
+        p[at] = 0x20;
+        EXPECT_EQ(hash_of(p).hash_type, SNAP_HASH_L3);
+        EXPECT_EQ(hash_of(p).hash, alone);
+    }
+    // What is cut off before its ports, or has an impossible length of TCP.
+    Bytes p = packet_of(100, 0, 17);
+    p.resize(41);
+    EXPECT_EQ(hash_of(p).hash, alone);
+    p = packet_of(60, 0, 6);
+    for (const std::uint8_t length : {0x00, 0x40, 0xf0}) {
+        p[14 + 20 + 12] = length;
+        EXPECT_EQ(hash_of(p).hash, alone);
+        EXPECT_EQ(header_bytes(p), 34U);
+    }
+}
+
+TEST(FlowHash, OfIp6) {
+    const Bytes udp{0, 7, 0, 8, 0, 8, 0, 0};
+    const snap_rx whole = hash_of(ip6_of(17, udp));
+    EXPECT_EQ(whole.hash_type, SNAP_HASH_L4);
+    Bytes options{17, 0, 1, 2, 3, 4, 5, 6};
+    options.insert(options.end(), udp.begin(), udp.end());
+    EXPECT_EQ(hash_of(ip6_of(0, options)).hash, whole.hash);
+    const snap_rx fragment = hash_of(ip6_of(44, options));
+    EXPECT_EQ(fragment.hash_type, SNAP_HASH_L3);
+    EXPECT_EQ(hash_of(ip6_of(58, udp)).hash, fragment.hash);
+    for (std::size_t at = 22; at < 58; ++at) {
+        Bytes other = ip6_of(17, udp);
+        other[at] ^= 1;
+        EXPECT_NE(hash_of(other).hash, whole.hash) << at;
+    }
+}
+
+TEST(FlowHash, IsThatOfOthers) {
+    Bytes p = packet_of(100, 0, 17);
+    for (std::size_t i = 0; i < 12; ++i) {
+        p[26 + i] = static_cast<std::uint8_t>(i);
+    }
+    EXPECT_EQ(hash_of(p, {0, 0}).hash, 0xf9fe1c2U);
+    p[23] = 1;
+    EXPECT_EQ(hash_of(p, {0, 0}).hash, 0x7ebe2eeaU);
+}
+
+TEST(FlowHash, NoneWithoutIp) {
+    for (const snap_rx &rx :
+         {hash_of(Bytes(14)), hash_of(Bytes(100)), hash_of(ip6_of(17, {0}))}) {
+        if (rx.hash_type == SNAP_HASH_NONE) {
+            EXPECT_EQ(rx.hash, 0U);
+        }
+    }
+    EXPECT_EQ(hash_of(Bytes(100)).hash_type, SNAP_HASH_NONE);
+    Bytes cut = packet_of(100, 0, 17);
+    cut.resize(33);
+    EXPECT_EQ(hash_of(cut).hash_type, SNAP_HASH_NONE);
 }
 
 TEST(PacketHeader, OffloadsMustBeInForce) {
@@ -312,35 +424,22 @@ TEST(Packets, StopsAtAnyTime) {
     }
 }
 
-// Who tells of an older number than the last must not be the last to tell.
-TEST(Status, FreeFramesAreTrueInTheEnd) {
-    const snapmem_config config{64, 1, 0, SNAPMEM_COPY, false};
-    snapmem *const mem = snapmem_new(&config, false, nullptr);
+// ---- Status
+
+// Who has read an older level than the last must not be the last to tell.
+TEST(Level, IsTrueInTheEnd) {
+    std::uint32_t level = 5;
     std::uint32_t word = 0;
-    for (unsigned round = 0; round < 2000; ++round) {
-        std::barrier start(3);
-        std::array<std::thread, 2> threads;
-        for (std::thread &t : threads) {
-            t = std::thread([&] {
-                std::array<std::uint32_t, 8> frames{};
-                start.arrive_and_wait();
-                for (unsigned i = 0; i < 10; ++i) {
-                    ASSERT_EQ(
-                        snapmem_receive(mem, frames.data(), frames.size()),
-                        SNAPMEM_OK);
-                    snapmem_publish_free_frames(mem, &word);
-                    snapmem_drop(mem, frames.data(), frames.size());
-                    snapmem_publish_free_frames(mem, &word);
-                }
-            });
+    bool others = true;
+    snapmem_impl::publish_level(std::atomic_ref<std::uint32_t>(word), [&] {
+        const std::uint32_t read = level;
+        if (others) { // change it, and tell of that
+            word = level = 7;
+            others = false;
         }
-        start.arrive_and_wait();
-        for (std::thread &t : threads) {
-            t.join();
-        }
-        ASSERT_EQ(word, snapmem_free_frames(mem)) << round;
-    }
-    snapmem_free(mem);
+        return read;
+    });
+    EXPECT_EQ(word, 7U);
 }
 
 } // namespace
