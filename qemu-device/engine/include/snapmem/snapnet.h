@@ -59,8 +59,8 @@ typedef struct snapnet_config {
      * there is nothing to take any more, opaque may be gone. */
     void (*interrupt)(snapnet *q, void *opaque);
     void *opaque;
-    uint64_t hash_key[2]; /* of flows, alike in all queues of a device; secret */
-    uint32_t delay_us; /* for tests: the thread waits before each packet */
+    uint64_t hash_key[2]; /* of flows: one for all queues, and secret */
+    uint32_t delay_us;    /* for tests: the thread waits before each packet */
 } snapnet_config;
 
 typedef struct snapnet_counters {
