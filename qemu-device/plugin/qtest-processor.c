@@ -48,6 +48,8 @@ struct SnapProcessor {
 
 /* How far apart processors are in one slab; an entry of every kind fits. */
 #define ROOM 0x8000
+/* Data queues that the device may have. */
+#define QUEUES 3
 
 static uint32_t draw(SnapProcessor *p, uint32_t below)
 {
@@ -108,11 +110,13 @@ static void use(SnapProcessor *p)
     struct snap_capture capture = { .e.op = SNAP_OP_CAPTURE };
     struct snap_snapshot_create snapshot = { .e.op = SNAP_OP_SNAPSHOT };
     struct snap_region_destroy destroy = { .e.op = SNAP_OP_REGION_DESTROY };
+    /* Maybe of a queue that is not active, or not there. */
+    unsigned queue = draw(p, 4) ? SNAP_QUEUE_DATA : 1 + draw(p, QUEUES);
 
     if (ring(p, SNAP_QUEUE_CONTROL, &create, sizeof(create))) {
         capture.region = create.region;
         capture.length = npages * SNAP_FRAME_SIZE;
-        ring(p, SNAP_QUEUE_DATA, &capture, sizeof(capture));
+        ring(p, queue, &capture, sizeof(capture));
         snapshot.region = create.region;
         snapshot.quota = SNAP_QUOTA_NONE;
         ring(p, SNAP_QUEUE_CONTROL, &snapshot, sizeof(snapshot));
@@ -123,7 +127,7 @@ static void use(SnapProcessor *p)
             ring(p, SNAP_QUEUE_CONTROL, &destroy, sizeof(destroy));
         }
     }
-    ring(p, SNAP_QUEUE_DATA, &tx, sizeof(tx));
+    ring(p, queue, &tx, sizeof(tx));
 }
 
 static void *snap_processor_run(void *opaque)
@@ -133,7 +137,7 @@ static void *snap_processor_run(void *opaque)
 
     rcu_register_thread();
     while (!qatomic_read(&p->stop)) {
-        switch (draw(p, 16)) {
+        switch (draw(p, 17)) {
         case 0:
             set(p, SNAP_REG_CONTROL, SNAP_CTL_RESET);
             break;
@@ -162,6 +166,9 @@ static void *snap_processor_run(void *opaque)
             break;
         case 9:
             get(p, SNAP_QUEUE_PAGE(1) + SNAP_QREG_TAKE_ARM);
+            break;
+        case 10:
+            set(p, SNAP_REG_ACTIVE, 1 + draw(p, QUEUES));
             break;
         default:
             use(p);

@@ -24,6 +24,9 @@ typedef struct Done {
 /* net0 takes no packet, so that TX pauses with the first; net1 takes all. */
 #define BACKENDS "-netdev hubport,id=net0,hubid=0 " \
                  "-netdev socket,id=net1,udp=127.0.0.1:9,localaddr=127.0.0.1:0 "
+/* Both of several queues. */
+#define TAPS     "-netdev tap,id=net0,script=no,downscript=no,queues=3 " \
+                 "-netdev tap,id=net1,script=no,downscript=no,queues=2 "
 
 static void plug(Snap *s, const char *netdev)
 {
@@ -59,10 +62,10 @@ static unsigned cycles(void)
     return n;
 }
 
-static Snap *boot(const char *options)
+static Snap *boot(const char *backends, const char *options)
 {
     Snap *s = g_new0(Snap, 1);
-    g_autofree char *all = g_strdup_printf(BACKENDS "%s", options);
+    g_autofree char *all = g_strdup_printf("%s %s", backends, options);
 
     s->sock = -1;
     s->qts = snap_qemu("pc", all);
@@ -79,7 +82,7 @@ static void halt(Snap *s)
 static char *processors(void)
 {
     GString *options = g_string_new(NULL);
-    Snap *s = boot("");
+    Snap *s = boot(BACKENDS, "");
 
     plug(s, "net0");
     for (unsigned i = 0; i < PROCESSORS; i++) {
@@ -94,7 +97,7 @@ static char *processors(void)
     return g_string_free(options, false);
 }
 
-static void test_processors(void)
+static void use_and_unplug(const char *backends)
 {
     g_autofree char *options = NULL;
     Done done = { 0 };
@@ -106,7 +109,7 @@ static void test_processors(void)
         return;
     }
     options = processors();
-    s = boot(options);
+    s = boot(backends, options);
     for (unsigned i = 0; i < n; i++) {
         plug(s, i % 2 ? "net1" : "net0");
         /* The machine's reset comes to a device in use as well. */
@@ -128,6 +131,26 @@ static void test_processors(void)
     halt(s);
 }
 
+static void test_processors(void)
+{
+    use_and_unplug(BACKENDS);
+}
+
+/* With threads, and queues that come and go. */
+static void test_processors_queues(void)
+{
+    SnapTap t;
+
+    if (!snap_tap_open(&t, 0)) {
+        g_test_skip("no tap device may be made here");
+        return;
+    }
+    /* What counts is the network namespace. */
+    close(t.fd);
+    close(t.packet);
+    use_and_unplug(TAPS);
+}
+
 /* Other devices have no pointer to where the windows are. */
 static void test_dma(void)
 {
@@ -141,7 +164,7 @@ static void test_dma(void)
     }
     options = processors();
     idle = g_strdup_printf("%s -global snap-processor.idle=on", options);
-    s = boot(idle);
+    s = boot(BACKENDS, idle);
     plug(s, "net0");
     response = qtest_qmp(s->qts, "{ 'execute': 'qom-get', 'arguments': {"
                          " 'path': '/machine/peripheral/cpu0',"
@@ -156,7 +179,7 @@ static void test_dma(void)
 /* Where the device was, nothing is: no magic, no batch, no status. */
 static void test_nothing_there(void)
 {
-    Snap *s = boot("");
+    Snap *s = boot(BACKENDS, "");
     uint64_t registers, slab;
 
     plug(s, "net0");
@@ -179,4 +202,5 @@ void snap_add_unplug_tests(void)
     qtest_add_func("/snap/unplug/nothing-there", test_nothing_there);
     qtest_add_func("/snap/dma", test_dma);
     qtest_add_func("/snap/unplug/processors", test_processors);
+    qtest_add_func("/snap/unplug/queues", test_processors_queues);
 }
