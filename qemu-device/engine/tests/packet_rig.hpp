@@ -68,12 +68,16 @@ class Net {
         std::uint32_t frames = pool_frames;
         std::uint32_t delay_us = 0;
         int type = SOCK_SEQPACKET;
+        Net *beside = nullptr; // of the same device; outlives this
     };
 
     Net() : Net(Options{}) {}
-    explicit Net(const Options &o) : vnet_hdr_(o.vnet_hdr) {
+    explicit Net(const Options &o)
+        : vnet_hdr_(o.vnet_hdr), beside_(o.beside),
+          free_(beside_ != nullptr ? beside_->free_ : own_free_) {
         const snapmem_config config{o.frames, 1, 0, SNAPMEM_COPY, false};
-        mem_ = snapmem_new(&config, false, nullptr);
+        mem_ = beside_ != nullptr ? beside_->mem_
+                                  : snapmem_new(&config, false, nullptr);
         std::array<int, 2> ends{};
         EXPECT_EQ(socketpair(AF_UNIX, o.type | SOCK_NONBLOCK, 0, ends.data()),
                   0);
@@ -112,7 +116,9 @@ class Net {
         if (thread_.joinable()) {
             thread_.join();
         }
-        snapmem_free(mem_);
+        if (beside_ == nullptr) {
+            snapmem_free(mem_);
+        }
         close(tap_);
         close_wire();
     }
@@ -307,8 +313,11 @@ class Net {
         EXPECT_EQ(snapmem_release(mem_, kept_.data(), kept_.size(), &done),
                   SNAPMEM_OK);
         kept_.clear();
+        snapmem_publish_free_frames(mem_, &free_);
         snapnet_rx_resume(q_);
-        snapnet_publish(q_, false);
+        if (beside_ != nullptr) {
+            snapnet_rx_resume(beside_->q_);
+        }
     }
 
   private:
@@ -323,11 +332,13 @@ class Net {
     }
 
     bool vnet_hdr_;
+    Net *beside_;
+    std::uint32_t own_free_ = 0;
+    std::uint32_t &free_;
     snapmem *mem_ = nullptr;
     snapnet *q_ = nullptr;
     int tap_ = -1;
     int wire_ = -1;
-    std::uint32_t free_ = 0;
     std::uint32_t paused_ = 0;
     std::uint32_t free_at_rest_ = 0;
     std::vector<std::uint32_t> kept_;

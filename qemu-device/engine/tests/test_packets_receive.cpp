@@ -139,6 +139,46 @@ TEST(Receiving, GoesOnByItself) {
     EXPECT_EQ(net.receive(1)[0].bytes, packet_of(30000, 1));
 }
 
+// Queues of one device, which have too few frames for all.
+TEST(Receiving, SharesFramesWithOtherQueues) {
+    Net first({.frames = 200});
+    Net second({.beside = &first});
+    const std::array<Net *, 2> nets{&first, &second};
+    constexpr unsigned packets = 200;
+    std::array<std::thread, 2> peers;
+    for (unsigned i = 0; i < nets.size(); ++i) {
+        nets[i]->attach();
+        peers[i] = std::thread([net = nets[i], i] {
+            for (unsigned n = 0; n < packets; ++n) {
+                ASSERT_TRUE(net->to_wire(packet_of(40000, 2 * n + i)));
+            }
+        });
+    }
+    std::array<std::vector<Packet>, 2> got;
+    ASSERT_TRUE(Net::wait([&] {
+        bool all = true;
+        for (unsigned i = 0; i < nets.size(); ++i) {
+            while (nets[i]->take(got[i])) {
+            }
+            all = all && got[i].size() == packets;
+        }
+        // Those of both by one.
+        if (first.free_frames() <= SNAPNET_RX_STOP || all) {
+            first.release_all();
+            second.release_all();
+        }
+        return all;
+    }));
+    for (unsigned i = 0; i < nets.size(); ++i) {
+        peers[i].join();
+        for (unsigned n = 0; n < packets; ++n) {
+            ASSERT_EQ(got[i][n].bytes, packet_of(40000, 2 * n + i)) << n;
+        }
+    }
+    EXPECT_GT(first.counters().rx_stalls + second.counters().rx_stalls, 0U);
+    EXPECT_TRUE(Net::wait([&] { return first.free_frames() == 200; }));
+}
+
 // Frames that others take in the very moment: the packet that was read waits.
 TEST(Receiving, KeepsWhatItHasRead) {
     Net net({.frames = 200, .delay_us = 100000});
