@@ -8,26 +8,28 @@
 #include "device/cmd_memory.h"
 #include "device/dev.h"
 #include "device/frame.h"
+#include "device/queue.h"
 
 /* Any other command undoes what has been done of one: this one finds nothing. */
 static void snap_cmd_mail_undo(struct snap_dev *sd)
 {
-	struct snap_entry *slot = snap_cmd_entry(sd, SNAP_QUEUE_CONTROL, 0);
+	struct snap_queue *mailbox = &sd->queue[SNAP_QUEUE_CONTROL];
+	struct snap_entry *slot = snap_queue_slot(mailbox, 0);
 
 	*slot = (struct snap_entry){ .op = cpu_to_le16(SNAP_OP_INFO) };
-	snap_cmd_ring(sd, SNAP_QUEUE_CONTROL, 0);
+	snap_queue_execute(mailbox, 0);
 }
 
 static int snap_cmd_mail_once(struct snap_dev *sd, struct snap_entry *e,
 			      size_t size)
 {
-	void *slot = snap_cmd_entry(sd, SNAP_QUEUE_CONTROL, 0);
+	struct snap_queue *mailbox = &sd->queue[SNAP_QUEUE_CONTROL];
+	void *slot = snap_queue_slot(mailbox, 0);
 	int status;
 
 	mutex_lock(&sd->control_lock);
 	memcpy(slot, e, size);
-	while ((status = snap_cmd_ring(sd, SNAP_QUEUE_CONTROL, 0)) ==
-	       SNAP_ST_AGAIN) {
+	while ((status = snap_queue_execute(mailbox, 0)) == SNAP_ST_AGAIN) {
 		/* neither who was killed nor a removal waits for all steps */
 		if (fatal_signal_pending(current) ||
 		    rwsem_is_contended(&sd->life)) {

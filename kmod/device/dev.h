@@ -5,7 +5,7 @@
  * Locks, outermost first; Documentation/locking.rst has those above, too:
  *
  *   life > snap_bind_lock > control_lock
- *   life > capture_lock
+ *   life > queue->capture_lock
  *   life > i_mmap_rwsem
  *   files_lock > i_mmap_rwsem
  *   frames->release_lock > frames->lock > snap_users_lock
@@ -31,6 +31,7 @@
 #include "snap_device.h"
 
 struct snap_frames;
+struct snap_queue;
 
 /**
  * struct snap_dev - a device and its driver's state
@@ -39,9 +40,11 @@ struct snap_frames;
  * @pdev: only valid while not @gone
  * @netdev: likewise; compared, never followed, by the socket family
  * @regs: BAR 0
- * @status: the status page, written by the device
+ * @status: the status area, written by the device
  * @slab: slabs of all queues
  * @slab_bytes: size of one
+ * @queue: the mailbox, then the data queues; see device/queue.h
+ * @nqueues: data queues that are used: all have a vector of their own
  * @features: SNAP_F_* negotiated
  * @window_start: physical address of window page 0
  * @window: the windows in the kernel: not used, but it makes them write-back
@@ -55,7 +58,6 @@ struct snap_frames;
  *	anything, even if it answers
  * @loss: tells the parts of a device that stopped answering
  * @control_lock: guards the mailbox's slab
- * @capture_lock: guards the capture slot
  * @files: regions and snapshots, for unmapping at removal
  * @files_lock: guards @files
  */
@@ -65,9 +67,11 @@ struct snap_dev {
 	struct pci_dev *pdev;
 	struct net_device *netdev;
 	u8 __iomem *regs;
-	const struct snap_status_page *status;
+	const struct snap_device_status *status;
 	u8 *slab;
 	u32 slab_bytes;
+	struct snap_queue *queue;
+	u32 nqueues;
 	u64 features;
 	phys_addr_t window_start;
 	void *window;
@@ -79,7 +83,6 @@ struct snap_dev {
 	bool given_up;
 	struct work_struct loss;
 	struct mutex control_lock;	/* guards the mailbox's slab */
-	spinlock_t capture_lock;	/* guards the capture slot */
 	struct list_head files;
 	struct mutex files_lock;	/* guards files */
 };

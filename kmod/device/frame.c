@@ -19,6 +19,7 @@
 #include "device/dev.h"
 #include "device/deferred.h"
 #include "device/frame.h"
+#include "device/queue.h"
 #include "device/user.h"
 #include "observe/trace.h"
 
@@ -272,13 +273,15 @@ static u32 snap_frames_collect(struct snap_frames *sf, __le32 *entry)
 static bool snap_frames_release(struct snap_frames *sf)
 {
 	struct snap_release *r;
+	struct snap_queue *q;
 	unsigned long flags;
 	u32 n;
 
 	lockdep_assert_held(&sf->release_lock);
 	if (!sf->sd)
 		return false;
-	r = snap_cmd_entry(sf->sd, SNAP_QUEUE_DATA, SNAP_SLOT_RELEASE);
+	q = &sf->sd->queue[SNAP_QUEUE_DATA];
+	r = snap_queue_slot(q, SNAP_SLOT_RELEASE);
 	spin_lock_irqsave(&sf->lock, flags);
 	n = snap_frames_collect(sf, r->frame);
 	spin_unlock_irqrestore(&sf->lock, flags);
@@ -289,7 +292,7 @@ static bool snap_frames_release(struct snap_frames *sf)
 	r->count = cpu_to_le32(n);
 	r->done = 0;
 	snap_cmd_errno(sf->sd, SNAP_OP_RELEASE,
-		       snap_cmd_ring(sf->sd, SNAP_QUEUE_DATA, SNAP_SLOT_RELEASE));
+		       snap_queue_execute(q, SNAP_SLOT_RELEASE));
 	trace_snap_release(n);
 	return n == SNAP_RELEASE_MAX;
 }

@@ -9,6 +9,7 @@
 #include "device/dev.h"
 #include "device/frame.h"
 #include "device/part.h"
+#include "device/queue.h"
 #include "device/selfcheck.h"
 
 /**
@@ -73,7 +74,6 @@ static struct snap_dev *snap_dev_alloc(struct pci_dev *pdev)
 	init_rwsem(&sd->life);
 	mutex_init(&sd->control_lock);
 	mutex_init(&sd->files_lock);
-	spin_lock_init(&sd->capture_lock);
 	return sd;
 }
 
@@ -193,32 +193,47 @@ static int snap_pci_negotiate(struct snap_dev *sd)
 	return 0;
 }
 
+/* One queue is used. */
+static int snap_pci_vectors(struct snap_dev *sd)
+{
+	int n = pci_alloc_irq_vectors(sd->pdev, SNAP_VECTOR_DATA + 1,
+				      SNAP_VECTOR_DATA + 1, PCI_IRQ_MSIX);
+
+	if (n < 0) {
+		dev_err(&sd->pdev->dev, "no MSI-X vectors\n");
+		return n;
+	}
+	sd->nqueues = n - SNAP_VECTOR_DATA;
+	return 0;
+}
+
 static int snap_pci_map(struct snap_dev *sd)
 {
 	phys_addr_t memory = pci_resource_start(sd->pdev, SNAP_BAR_MEMORY);
 	u64 slab, pool, window, frames, pages, status;
-	u32 queues;
+	u64 queues, vectors;
 	int err;
 
 	status = snap_read(sd, SNAP_REG_STATUS_OFFSET);
 	slab = snap_read(sd, SNAP_REG_SLAB_OFFSET);
 	sd->slab_bytes = snap_read(sd, SNAP_REG_SLAB_BYTES);
 	queues = snap_read(sd, SNAP_REG_QUEUES);
+	vectors = snap_read(sd, SNAP_REG_VECTORS);
 	pool = snap_read(sd, SNAP_REG_POOL_OFFSET);
 	frames = snap_read(sd, SNAP_REG_POOL_FRAMES);
 	window = snap_read(sd, SNAP_REG_WINDOW_OFFSET);
 	pages = snap_read(sd, SNAP_REG_WINDOW_PAGES);
 	sd->rx_low = snap_read(sd, SNAP_REG_RX_LOW);
 
-	if (!queues || queues > SNAP_QUEUES_MAX ||
+	if (!queues || queues > SNAP_QUEUES_MAX || vectors <= SNAP_VECTOR_DATA ||
 	    sd->slab_bytes < SNAP_SLOTS_END || frames > U32_MAX ||
 	    pages > U32_MAX) {
 		dev_err(&sd->pdev->dev,
-			"limits make no sense: %u queues, slab %u, %llu frames, %llu pages\n",
-			queues, sd->slab_bytes, frames, pages);
+			"limits make no sense: %llu queues, %llu vectors, slab %u, %llu frames, %llu pages\n",
+			queues, vectors, sd->slab_bytes, frames, pages);
 		return -ENODEV;
 	}
-	err = snap_pci_area(sd, status, PAGE_SIZE, PAGE_SIZE, "status page") ?:
+	err = snap_pci_area(sd, status, SNAP_STATUS_BYTES, PAGE_SIZE, "status area") ?:
 	      snap_pci_area(sd, slab, (u64)sd->slab_bytes * (queues + 1),
 			    PAGE_SIZE, "slabs") ?:
 	      snap_pci_area(sd, pool, frames << PAGE_SHIFT, SNAP_POOL_ALIGN,
@@ -229,7 +244,7 @@ static int snap_pci_map(struct snap_dev *sd)
 
 	sd->window_start = memory + window;
 	sd->window_pages = pages;
-	sd->status = memremap(memory + status, PAGE_SIZE, MEMREMAP_WB);
+	sd->status = memremap(memory + status, SNAP_STATUS_BYTES, MEMREMAP_WB);
 	if (!sd->status)
 		return -ENOMEM;
 	sd->slab = memremap(memory + slab, (size_t)sd->slab_bytes * (queues + 1),
@@ -243,13 +258,18 @@ static int snap_pci_map(struct snap_dev *sd)
 		err = -ENOMEM;
 		goto unmap_slab;
 	}
+	err = snap_queues_create(sd);
+	if (err)
+		goto unmap_window;
 	sd->frames = snap_frames_create(sd, memory + pool, frames);
 	if (IS_ERR(sd->frames)) {
 		err = PTR_ERR(sd->frames);
-		goto unmap_window;
+		goto destroy_queues;
 	}
 	return 0;
 
+destroy_queues:
+	snap_queues_destroy(sd);
 unmap_window:
 	memunmap(sd->window);
 unmap_slab:
@@ -268,6 +288,7 @@ static void snap_pci_unmap(struct snap_dev *sd)
 	u32 out = snap_frames_destroy(sd->frames);
 
 	sd->frames = NULL;
+	snap_queues_destroy(sd);
 	memunmap(sd->window);
 	memunmap(sd->slab);
 	memunmap((void *)sd->status);
@@ -318,18 +339,15 @@ static int snap_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	err = snap_pci_negotiate(sd);
 	if (err)
 		goto unmap_regs;
-	err = snap_pci_map(sd);
+	err = snap_pci_vectors(sd);
 	if (err)
 		goto unmap_regs;
-	err = pci_alloc_irq_vectors(pdev, SNAP_VECTORS, SNAP_VECTORS,
-				    PCI_IRQ_MSIX);
-	if (err < 0) {
-		dev_err(&pdev->dev, "no MSI-X vectors\n");
-		goto unmap_memory;
-	}
-	err = snap_parts_create(sd);
+	err = snap_pci_map(sd);
 	if (err)
 		goto free_vectors;
+	err = snap_parts_create(sd);
+	if (err)
+		goto unmap_memory;
 	err = snap_pci_start(sd);
 	if (err)
 		goto destroy_parts;
@@ -349,10 +367,10 @@ lose:
 destroy_parts:
 	cancel_work_sync(&sd->loss);
 	snap_parts_destroy(sd);
-free_vectors:
-	pci_free_irq_vectors(pdev);
 unmap_memory:
 	snap_pci_unmap(sd);
+free_vectors:
+	pci_free_irq_vectors(pdev);
 unmap_regs:
 	iounmap(sd->regs);
 release_regions:
@@ -417,8 +435,8 @@ static void snap_pci_remove(struct pci_dev *pdev)
 	/* scheduled before it was given up, if at all */
 	cancel_work_sync(&sd->loss);
 	snap_parts_destroy(sd);
-	pci_free_irq_vectors(pdev);
 	snap_pci_unmap(sd);
+	pci_free_irq_vectors(pdev);
 	iounmap(sd->regs);
 	pci_release_regions(pdev);
 	pci_disable_device(pdev);

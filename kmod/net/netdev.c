@@ -2,7 +2,6 @@
 /* The network interface; see netdev.h. */
 
 #include <linux/etherdevice.h>
-#include <linux/ethtool.h>
 #include <linux/interrupt.h>
 #include <linux/module.h>
 #include <linux/rtnetlink.h>
@@ -18,10 +17,10 @@
 
 static irqreturn_t snap_netdev_data_irq(int irq, void *arg)
 {
-	struct snap_netdev *sn = arg;
+	struct snap_channel *ch = arg;
 
 	/* The device has disarmed itself. */
-	napi_schedule(&sn->napi);
+	napi_schedule(&ch->napi);
 	return IRQ_HANDLED;
 }
 
@@ -51,25 +50,36 @@ static void snap_netdev_link_work(struct work_struct *work)
 static int snap_netdev_open(struct net_device *netdev)
 {
 	struct snap_netdev *sn = netdev_priv(netdev);
+	u32 i;
 
-	napi_enable(&sn->napi);
 	schedule_work(&sn->link_work);
-	netif_start_queue(netdev);
-	/* What came while the interface was down is delivered, or dropped by
-	 * the stack, at the first poll.
-	 */
-	snap_write(sn->sd, SNAP_QUEUE_PAGE(SNAP_QUEUE_DATA) + SNAP_QREG_ARM, 1);
+	netif_tx_start_all_queues(netdev);
+	for (i = 0; i < sn->sd->nqueues; i++) {
+		struct snap_channel *ch = &sn->channel[i];
+
+		napi_enable(&ch->napi);
+		/*
+		 * What came while the interface was down is delivered, or dropped by
+		 * the stack, at the first poll.
+		 */
+		snap_queue_write(ch->q, SNAP_QREG_ARM, 1);
+	}
 	return 0;
 }
 
 static int snap_netdev_stop(struct net_device *netdev)
 {
 	struct snap_netdev *sn = netdev_priv(netdev);
+	u32 i;
 
-	snap_write(sn->sd, SNAP_QUEUE_PAGE(SNAP_QUEUE_DATA) + SNAP_QREG_ARM, 0);
-	netif_stop_queue(netdev);
-	napi_disable(&sn->napi);
-	snap_rx_drop(sn);
+	netif_tx_stop_all_queues(netdev);
+	for (i = 0; i < sn->sd->nqueues; i++) {
+		struct snap_channel *ch = &sn->channel[i];
+
+		snap_queue_write(ch->q, SNAP_QREG_ARM, 0);
+		napi_disable(&ch->napi);
+		snap_rx_drop(ch);
+	}
 	snap_frames_flush(sn->sd->frames);
 	return 0;
 }
@@ -79,11 +89,11 @@ static void snap_netdev_tx_timeout(struct net_device *netdev, unsigned int queue
 {
 	struct snap_netdev *sn = netdev_priv(netdev);
 
-	netdev->stats.tx_errors++;
+	DEV_STATS_INC(netdev, tx_errors);
 	if (snap_dev_lost(sn->sd))
 		snap_dev_lose(sn->sd);
 	else
-		snap_tx_resume(sn);
+		snap_tx_resume(&sn->channel[queue]);
 }
 
 static void snap_netdev_stats64(struct net_device *netdev,
@@ -111,133 +121,6 @@ bool snap_netdev_is(const struct net_device *netdev)
 {
 	return netdev->netdev_ops == &snap_netdev_ops;
 }
-
-static const char snap_netdev_counter_names[SNAP_CTR_MAX][ETH_GSTRING_LEN] = {
-	[SNAP_CTR_DOORBELLS] = "doorbells",
-	[SNAP_CTR_TAKES] = "takes",
-	[SNAP_CTR_INTERRUPTS] = "interrupts",
-	[SNAP_CTR_BAD_REGISTER] = "bad_register",
-	[SNAP_CTR_BAD_DOORBELL] = "bad_doorbell",
-	[SNAP_CTR_BAD_ENTRY] = "bad_entry",
-	[SNAP_CTR_CAPTURES] = "captures",
-	[SNAP_CTR_SHARED_BYTES] = "shared_bytes",
-	[SNAP_CTR_COPIED_BYTES] = "copied_bytes",
-	[SNAP_CTR_WRITE_FAULTS] = "write_faults",
-	[SNAP_CTR_COW_COPIES] = "cow_copies",
-	[SNAP_CTR_RELEASED] = "released",
-	[SNAP_CTR_TX_PACKETS] = "tx_packets",
-	[SNAP_CTR_TX_BYTES] = "tx_bytes",
-	[SNAP_CTR_TX_FRAME_BYTES] = "tx_frame_bytes",
-	[SNAP_CTR_TX_DMA_BYTES] = "tx_dma_bytes",
-	[SNAP_CTR_TX_INLINE_BYTES] = "tx_inline_bytes",
-	[SNAP_CTR_TX_DROPPED] = "tx_dropped",
-	[SNAP_CTR_TX_PAUSES] = "tx_pauses",
-	[SNAP_CTR_RX_PACKETS] = "rx_packets",
-	[SNAP_CTR_RX_BYTES] = "rx_bytes",
-	[SNAP_CTR_RX_FRAMES] = "rx_frames",
-	[SNAP_CTR_RX_DROPPED] = "rx_dropped",
-	[SNAP_CTR_RX_STALLS] = "rx_stalls",
-	[SNAP_CTR_FREE_FRAMES] = "free_frames",
-	[SNAP_CTR_GUEST_FRAMES] = "guest_frames",
-	[SNAP_CTR_REGION_FRAMES] = "region_frames",
-	[SNAP_CTR_RESERVED_FRAMES] = "reserved_frames",
-	[SNAP_CTR_ARMS] = "arms",
-	[SNAP_CTR_SNAPSHOTS] = "snapshots",
-	[SNAP_CTR_CLONES] = "clones",
-	[SNAP_CTR_COMMITS] = "commits",
-	[SNAP_CTR_MERGES] = "merges",
-	[SNAP_CTR_CONFLICTS] = "conflicts",
-	[SNAP_CTR_TRAP_ARMS] = "trap_arms",
-	[SNAP_CTR_TRAP_PAGES] = "trap_pages",
-	[SNAP_CTR_AHEAD_PAGES] = "ahead_pages",
-	[SNAP_CTR_DEDUP_PAGES] = "dedup_pages",
-	[SNAP_CTR_REGIONS] = "regions",
-	[SNAP_CTR_SNAPSHOTS_HELD] = "snapshots_held",
-};
-
-/* The driver's own counters follow those of the device. */
-static const char snap_netdev_own_names[][ETH_GSTRING_LEN] = {
-	"driver_rx_copied_bytes",
-	"driver_tx_dma_packets",
-	"driver_out_frames",
-	"driver_rx_over_bytes",
-	"driver_received_frames",
-	"driver_rx_small_bytes",
-	"driver_edge_packets",
-	"driver_edge_bytes",
-	"driver_edge_dropped",
-};
-
-static int snap_netdev_get_sset_count(struct net_device *netdev, int set)
-{
-	return set == ETH_SS_STATS ?
-	       SNAP_CTR_MAX + ARRAY_SIZE(snap_netdev_own_names) : -EOPNOTSUPP;
-}
-
-static void snap_netdev_get_strings(struct net_device *netdev, u32 set, u8 *data)
-{
-	if (set != ETH_SS_STATS)
-		return;
-	memcpy(data, snap_netdev_counter_names, sizeof(snap_netdev_counter_names));
-	memcpy(data + sizeof(snap_netdev_counter_names), snap_netdev_own_names,
-	       sizeof(snap_netdev_own_names));
-}
-
-static void snap_netdev_get_ethtool_stats(struct net_device *netdev,
-					  struct ethtool_stats *stats, u64 *data)
-{
-	struct snap_netdev *sn = netdev_priv(netdev);
-	unsigned int i;
-
-	for (i = 0; i < SNAP_CTR_MAX; i++)
-		*data++ = snap_counter(sn->sd, i);
-	*data++ = sn->rx_copied;
-	*data++ = sn->tx_dma;
-	*data++ = snap_frames_out(sn->sd->frames);
-	*data++ = sn->rx_over;
-	*data++ = snap_frames_received(sn->sd->frames);
-	*data++ = sn->rx_small;
-	for (i = 0; i < SNAP_EDGE_COUNTERS; i++)
-		*data++ = snap_edge_count(i);
-}
-
-static void snap_netdev_get_drvinfo(struct net_device *netdev,
-				    struct ethtool_drvinfo *info)
-{
-	struct snap_netdev *sn = netdev_priv(netdev);
-
-	strscpy(info->driver, "snap", sizeof(info->driver));
-	strscpy(info->bus_info, pci_name(sn->sd->pdev), sizeof(info->bus_info));
-}
-
-static void snap_netdev_get_channels(struct net_device *netdev,
-				     struct ethtool_channels *channels)
-{
-	channels->max_combined = 1;
-	channels->combined_count = 1;
-}
-
-/* What is behind the device has no speed that it tells us. */
-static int snap_netdev_get_link_ksettings(struct net_device *netdev,
-					  struct ethtool_link_ksettings *settings)
-{
-	settings->base.speed = SPEED_UNKNOWN;
-	settings->base.duplex = DUPLEX_FULL;
-	settings->base.port = PORT_OTHER;
-	return 0;
-}
-
-/* Nothing of rings: there are none, and EOPNOTSUPP says so. */
-static const struct ethtool_ops snap_netdev_ethtool_ops = {
-	.get_drvinfo = snap_netdev_get_drvinfo,
-	.get_channels = snap_netdev_get_channels,
-	.get_link_ksettings = snap_netdev_get_link_ksettings,
-	.get_link = ethtool_op_get_link,
-	.get_sset_count = snap_netdev_get_sset_count,
-	.get_strings = snap_netdev_get_strings,
-	.get_ethtool_stats = snap_netdev_get_ethtool_stats,
-	.get_ts_info = ethtool_op_get_ts_info,
-};
 
 static netdev_features_t snap_netdev_features(u64 negotiated)
 {
@@ -268,13 +151,47 @@ static void snap_netdev_set_mac(struct snap_dev *sd)
 		eth_hw_addr_random(sd->netdev);
 }
 
+/* Of the first @n channels, and that of the device. */
+static void snap_netdev_free_irqs(struct snap_netdev *sn, u32 n)
+{
+	struct pci_dev *pdev = sn->sd->pdev;
+
+	while (n--)
+		pci_free_irq(pdev, SNAP_VECTOR_DATA + n, &sn->channel[n]);
+	pci_free_irq(pdev, SNAP_VECTOR_CONTROL, sn);
+	cancel_work_sync(&sn->link_work);
+}
+
+static int snap_netdev_request_irqs(struct snap_netdev *sn)
+{
+	struct pci_dev *pdev = sn->sd->pdev;
+	int err;
+	u32 i;
+
+	err = pci_request_irq(pdev, SNAP_VECTOR_CONTROL, snap_netdev_control_irq, NULL,
+			      sn, "snap-control");
+	if (err)
+		return err;
+	for (i = 0; i < sn->sd->nqueues; i++) {
+		err = pci_request_irq(pdev, SNAP_VECTOR_DATA + i, snap_netdev_data_irq,
+				      NULL, &sn->channel[i], "snap-data-%u", i);
+		if (err) {
+			snap_netdev_free_irqs(sn, i);
+			return err;
+		}
+	}
+	return 0;
+}
+
 static int snap_netdev_create(struct snap_dev *sd)
 {
 	struct net_device *netdev;
 	struct snap_netdev *sn;
 	int err;
+	u32 i;
 
-	netdev = alloc_etherdev(sizeof(*sn));
+	netdev = alloc_etherdev_mq(struct_size(sn, channel, sd->nqueues),
+				   sd->nqueues);
 	if (!netdev)
 		return -ENOMEM;
 	SET_NETDEV_DEV(netdev, &sd->pdev->dev);
@@ -283,10 +200,15 @@ static int snap_netdev_create(struct snap_dev *sd)
 	sn = netdev_priv(netdev);
 	sn->sd = sd;
 	INIT_WORK(&sn->link_work, snap_netdev_link_work);
-	netif_napi_add(netdev, &sn->napi, snap_rx_poll);
+	for (i = 0; i < sd->nqueues; i++) {
+		struct snap_channel *ch = &sn->channel[i];
+
+		ch->q = &sd->queue[SNAP_QUEUE_DATA + i];
+		netif_napi_add(netdev, &ch->napi, snap_rx_poll);
+	}
 
 	netdev->netdev_ops = &snap_netdev_ops;
-	netdev->ethtool_ops = &snap_netdev_ethtool_ops;
+	netdev->ethtool_ops = &snap_ethtool_ops;
 	netdev->watchdog_timeo = SNAP_NETDEV_TX_TIMEOUT;
 	/* the device asks nobody for whom a packet is */
 	netdev->priv_flags |= IFF_LIVE_ADDR_CHANGE;
@@ -307,22 +229,9 @@ static int snap_netdev_create(struct snap_dev *sd)
 	snap_netdev_set_mac(sd);
 	netif_carrier_off(netdev);
 
-	err = request_irq(pci_irq_vector(sd->pdev, SNAP_VECTOR_CONTROL),
-			  snap_netdev_control_irq, 0, "snap-control", sn);
+	err = snap_netdev_request_irqs(sn);
 	if (err)
-		goto free_netdev;
-	err = request_irq(pci_irq_vector(sd->pdev, SNAP_VECTOR_DATA),
-			  snap_netdev_data_irq, 0, "snap-data", sn);
-	if (err)
-		goto free_control_irq;
-	return 0;
-
-free_control_irq:
-	free_irq(pci_irq_vector(sd->pdev, SNAP_VECTOR_CONTROL), sn);
-	cancel_work_sync(&sn->link_work);
-free_netdev:
-	netif_napi_del(&sn->napi);
-	free_netdev(netdev);
+		free_netdev(netdev);	/* and its NAPIs */
 	return err;
 }
 
@@ -363,11 +272,8 @@ static void snap_netdev_destroy(struct snap_dev *sd)
 {
 	struct snap_netdev *sn = netdev_priv(sd->netdev);
 
-	free_irq(pci_irq_vector(sd->pdev, SNAP_VECTOR_DATA), sn);
-	free_irq(pci_irq_vector(sd->pdev, SNAP_VECTOR_CONTROL), sn);
-	cancel_work_sync(&sn->link_work);
-	netif_napi_del(&sn->napi);
-	free_netdev(sd->netdev);
+	snap_netdev_free_irqs(sn, sd->nqueues);
+	free_netdev(sd->netdev);	/* and its NAPIs */
 }
 
 static struct snap_part snap_netdev_part = {

@@ -9,15 +9,14 @@
 #include <linux/netdevice.h>
 #include <linux/virtio_net.h>
 
-#include "snap_device.h"
+#include "device/queue.h"
 
 struct snap_dev;
 
 /**
- * struct snap_netdev - private part of the net_device
- * @sd: the device; valid as long as the interface
+ * struct snap_channel - a data queue as the network stack sees it
+ * @q: the device's queue, @index + SNAP_QUEUE_DATA
  * @napi: polls TAKE
- * @link_work: reads the status page after a control interrupt
  * @batch: page of the batch being read, or NULL; NAPI only
  * @batch_pos: byte offset of the next entry in it
  * @batch_left: entries left in it
@@ -26,12 +25,11 @@ struct snap_dev;
  * @rx_copied: payload bytes copied because frames were short, or
  * @rx_over: of them, because received packets keep their share
  * @rx_small: payload bytes copied because they fill no more than half a frame
- * @tx_dma: skbs that had segments in guest memory
+ * @tx_dma: skbs that had segments in guest memory; transmit lock
  */
-struct snap_netdev {
-	struct snap_dev *sd;
+struct snap_channel {
+	struct snap_queue *q;
 	struct napi_struct napi;
-	struct work_struct link_work;
 	struct page *batch;
 	u32 batch_pos;
 	u32 batch_left;
@@ -43,21 +41,42 @@ struct snap_netdev {
 	u64 tx_dma;
 };
 
+/**
+ * struct snap_netdev - private part of the net_device
+ * @sd: the device; valid as long as the interface
+ * @link_work: reads the status area after a control interrupt
+ * @channel: sd->nqueues of them
+ */
+struct snap_netdev {
+	struct snap_dev *sd;
+	struct work_struct link_work;
+	struct snap_channel channel[];
+};
+
+/* Counts the interface's queues from 0; the device's data queues start with 1. */
+static inline u32 snap_channel_index(const struct snap_channel *ch)
+{
+	return ch->q->number - SNAP_QUEUE_DATA;
+}
+
 /* Each device gets an interface; see device/part.h. */
 void snap_netdev_init(void);
 void snap_netdev_exit(void);
 /* Is it one of them? */
 bool snap_netdev_is(const struct net_device *netdev);
 
+/* ethtool.c */
+extern const struct ethtool_ops snap_ethtool_ops;
+
 /* tx.c; context: transmit lock held, softirqs off */
 netdev_tx_t snap_tx_xmit(struct sk_buff *skb, struct net_device *netdev);
 /* Wake the queue if the device takes packets again; NAPI. */
-void snap_tx_resume(struct snap_netdev *sn);
+void snap_tx_resume(struct snap_channel *ch);
 
 /* rx.c */
 int snap_rx_poll(struct napi_struct *napi, int budget);
 /* Drop the batch that was being read; NAPI is disabled. */
-void snap_rx_drop(struct snap_netdev *sn);
+void snap_rx_drop(struct snap_channel *ch);
 
 /* struct snap_offload on the wire is struct virtio_net_hdr_v1. */
 static_assert(sizeof(struct snap_offload) == sizeof(struct virtio_net_hdr_v1));

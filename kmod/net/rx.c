@@ -11,6 +11,7 @@
 
 #include "device/dev.h"
 #include "device/frame.h"
+#include "device/queue.h"
 #include "device/user.h"
 #include "net/edge.h"
 #include "net/netdev.h"
@@ -61,34 +62,34 @@ static void snap_rx_put_pages(struct page **page, u32 n)
 }
 
 /* Replace a frame by an ordinary page with the same bytes; NULL: no memory. */
-static struct page *snap_rx_copy(struct snap_netdev *sn, struct page *frame,
+static struct page *snap_rx_copy(struct snap_channel *ch, struct page *frame,
 				 u32 len, bool over)
 {
 	struct page *page = dev_alloc_page();
 
 	if (page) {
 		memcpy(page_address(page), page_address(frame), len);
-		sn->rx_copied += len;
-		sn->rx_over += over ? len : 0;
+		ch->rx_copied += len;
+		ch->rx_over += over ? len : 0;
 	}
 	put_page(frame);
 	return page;
 }
 
 /* There are frames.  Consumes the references to all, also on failure. */
-static bool snap_rx_payload(struct snap_netdev *sn, struct sk_buff *skb,
+static bool snap_rx_payload(struct snap_channel *ch, struct sk_buff *skb,
 			    struct page **page, u32 nframes, u32 payload)
 {
-	bool over = snap_rx_over(sn->sd);
+	bool over = snap_rx_over(ch->q->sd);
 	/* a program of tc may redirect it past the edge */
-	bool copy = over || snap_rx_short(sn->sd) ||
-		    snap_edge_diverts(sn->sd->netdev);
+	bool copy = over || snap_rx_short(ch->q->sd) ||
+		    snap_edge_diverts(ch->napi.dev);
 	u32 i, len;
 
 	for (i = 0; i < nframes; i++) {
 		len = min_t(u32, payload, PAGE_SIZE);
 		if (copy)
-			page[i] = snap_rx_copy(sn, page[i], len, over);
+			page[i] = snap_rx_copy(ch, page[i], len, over);
 		if (!page[i])
 			goto drop;
 		/* truesize is the whole frame: that is what it keeps busy */
@@ -105,20 +106,20 @@ drop:
 }
 
 /* The only frame, if any, of a packet that has room for the bytes in its head. */
-static void snap_rx_small(struct snap_netdev *sn, struct sk_buff *skb,
+static void snap_rx_small(struct snap_channel *ch, struct sk_buff *skb,
 			  struct page *frame, u32 payload)
 {
 	skb_put_data(skb, page_address(frame), payload);
 	put_page(frame);
-	sn->rx_small += payload;
+	ch->rx_small += payload;
 }
 
-static void snap_rx_pass(struct snap_netdev *sn, struct sk_buff *skb)
+static void snap_rx_pass(struct snap_channel *ch, struct sk_buff *skb)
 {
-	dev_sw_netstats_rx_add(sn->sd->netdev, skb->len);
-	skb->protocol = eth_type_trans(skb, sn->sd->netdev);
-	skb_record_rx_queue(skb, 0);
-	napi_gro_receive(&sn->napi, skb);
+	dev_sw_netstats_rx_add(ch->napi.dev, skb->len);
+	skb->protocol = eth_type_trans(skb, ch->napi.dev);
+	skb_record_rx_queue(skb, snap_channel_index(ch));
+	napi_gro_receive(&ch->napi, skb);
 }
 
 /*
@@ -127,7 +128,7 @@ static void snap_rx_pass(struct snap_netdev *sn, struct sk_buff *skb)
  * small packets that they are, and the frames go home.  Consumes the packet, but
  * not on failure.
  */
-static bool snap_rx_cut(struct snap_netdev *sn, struct sk_buff *skb)
+static bool snap_rx_cut(struct snap_channel *ch, struct sk_buff *skb)
 {
 	int depth = ETH_HLEN;
 	struct sk_buff *segments, *next;
@@ -141,45 +142,56 @@ static bool snap_rx_cut(struct snap_netdev *sn, struct sk_buff *skb)
 	segments = __skb_gso_segment(skb, NETIF_F_HW_CSUM, false);
 	if (IS_ERR_OR_NULL(segments))
 		return false;
-	sn->rx_copied += skb->data_len;
+	ch->rx_copied += skb->data_len;
 	consume_skb(skb);
 	skb_list_walk_safe(segments, skb, next) {
 		skb_mark_not_on_list(skb);
-		snap_rx_pass(sn, skb);
+		snap_rx_pass(ch, skb);
 	}
 	return true;
 }
 
-static void snap_rx_deliver(struct snap_netdev *sn, const struct snap_rx *rx,
+/* GRO and RPS take it for their own; of what has none they make one. */
+static void snap_rx_hash(struct sk_buff *skb, const struct snap_rx *rx)
+{
+	u16 type = le16_to_cpu(rx->hash_type);
+
+	if (type == SNAP_HASH_L3 || type == SNAP_HASH_L4)
+		skb_set_hash(skb, le32_to_cpu(rx->hash), type == SNAP_HASH_L4 ?
+			     PKT_HASH_TYPE_L4 : PKT_HASH_TYPE_L3);
+}
+
+static void snap_rx_deliver(struct snap_channel *ch, const struct snap_rx *rx,
 			    const void *head, struct page **page)
 {
 	const struct virtio_net_hdr *hdr = (const void *)&rx->offload;
 	u32 nframes = le16_to_cpu(rx->nframes);
 	u32 hdr_len = le16_to_cpu(rx->hdr_len);
 	u32 payload = le32_to_cpu(rx->payload);
-	struct net_device *netdev = sn->sd->netdev;
+	struct net_device *netdev = ch->napi.dev;
 	bool small = payload <= SNAP_RX_SMALL;
 	struct sk_buff *skb;
 
-	skb = napi_alloc_skb(&sn->napi, hdr_len + (small ? payload : 0));
+	skb = napi_alloc_skb(&ch->napi, hdr_len + (small ? payload : 0));
 	if (unlikely(!skb)) {
 		snap_rx_put_pages(page, nframes);
 		goto dropped;
 	}
 	skb_put_data(skb, head, hdr_len);
 	if (small && nframes)
-		snap_rx_small(sn, skb, page[0], payload);
-	else if (nframes && !snap_rx_payload(sn, skb, page, nframes, payload))
+		snap_rx_small(ch, skb, page[0], payload);
+	else if (nframes && !snap_rx_payload(ch, skb, page, nframes, payload))
 		goto drop;
+	snap_rx_hash(skb, rx);
 	if (hdr->flags & VIRTIO_NET_HDR_F_DATA_VALID)
 		skb->ip_summed = CHECKSUM_UNNECESSARY;
 	if (virtio_net_hdr_to_skb(skb, hdr, true)) {
-		netdev->stats.rx_frame_errors++;
+		DEV_STATS_INC(netdev, rx_frame_errors);
 		goto drop;
 	}
 	if (likely(!skb_is_gso(skb) || netdev->features & NETIF_F_GRO_HW))
-		snap_rx_pass(sn, skb);
-	else if (!snap_rx_cut(sn, skb))
+		snap_rx_pass(ch, skb);
+	else if (!snap_rx_cut(ch, skb))
 		goto drop;
 	return;
 
@@ -205,7 +217,7 @@ static bool snap_rx_valid(const struct snap_rx *rx, u32 room)
 
 /**
  * snap_rx_next() - the next entry of the batch
- * @sn: interface with a batch that has entries left
+ * @ch: channel with a batch that has entries left
  * @rx: filled with the entry.  The batch is immutable as long as the device is
  *	there; what is checked is read once all the same
  * @page: filled with the payload's pages; the caller owns a reference on each
@@ -214,11 +226,11 @@ static bool snap_rx_valid(const struct snap_rx *rx, u32 room)
  * Return: the packet's headers; NULL, and no entries left, if the batch makes no
  * sense.
  */
-static const void *snap_rx_next(struct snap_netdev *sn, struct snap_rx *rx,
+static const void *snap_rx_next(struct snap_channel *ch, struct snap_rx *rx,
 				struct page **page, bool *ok)
 {
-	const void *entry = page_address(sn->batch) + sn->batch_pos;
-	u32 room = PAGE_SIZE - sn->batch_pos;
+	const void *entry = page_address(ch->batch) + ch->batch_pos;
+	u32 room = PAGE_SIZE - ch->batch_pos;
 	const __le32 *number = entry + sizeof(*rx);
 	u32 frame[SNAP_RX_FRAMES_MAX];
 	u32 i, nframes;
@@ -232,68 +244,67 @@ static const void *snap_rx_next(struct snap_netdev *sn, struct snap_rx *rx,
 	nframes = le16_to_cpu(rx->nframes);
 	for (i = 0; i < nframes; i++)
 		frame[i] = le32_to_cpu(READ_ONCE(number[i]));
-	err = snap_frames_adopt_received(sn->sd->frames, frame, nframes, page);
+	err = snap_frames_adopt_received(ch->q->sd->frames, frame, nframes, page);
 	if (err && err != -EAGAIN)
 		goto unusable;
-	sn->batch_pos += le16_to_cpu(rx->size);
-	sn->batch_left--;
+	ch->batch_pos += le16_to_cpu(rx->size);
+	ch->batch_left--;
 	*ok = !err;
 	return number + nframes;
 
 unusable:
-	dev_err_ratelimited(&sn->sd->pdev->dev, "bad entry in a batch\n");
-	sn->sd->netdev->stats.rx_errors++;
-	sn->batch_left = 0;
+	dev_err_ratelimited(&ch->q->sd->pdev->dev, "bad entry in a batch\n");
+	DEV_STATS_INC(ch->napi.dev, rx_errors);
+	ch->batch_left = 0;
 	return NULL;
 }
 
 /* Deliver the next entry of the batch. */
-static void snap_rx_entry(struct snap_netdev *sn)
+static void snap_rx_entry(struct snap_channel *ch)
 {
 	struct page *page[SNAP_RX_FRAMES_MAX];
 	const void *head;
 	struct snap_rx rx;
 	bool ok;
 
-	head = snap_rx_next(sn, &rx, page, &ok);
+	head = snap_rx_next(ch, &rx, page, &ok);
 	if (!head)
 		return;
 	if (ok) {
-		snap_rx_deliver(sn, &rx, head, page);
+		snap_rx_deliver(ch, &rx, head, page);
 	} else {
 		/* rmmod has begun, or the device gave a frame twice */
 		snap_rx_put_pages(page, le16_to_cpu(rx.nframes));
-		dev_core_stats_rx_dropped_inc(sn->sd->netdev);
+		dev_core_stats_rx_dropped_inc(ch->napi.dev);
 	}
 }
 
-void snap_rx_drop(struct snap_netdev *sn)
+void snap_rx_drop(struct snap_channel *ch)
 {
 	struct page *page[SNAP_RX_FRAMES_MAX];
 	struct snap_rx rx;
 	bool ok;
 
-	if (!sn->batch)
+	if (!ch->batch)
 		return;
 	/* the guest holds the frames of entries that nobody has read, too */
-	while (sn->batch_left) {
-		if (snap_rx_next(sn, &rx, page, &ok))
+	while (ch->batch_left) {
+		if (snap_rx_next(ch, &rx, page, &ok))
 			snap_rx_put_pages(page, le16_to_cpu(rx.nframes));
 	}
-	put_page(sn->batch);
-	sn->batch = NULL;
+	put_page(ch->batch);
+	ch->batch = NULL;
 }
 
 /* Get the next batch; false if there is none. */
-static bool snap_rx_take(struct snap_netdev *sn)
+static bool snap_rx_take(struct snap_channel *ch)
 {
-	struct snap_dev *sd = sn->sd;
-	bool arm = sn->calm && sd->features & SNAP_F_TAKE_ARM;
-	u64 v = snap_read(sd, SNAP_QUEUE_PAGE(SNAP_QUEUE_DATA) +
-			      (arm ? SNAP_QREG_TAKE_ARM : SNAP_QREG_TAKE));
+	struct snap_dev *sd = ch->q->sd;
+	bool arm = ch->calm && sd->features & SNAP_F_TAKE_ARM;
+	u64 v = snap_queue_read(ch->q, arm ? SNAP_QREG_TAKE_ARM : SNAP_QREG_TAKE);
 	u32 frame = SNAP_TAKE_FRAME(v);
 
-	sn->armed = arm && v & SNAP_TAKE_ARMED;
+	ch->armed = arm && v & SNAP_TAKE_ARMED;
 	if (v == SNAP_TAKE_NONE)
 		return false;
 	/* no batch is empty, but registers of a lost device may read as zero */
@@ -303,49 +314,49 @@ static bool snap_rx_take(struct snap_netdev *sn)
 			snap_dev_lose(sd);
 		return false;
 	}
-	if (snap_frames_adopt(sd->frames, &frame, 1, NULL, &sn->batch)) {
+	if (snap_frames_adopt(sd->frames, &frame, 1, NULL, &ch->batch)) {
 		dev_err_ratelimited(&sd->pdev->dev, "bad batch frame %u\n", frame);
-		sn->batch = NULL;
+		ch->batch = NULL;
 		return false;
 	}
-	sn->batch_pos = 0;
-	sn->batch_left = SNAP_TAKE_COUNT(v);
+	ch->batch_pos = 0;
+	ch->batch_left = SNAP_TAKE_COUNT(v);
 	return true;
 }
 
 int snap_rx_poll(struct napi_struct *napi, int budget)
 {
-	struct snap_netdev *sn = container_of(napi, struct snap_netdev, napi);
-	struct snap_dev *sd = sn->sd;
+	struct snap_channel *ch = container_of(napi, struct snap_channel, napi);
+	struct snap_dev *sd = ch->q->sd;
 	int done = 0;
 
-	snap_tx_resume(sn);
+	snap_tx_resume(ch);
 	/* netpoll: only for what has been sent, and with interrupts off */
 	if (!budget)
 		return 0;
-	sn->armed = false;
+	ch->armed = false;
 	while (done < budget) {
-		if (!sn->batch && (sn->armed || !snap_rx_take(sn)))
+		if (!ch->batch && (ch->armed || !snap_rx_take(ch)))
 			break;
 		/* also an empty batch is work: a device may send only such */
 		do {
-			if (sn->batch_left)
-				snap_rx_entry(sn);
+			if (ch->batch_left)
+				snap_rx_entry(ch);
 			done++;
-		} while (done < budget && sn->batch_left);
-		if (!sn->batch_left)
-			snap_rx_drop(sn);
+		} while (done < budget && ch->batch_left);
+		if (!ch->batch_left)
+			snap_rx_drop(ch);
 	}
 	if (snap_rx_short(sd))
 		snap_frames_reclaim(sd->frames);
-	sn->calm = done <= SNAP_RX_CALM;
+	ch->calm = done <= SNAP_RX_CALM;
 	if (done == budget)
 		return done;
 	if (!napi_complete_done(napi, done))
 		/* whoever polls on, or will, asks for no interrupt meanwhile */
-		sn->calm = false;
-	else if (!sn->armed)
+		ch->calm = false;
+	else if (!ch->armed)
 		/* interrupts at once if something came since the last TAKE */
-		snap_write(sd, SNAP_QUEUE_PAGE(SNAP_QUEUE_DATA) + SNAP_QREG_ARM, 1);
+		snap_queue_write(ch->q, SNAP_QREG_ARM, 1);
 	return done;
 }

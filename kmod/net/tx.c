@@ -13,14 +13,9 @@
 #include "device/cmd.h"
 #include "device/dev.h"
 #include "device/frame.h"
+#include "device/queue.h"
 #include "net/netdev.h"
 #include "observe/trace.h"
-
-/* Linear parts up to this go inline: mapping them costs more than the copy. */
-#define SNAP_TX_INLINE_MAX	512u
-
-static_assert(SNAP_SLOT_TX_INLINE + SNAP_TX_INLINE_MAX <= SNAP_SLOT_CAPTURE);
-static_assert(sizeof(struct snap_tx) <= SNAP_SLOT_TX_INLINE - SNAP_SLOT_TX);
 
 static void snap_tx_segment(struct snap_tx *tx, unsigned int i, u16 kind,
 			    u64 addr, u32 length)
@@ -72,10 +67,10 @@ static bool snap_tx_mapped(struct snap_dev *sd, struct snap_tx_map *map,
 }
 
 /* Segment 0 is the linear part; returns the number of segments or an errno. */
-static int snap_tx_fill(struct snap_netdev *sn, struct sk_buff *skb,
+static int snap_tx_fill(struct snap_channel *ch, struct sk_buff *skb,
 			struct snap_tx *tx, struct snap_tx_map *map)
 {
-	struct snap_dev *sd = sn->sd;
+	struct snap_dev *sd = ch->q->sd;
 	unsigned int len = skb_headlen(skb);
 	unsigned int i, n = 0;
 	dma_addr_t addr;
@@ -83,9 +78,9 @@ static int snap_tx_fill(struct snap_netdev *sn, struct sk_buff *skb,
 	map->n = 0;
 	map->single = false;
 	if (len <= SNAP_TX_INLINE_MAX) {
-		memcpy(snap_cmd_entry(sd, SNAP_QUEUE_DATA, SNAP_SLOT_TX_INLINE),
-		       skb->data, len);
-		snap_tx_segment(tx, n++, SNAP_SEG_INLINE, SNAP_SLOT_TX_INLINE,
+		memcpy(snap_queue_slot(ch->q, SNAP_SLOT_TX_INLINE(0)), skb->data,
+		       len);
+		snap_tx_segment(tx, n++, SNAP_SEG_INLINE, SNAP_SLOT_TX_INLINE(0),
 				len);
 	} else {
 		addr = dma_map_single(&sd->pdev->dev, skb->data, len,
@@ -133,33 +128,35 @@ static int snap_tx_offload(struct snap_tx *tx, const struct sk_buff *skb)
 	return err;
 }
 
-static void snap_tx_pause(struct snap_netdev *sn)
+static struct netdev_queue *snap_tx_queue(const struct snap_channel *ch)
 {
-	struct snap_dev *sd = sn->sd;
+	return netdev_get_tx_queue(ch->napi.dev, snap_channel_index(ch));
+}
 
-	netif_stop_queue(sd->netdev);
+static void snap_tx_pause(struct snap_channel *ch)
+{
+	netif_tx_stop_queue(snap_tx_queue(ch));
 	/*
 	 * The device may have resumed before the queue was stopped, and its
 	 * interrupt have found nothing to wake.
 	 */
 	smp_mb();
-	if (!READ_ONCE(sd->status->tx_paused))
-		netif_wake_queue(sd->netdev);
+	if (!snap_queue_paused(ch->q))
+		netif_tx_wake_queue(snap_tx_queue(ch));
 }
 
-void snap_tx_resume(struct snap_netdev *sn)
+void snap_tx_resume(struct snap_channel *ch)
 {
-	struct snap_dev *sd = sn->sd;
-
-	if (netif_queue_stopped(sd->netdev) && !READ_ONCE(sd->status->tx_paused))
-		netif_wake_queue(sd->netdev);
+	if (netif_tx_queue_stopped(snap_tx_queue(ch)) && !snap_queue_paused(ch->q))
+		netif_tx_wake_queue(snap_tx_queue(ch));
 }
 
 netdev_tx_t snap_tx_xmit(struct sk_buff *skb, struct net_device *netdev)
 {
 	struct snap_netdev *sn = netdev_priv(netdev);
+	struct snap_channel *ch = &sn->channel[skb_get_queue_mapping(skb)];
+	struct snap_tx *tx = snap_queue_slot(ch->q, SNAP_SLOT_TX(0));
 	struct snap_dev *sd = sn->sd;
-	struct snap_tx *tx = snap_cmd_entry(sd, SNAP_QUEUE_DATA, SNAP_SLOT_TX);
 	unsigned int len = skb->len;
 	struct snap_tx_map map;
 	int n, status;
@@ -176,29 +173,29 @@ netdev_tx_t snap_tx_xmit(struct sk_buff *skb, struct net_device *netdev)
 	tx->reserved2 = 0;
 	if (unlikely(snap_tx_offload(tx, skb)))
 		goto drop;
-	n = snap_tx_fill(sn, skb, tx, &map);
+	n = snap_tx_fill(ch, skb, tx, &map);
 	if (unlikely(n < 0))
 		goto drop;
 	tx->nsegs = cpu_to_le16(n);
 
 	/* when the doorbell has been answered, the packet may be at the peer's */
 	skb_tx_timestamp(skb);
-	status = snap_cmd_ring(sd, SNAP_QUEUE_DATA, SNAP_SLOT_TX);
+	status = snap_queue_execute(ch->q, SNAP_SLOT_TX(0));
 	snap_tx_unmap(sd, &map);
-	trace_snap_xmit(skb, netdev, SNAP_QUEUE_DATA, status);
+	trace_snap_xmit(skb, netdev, ch->q->number, status);
 	if (unlikely(status == SNAP_ST_BUSY)) {
 		/* comes again, and has been stamped */
 		skb_shinfo(skb)->tx_flags &= ~SKBTX_SW_TSTAMP;
-		snap_tx_pause(sn);
+		snap_tx_pause(ch);
 		return NETDEV_TX_BUSY;
 	}
 	if (unlikely(snap_cmd_errno(sd, SNAP_OP_TX, status)))
 		goto drop;
-	sn->tx_dma += map.n > 0;
+	ch->tx_dma += map.n > 0;
 	dev_sw_netstats_tx_add(netdev, 1, len);
 	dev_consume_skb_any(skb);
-	if (unlikely(READ_ONCE(sd->status->tx_paused)))
-		snap_tx_pause(sn);
+	if (unlikely(snap_queue_paused(ch->q)))
+		snap_tx_pause(ch);
 	return NETDEV_TX_OK;
 
 drop:

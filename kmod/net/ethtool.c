@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What ethtool(8) asks the interface, and tells it. */
+
+#include <linux/ethtool.h>
+
+#include "device/dev.h"
+#include "device/frame.h"
+#include "net/edge.h"
+#include "net/netdev.h"
+
+static const char snap_ethtool_counter_names[SNAP_CTR_MAX][ETH_GSTRING_LEN] = {
+	[SNAP_CTR_DOORBELLS] = "doorbells",
+	[SNAP_CTR_TAKES] = "takes",
+	[SNAP_CTR_INTERRUPTS] = "interrupts",
+	[SNAP_CTR_BAD_REGISTER] = "bad_register",
+	[SNAP_CTR_BAD_DOORBELL] = "bad_doorbell",
+	[SNAP_CTR_BAD_ENTRY] = "bad_entry",
+	[SNAP_CTR_CAPTURES] = "captures",
+	[SNAP_CTR_SHARED_BYTES] = "shared_bytes",
+	[SNAP_CTR_COPIED_BYTES] = "copied_bytes",
+	[SNAP_CTR_WRITE_FAULTS] = "write_faults",
+	[SNAP_CTR_COW_COPIES] = "cow_copies",
+	[SNAP_CTR_RELEASED] = "released",
+	[SNAP_CTR_TX_PACKETS] = "tx_packets",
+	[SNAP_CTR_TX_BYTES] = "tx_bytes",
+	[SNAP_CTR_TX_FRAME_BYTES] = "tx_frame_bytes",
+	[SNAP_CTR_TX_DMA_BYTES] = "tx_dma_bytes",
+	[SNAP_CTR_TX_INLINE_BYTES] = "tx_inline_bytes",
+	[SNAP_CTR_TX_DROPPED] = "tx_dropped",
+	[SNAP_CTR_TX_PAUSES] = "tx_pauses",
+	[SNAP_CTR_RX_PACKETS] = "rx_packets",
+	[SNAP_CTR_RX_BYTES] = "rx_bytes",
+	[SNAP_CTR_RX_FRAMES] = "rx_frames",
+	[SNAP_CTR_RX_DROPPED] = "rx_dropped",
+	[SNAP_CTR_RX_STALLS] = "rx_stalls",
+	[SNAP_CTR_FREE_FRAMES] = "free_frames",
+	[SNAP_CTR_GUEST_FRAMES] = "guest_frames",
+	[SNAP_CTR_REGION_FRAMES] = "region_frames",
+	[SNAP_CTR_RESERVED_FRAMES] = "reserved_frames",
+	[SNAP_CTR_ARMS] = "arms",
+	[SNAP_CTR_SNAPSHOTS] = "snapshots",
+	[SNAP_CTR_CLONES] = "clones",
+	[SNAP_CTR_COMMITS] = "commits",
+	[SNAP_CTR_MERGES] = "merges",
+	[SNAP_CTR_CONFLICTS] = "conflicts",
+	[SNAP_CTR_TRAP_ARMS] = "trap_arms",
+	[SNAP_CTR_TRAP_PAGES] = "trap_pages",
+	[SNAP_CTR_AHEAD_PAGES] = "ahead_pages",
+	[SNAP_CTR_DEDUP_PAGES] = "dedup_pages",
+	[SNAP_CTR_REGIONS] = "regions",
+	[SNAP_CTR_SNAPSHOTS_HELD] = "snapshots_held",
+};
+
+/* The driver's own counters follow those of the device. */
+static const char snap_ethtool_own_names[][ETH_GSTRING_LEN] = {
+	"driver_rx_copied_bytes",
+	"driver_tx_dma_packets",
+	"driver_out_frames",
+	"driver_rx_over_bytes",
+	"driver_received_frames",
+	"driver_rx_small_bytes",
+	"driver_edge_packets",
+	"driver_edge_bytes",
+	"driver_edge_dropped",
+};
+
+static int snap_ethtool_get_sset_count(struct net_device *netdev, int set)
+{
+	return set == ETH_SS_STATS ?
+	       SNAP_CTR_MAX + ARRAY_SIZE(snap_ethtool_own_names) : -EOPNOTSUPP;
+}
+
+static void snap_ethtool_get_strings(struct net_device *netdev, u32 set, u8 *data)
+{
+	if (set != ETH_SS_STATS)
+		return;
+	memcpy(data, snap_ethtool_counter_names, sizeof(snap_ethtool_counter_names));
+	memcpy(data + sizeof(snap_ethtool_counter_names), snap_ethtool_own_names,
+	       sizeof(snap_ethtool_own_names));
+}
+
+static void snap_ethtool_get_stats(struct net_device *netdev,
+				   struct ethtool_stats *stats, u64 *data)
+{
+	struct snap_netdev *sn = netdev_priv(netdev);
+	u64 rx_copied = 0, rx_over = 0, rx_small = 0, tx_dma = 0;
+	unsigned int i;
+
+	for (i = 0; i < sn->sd->nqueues; i++) {
+		const struct snap_channel *ch = &sn->channel[i];
+
+		rx_copied += READ_ONCE(ch->rx_copied);
+		rx_over += READ_ONCE(ch->rx_over);
+		rx_small += READ_ONCE(ch->rx_small);
+		tx_dma += READ_ONCE(ch->tx_dma);
+	}
+	for (i = 0; i < SNAP_CTR_MAX; i++)
+		*data++ = snap_counter(sn->sd, i);
+	*data++ = rx_copied;
+	*data++ = tx_dma;
+	*data++ = snap_frames_out(sn->sd->frames);
+	*data++ = rx_over;
+	*data++ = snap_frames_received(sn->sd->frames);
+	*data++ = rx_small;
+	for (i = 0; i < SNAP_EDGE_COUNTERS; i++)
+		*data++ = snap_edge_count(i);
+}
+
+static void snap_ethtool_get_drvinfo(struct net_device *netdev,
+				    struct ethtool_drvinfo *info)
+{
+	struct snap_netdev *sn = netdev_priv(netdev);
+
+	strscpy(info->driver, "snap", sizeof(info->driver));
+	strscpy(info->bus_info, pci_name(sn->sd->pdev), sizeof(info->bus_info));
+}
+
+static void snap_ethtool_get_channels(struct net_device *netdev,
+				     struct ethtool_channels *channels)
+{
+	channels->max_combined = 1;
+	channels->combined_count = 1;
+}
+
+/* What is behind the device has no speed that it tells us. */
+static int snap_ethtool_get_link_ksettings(struct net_device *netdev,
+					  struct ethtool_link_ksettings *settings)
+{
+	settings->base.speed = SPEED_UNKNOWN;
+	settings->base.duplex = DUPLEX_FULL;
+	settings->base.port = PORT_OTHER;
+	return 0;
+}
+
+/* Nothing of rings: there are none, and EOPNOTSUPP says so. */
+const struct ethtool_ops snap_ethtool_ops = {
+	.get_drvinfo = snap_ethtool_get_drvinfo,
+	.get_channels = snap_ethtool_get_channels,
+	.get_link_ksettings = snap_ethtool_get_link_ksettings,
+	.get_link = ethtool_op_get_link,
+	.get_sset_count = snap_ethtool_get_sset_count,
+	.get_strings = snap_ethtool_get_strings,
+	.get_ethtool_stats = snap_ethtool_get_stats,
+	.get_ts_info = ethtool_op_get_ts_info,
+};
