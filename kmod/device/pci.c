@@ -193,12 +193,25 @@ static int snap_pci_negotiate(struct snap_dev *sd)
 	return 0;
 }
 
-/* One queue is used. */
+/*
+ * A data queue for each processor, as far as there are queues and each has a vector of
+ * its own: queue n has vector n then.
+ */
 static int snap_pci_vectors(struct snap_dev *sd)
 {
-	int n = pci_alloc_irq_vectors(sd->pdev, SNAP_VECTOR_DATA + 1,
-				      SNAP_VECTOR_DATA + 1, PCI_IRQ_MSIX);
+	u64 vectors = snap_read(sd, SNAP_REG_VECTORS);
+	u64 queues = snap_read(sd, SNAP_REG_QUEUES);
+	u32 want;
+	int n;
 
+	if (!queues || queues > SNAP_QUEUES_MAX || vectors <= SNAP_VECTOR_DATA) {
+		dev_err(&sd->pdev->dev, "%llu queues and %llu vectors make no sense\n",
+			queues, vectors);
+		return -ENODEV;
+	}
+	want = min3(queues, vectors - SNAP_VECTOR_DATA, (u64)num_online_cpus());
+	n = pci_alloc_irq_vectors(sd->pdev, SNAP_VECTOR_DATA + 1,
+				  SNAP_VECTOR_DATA + want, PCI_IRQ_MSIX);
 	if (n < 0) {
 		dev_err(&sd->pdev->dev, "no MSI-X vectors\n");
 		return n;
@@ -211,30 +224,26 @@ static int snap_pci_map(struct snap_dev *sd)
 {
 	phys_addr_t memory = pci_resource_start(sd->pdev, SNAP_BAR_MEMORY);
 	u64 slab, pool, window, frames, pages, status;
-	u64 queues, vectors;
+	u32 nslabs = SNAP_QUEUE_DATA + sd->nqueues;
 	int err;
 
 	status = snap_read(sd, SNAP_REG_STATUS_OFFSET);
 	slab = snap_read(sd, SNAP_REG_SLAB_OFFSET);
 	sd->slab_bytes = snap_read(sd, SNAP_REG_SLAB_BYTES);
-	queues = snap_read(sd, SNAP_REG_QUEUES);
-	vectors = snap_read(sd, SNAP_REG_VECTORS);
 	pool = snap_read(sd, SNAP_REG_POOL_OFFSET);
 	frames = snap_read(sd, SNAP_REG_POOL_FRAMES);
 	window = snap_read(sd, SNAP_REG_WINDOW_OFFSET);
 	pages = snap_read(sd, SNAP_REG_WINDOW_PAGES);
 	sd->rx_low = snap_read(sd, SNAP_REG_RX_LOW);
 
-	if (!queues || queues > SNAP_QUEUES_MAX || vectors <= SNAP_VECTOR_DATA ||
-	    sd->slab_bytes < SNAP_SLOTS_END || frames > U32_MAX ||
-	    pages > U32_MAX) {
+	if (sd->slab_bytes < SNAP_SLOTS_END || frames > U32_MAX || pages > U32_MAX) {
 		dev_err(&sd->pdev->dev,
-			"limits make no sense: %llu queues, %llu vectors, slab %u, %llu frames, %llu pages\n",
-			queues, vectors, sd->slab_bytes, frames, pages);
+			"limits make no sense: slab %u, %llu frames, %llu pages\n",
+			sd->slab_bytes, frames, pages);
 		return -ENODEV;
 	}
 	err = snap_pci_area(sd, status, SNAP_STATUS_BYTES, PAGE_SIZE, "status area") ?:
-	      snap_pci_area(sd, slab, (u64)sd->slab_bytes * (queues + 1),
+	      snap_pci_area(sd, slab, (u64)sd->slab_bytes * nslabs,
 			    PAGE_SIZE, "slabs") ?:
 	      snap_pci_area(sd, pool, frames << PAGE_SHIFT, SNAP_POOL_ALIGN,
 			    "pool") ?:
@@ -247,7 +256,7 @@ static int snap_pci_map(struct snap_dev *sd)
 	sd->status = memremap(memory + status, SNAP_STATUS_BYTES, MEMREMAP_WB);
 	if (!sd->status)
 		return -ENOMEM;
-	sd->slab = memremap(memory + slab, (size_t)sd->slab_bytes * (queues + 1),
+	sd->slab = memremap(memory + slab, (size_t)sd->slab_bytes * nslabs,
 			    MEMREMAP_WB);
 	if (!sd->slab) {
 		err = -ENOMEM;

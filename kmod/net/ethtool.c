@@ -118,8 +118,17 @@ static void snap_ethtool_get_drvinfo(struct net_device *netdev,
 static void snap_ethtool_get_channels(struct net_device *netdev,
 				     struct ethtool_channels *channels)
 {
-	channels->max_combined = 1;
-	channels->combined_count = 1;
+	struct snap_netdev *sn = netdev_priv(netdev);
+
+	channels->max_combined = sn->sd->nqueues;
+	channels->combined_count = netdev->real_num_tx_queues;
+}
+
+/* The core has compared it with what there is. */
+static int snap_ethtool_set_channels(struct net_device *netdev,
+				     struct ethtool_channels *channels)
+{
+	return snap_netdev_set_channels(netdev, channels->combined_count);
 }
 
 /* What is behind the device has no speed that it tells us. */
@@ -132,10 +141,14 @@ static int snap_ethtool_get_link_ksettings(struct net_device *netdev,
 	return 0;
 }
 
-/* Nothing of rings: there are none, and EOPNOTSUPP says so. */
+/*
+ * Nothing of rings: there are none, nor of the table by which packets are spread: the
+ * device has none; EOPNOTSUPP says so.
+ */
 const struct ethtool_ops snap_ethtool_ops = {
 	.get_drvinfo = snap_ethtool_get_drvinfo,
 	.get_channels = snap_ethtool_get_channels,
+	.set_channels = snap_ethtool_set_channels,
 	.get_link_ksettings = snap_ethtool_get_link_ksettings,
 	.get_link = ethtool_op_get_link,
 	.get_sset_count = snap_ethtool_get_sset_count,

@@ -5,6 +5,7 @@
 #include <linux/interrupt.h>
 #include <linux/module.h>
 #include <linux/rtnetlink.h>
+#include <net/netdev_queues.h>
 
 #include "device/dev.h"
 #include "device/frame.h"
@@ -58,6 +59,8 @@ static int snap_netdev_open(struct net_device *netdev)
 		struct snap_channel *ch = &sn->channel[i];
 
 		napi_enable(&ch->napi);
+		netif_queue_set_napi(netdev, i, NETDEV_QUEUE_TYPE_RX, &ch->napi);
+		netif_queue_set_napi(netdev, i, NETDEV_QUEUE_TYPE_TX, &ch->napi);
 		/*
 		 * What came while the interface was down is delivered, or dropped by
 		 * the stack, at the first poll.
@@ -105,6 +108,136 @@ static void snap_netdev_stats64(struct net_device *netdev,
 	dev_fetch_sw_netstats(stats, netdev->tstats);
 	/* 0 once the device is gone */
 	stats->rx_missed_errors = snap_counter(sn->sd, SNAP_CTR_RX_DROPPED);
+}
+
+static void snap_netdev_queue_stats_rx(struct net_device *netdev, int i,
+				       struct netdev_queue_stats_rx *rx)
+{
+	struct snap_netdev *sn = netdev_priv(netdev);
+	const struct snap_queue *q = sn->channel[i].q;
+
+	rx->packets = snap_queue_counter(q, SNAP_QCTR_RX_PACKETS);
+	rx->bytes = snap_queue_counter(q, SNAP_QCTR_RX_BYTES);
+	rx->hw_drops = snap_queue_counter(q, SNAP_QCTR_RX_DROPPED);
+}
+
+static void snap_netdev_queue_stats_tx(struct net_device *netdev, int i,
+				       struct netdev_queue_stats_tx *tx)
+{
+	struct snap_netdev *sn = netdev_priv(netdev);
+	const struct snap_queue *q = sn->channel[i].q;
+
+	tx->packets = snap_queue_counter(q, SNAP_QCTR_TX_PACKETS);
+	tx->bytes = snap_queue_counter(q, SNAP_QCTR_TX_BYTES);
+	tx->hw_drops = snap_queue_counter(q, SNAP_QCTR_TX_DROPPED);
+}
+
+/* Of the channels that were in use and are not now. */
+static void snap_netdev_base_stats(struct net_device *netdev,
+				   struct netdev_queue_stats_rx *rx,
+				   struct netdev_queue_stats_tx *tx)
+{
+	struct snap_netdev *sn = netdev_priv(netdev);
+	struct netdev_queue_stats_rx r;
+	struct netdev_queue_stats_tx t;
+	u32 i;
+
+	*rx = (struct netdev_queue_stats_rx){};
+	*tx = (struct netdev_queue_stats_tx){};
+	for (i = netdev->real_num_tx_queues; i < sn->sd->nqueues; i++) {
+		snap_netdev_queue_stats_rx(netdev, i, &r);
+		snap_netdev_queue_stats_tx(netdev, i, &t);
+		rx->packets += r.packets;
+		rx->bytes += r.bytes;
+		rx->hw_drops += r.hw_drops;
+		tx->packets += t.packets;
+		tx->bytes += t.bytes;
+		tx->hw_drops += t.hw_drops;
+	}
+}
+
+static const struct netdev_stat_ops snap_netdev_stat_ops = {
+	.get_queue_stats_rx = snap_netdev_queue_stats_rx,
+	.get_queue_stats_tx = snap_netdev_queue_stats_tx,
+	.get_base_stats = snap_netdev_base_stats,
+};
+
+/* Packets leave, and come, by the first @n channels. */
+static int snap_netdev_activate(struct snap_dev *sd, u32 n)
+{
+	if (READ_ONCE(sd->gone))
+		return -ENODEV;
+	snap_write(sd, SNAP_REG_ACTIVE, n);
+	return snap_read(sd, SNAP_REG_ACTIVE) == n ? 0 : -EIO;
+}
+
+/* The processors' turns: the first has channel 0, the next 1, and so on. */
+static void snap_netdev_spread(struct net_device *netdev, u32 n)
+{
+	struct snap_netdev *sn = netdev_priv(netdev);
+	cpumask_var_t mask;
+	unsigned int cpu;
+	u32 i, turn;
+
+	if (!zalloc_cpumask_var(&mask, GFP_KERNEL))
+		return;		/* slower, no more */
+	for (i = 0; i < n; i++) {
+		turn = 0;
+		cpumask_clear(mask);
+		for_each_online_cpu(cpu)
+			if (turn++ % n == i)
+				cpumask_set_cpu(cpu, mask);
+		if (cpumask_empty(mask))
+			continue;
+		netif_set_xps_queue(netdev, mask, i);
+		irq_set_affinity_and_hint(pci_irq_vector(sn->sd->pdev,
+							 SNAP_VECTOR_DATA + i), mask);
+	}
+	free_cpumask_var(mask);
+}
+
+static int snap_netdev_fewer(struct net_device *netdev, u32 n)
+{
+	struct snap_netdev *sn = netdev_priv(netdev);
+	u32 was = netdev->real_num_tx_queues;
+	int err;
+
+	/* the core warns of packets from queues that it knows no more */
+	WRITE_ONCE(sn->nrecord, n);
+	synchronize_net();
+	err = netif_set_real_num_queues(netdev, n, n);
+	if (!err) {
+		/* nobody is in snap_tx_xmit() of the others any more */
+		err = snap_netdev_activate(sn->sd, n);
+		if (err)
+			netif_set_real_num_queues(netdev, was, was);
+	}
+	if (err)
+		WRITE_ONCE(sn->nrecord, was);
+	return err;
+}
+
+static int snap_netdev_more(struct net_device *netdev, u32 n)
+{
+	struct snap_netdev *sn = netdev_priv(netdev);
+	int err = snap_netdev_activate(sn->sd, n) ?:
+		  netif_set_real_num_queues(netdev, n, n);
+
+	if (err)
+		snap_netdev_activate(sn->sd, netdev->real_num_tx_queues);
+	else
+		WRITE_ONCE(sn->nrecord, n);
+	return err;
+}
+
+int snap_netdev_set_channels(struct net_device *netdev, u32 n)
+{
+	u32 was = netdev->real_num_tx_queues;
+	int err = n < was ? snap_netdev_fewer(netdev, n) : snap_netdev_more(netdev, n);
+
+	if (!err)
+		snap_netdev_spread(netdev, n);
+	return err;
 }
 
 static const struct net_device_ops snap_netdev_ops = {
@@ -156,8 +289,10 @@ static void snap_netdev_free_irqs(struct snap_netdev *sn, u32 n)
 {
 	struct pci_dev *pdev = sn->sd->pdev;
 
-	while (n--)
+	while (n--) {
+		irq_update_affinity_hint(pci_irq_vector(pdev, SNAP_VECTOR_DATA + n), NULL);
 		pci_free_irq(pdev, SNAP_VECTOR_DATA + n, &sn->channel[n]);
+	}
 	pci_free_irq(pdev, SNAP_VECTOR_CONTROL, sn);
 	cancel_work_sync(&sn->link_work);
 }
@@ -199,6 +334,7 @@ static int snap_netdev_create(struct snap_dev *sd)
 	sd->netdev = netdev;
 	sn = netdev_priv(netdev);
 	sn->sd = sd;
+	sn->nrecord = sd->nqueues;
 	INIT_WORK(&sn->link_work, snap_netdev_link_work);
 	for (i = 0; i < sd->nqueues; i++) {
 		struct snap_channel *ch = &sn->channel[i];
@@ -208,6 +344,7 @@ static int snap_netdev_create(struct snap_dev *sd)
 	}
 
 	netdev->netdev_ops = &snap_netdev_ops;
+	netdev->stat_ops = &snap_netdev_stat_ops;
 	netdev->ethtool_ops = &snap_ethtool_ops;
 	netdev->watchdog_timeo = SNAP_NETDEV_TX_TIMEOUT;
 	/* the device asks nobody for whom a packet is */
@@ -237,7 +374,13 @@ static int snap_netdev_create(struct snap_dev *sd)
 
 static int snap_netdev_publish(struct snap_dev *sd)
 {
-	return register_netdev(sd->netdev);
+	struct net_device *netdev = sd->netdev;
+	int err;
+
+	err = snap_netdev_activate(sd, sd->nqueues) ?: register_netdev(netdev);
+	if (!err)
+		snap_netdev_spread(netdev, sd->nqueues);
+	return err;
 }
 
 /* It cannot be set up again: no packet is read of a device that is away. */

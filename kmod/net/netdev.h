@@ -45,11 +45,13 @@ struct snap_channel {
  * struct snap_netdev - private part of the net_device
  * @sd: the device; valid as long as the interface
  * @link_work: reads the status area after a control interrupt
+ * @nrecord: channels below are those of which packets say by which they came
  * @channel: sd->nqueues of them
  */
 struct snap_netdev {
 	struct snap_dev *sd;
 	struct work_struct link_work;
+	u32 nrecord;
 	struct snap_channel channel[];
 };
 
@@ -64,6 +66,20 @@ void snap_netdev_init(void);
 void snap_netdev_exit(void);
 /* Is it one of them? */
 bool snap_netdev_is(const struct net_device *netdev);
+
+/**
+ * snap_netdev_set_channels() - use the first @n channels
+ * @netdev: interface, running or not
+ * @n: 1 to sd->nqueues
+ *
+ * What the others have received is delivered, and what they have been given is sent;
+ * what waits in their qdiscs is dropped by the core.
+ *
+ * Context: RTNL.
+ * Return: 0; EBUSY if the device takes nothing, and an errno otherwise: then they
+ * are as they were.
+ */
+int snap_netdev_set_channels(struct net_device *netdev, u32 n);
 
 /* ethtool.c */
 extern const struct ethtool_ops snap_ethtool_ops;

@@ -116,9 +116,12 @@ static void snap_rx_small(struct snap_channel *ch, struct sk_buff *skb,
 
 static void snap_rx_pass(struct snap_channel *ch, struct sk_buff *skb)
 {
+	struct snap_netdev *sn = netdev_priv(ch->napi.dev);
+
 	dev_sw_netstats_rx_add(ch->napi.dev, skb->len);
 	skb->protocol = eth_type_trans(skb, ch->napi.dev);
-	skb_record_rx_queue(skb, snap_channel_index(ch));
+	if (snap_channel_index(ch) < READ_ONCE(sn->nrecord))
+		skb_record_rx_queue(skb, snap_channel_index(ch));
 	napi_gro_receive(&ch->napi, skb);
 }
 

@@ -51,6 +51,7 @@ tests_of() {
 options_of() {
     options=()
     case $1 in
+    queues) options+=(--queues 4 --smp 4) ;;
     unread) options+=(--pool-size 8M) ;;
     unplug) options+=(--monitor --host selftests/peers/unplug-host.sh) ;;
     bus_error) options+=(--smp 1) ;;

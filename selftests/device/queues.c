@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Several data queues: as many as processors, spread over them; of a flow no packet
+ * overtakes another, whoever sends; their number changes under traffic, and nothing
+ * is lost; each is counted.  In a machine of its own, whose backend has queues.
+ *
+ * Machines: auto-2
+ */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+
+#include "kselftest_harness.h"
+#include "qstats.h"
+#include "snap_test_util.h"
+
+#define FLOWS		6
+#define ROUNDS		60
+#define BURST		16
+#define LENGTH		9000u
+#define CHANGES		30
+
+struct mark {
+	uint32_t number;
+	uint32_t length;
+};
+
+/* A connected socket whose peer echoes, and a thread of its own. */
+struct flow {
+	pthread_t thread;
+	struct region region;
+	char *back;
+	int fd;
+	unsigned int sent, arrived;
+	unsigned int wrong;	/* overtaken, of other bytes, or lost */
+	volatile bool *stop;
+};
+
+FIXTURE(queues)
+{
+	struct flow flow[FLOWS];
+	unsigned int most;
+	volatile bool stop;
+};
+
+static int flow_open(struct flow *f)
+{
+	union address host;
+	socklen_t length = address_set(&host, AF_INET, HOST4, host_echo_port());
+	int room = 4 << 20;
+
+	f->fd = udp_socket(AF_SNAP, AF_INET);
+	f->back = malloc(LENGTH);
+	return f->fd < 0 || !f->back || region_make(&f->region, BURST * 3 * PAGE) ||
+	       setsockopt(f->fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)) ||
+	       connect(f->fd, &host.sa, length) ? -1 : 0;
+}
+
+FIXTURE_SETUP(queues)
+{
+	unsigned int used;
+	int i;
+
+	if (!host_echo_port())
+		SKIP(return, "no echo server at the host");
+	ASSERT_EQ(0, channels_get(&self->most, &used));
+	ASSERT_EQ(self->most, used);
+	for (i = 0; i < FLOWS; i++) {
+		self->flow[i].stop = &self->stop;
+		ASSERT_EQ(0, flow_open(&self->flow[i]));
+	}
+}
+
+FIXTURE_TEARDOWN(queues)
+{
+	int i;
+
+	if (!self->most)
+		return;
+	EXPECT_EQ(0, channels_set(self->most));
+	for (i = 0; i < FLOWS; i++) {
+		close(self->flow[i].fd);
+		region_drop(&self->flow[i].region);
+		free(self->flow[i].back);
+	}
+	EXPECT_EQ(0, wait_no_guest_frames(5000));
+	EXPECT_EQ(0, dev_counter(SNAP_CTR_BAD_ENTRY));
+}
+
+static long from_environment(const char *name)
+{
+	const char *text = getenv(name);
+
+	return text ? atol(text) : 1;
+}
+
+TEST_F(queues, as_many_as_processors_and_backend)
+{
+	long queues = from_environment("SNAP_VM_QUEUES");
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+	EXPECT_EQ(queues < processors ? queues : processors, self->most);
+	EXPECT_EQ(-EINVAL, channels_set(0));
+	EXPECT_EQ(-EINVAL, channels_set(self->most + 1));
+}
+
+static bool flow_send(struct flow *f, unsigned int i)
+{
+	static const uint32_t lengths[] = { 8, 9000, 200, 1472, 4096, 64, 8192 };
+	struct mark mark = { .number = ++f->sent };
+	char *p = f->region.p + i * 3 * PAGE;
+
+	mark.length = lengths[f->sent % 7];
+	memcpy(p, &mark, sizeof(mark));
+	fill(p + sizeof(mark), mark.length - sizeof(mark), mark.number);
+	return send(f->fd, p, mark.length, 0) == mark.length;
+}
+
+/* The next that has come back by now, or within ms: its number, or 0. */
+static uint32_t flow_receive(struct flow *f, int ms)
+{
+	struct pollfd wait = { .fd = f->fd, .events = POLLIN };
+	struct mark mark;
+	ssize_t n;
+
+	if (poll(&wait, 1, ms) != 1)
+		return 0;
+	n = recv(f->fd, f->back, LENGTH, 0);
+	if (n < (ssize_t)sizeof(mark))
+		return 0;
+	memcpy(&mark, f->back, sizeof(mark));
+	if (n != mark.length ||
+	    differs(f->back + sizeof(mark), n - sizeof(mark), mark.number) >= 0)
+		f->wrong++;
+	f->arrived++;
+	return mark.number;
+}
+
+static void pin(unsigned int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu % sysconf(_SC_NPROCESSORS_ONLN), &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
+/* Bursts, each from another processor. */
+static void *flow_bursts(void *arg)
+{
+	unsigned int round, i, last = 0, number;
+	struct flow *f = arg;
+
+	for (round = 0; round < ROUNDS; round++) {
+		pin(round);
+		for (i = 0; i < BURST; i++)
+			if (!flow_send(f, i))
+				f->wrong++;
+		while ((number = flow_receive(f, round == ROUNDS - 1 ? 500 : 10))) {
+			if (number <= last)
+				f->wrong++;
+			last = number;
+		}
+	}
+	return NULL;
+}
+
+static void flows_start(struct __test_metadata *_metadata, FIXTURE_DATA(queues) *self,
+			void *(*what)(void *))
+{
+	int i;
+
+	for (i = 0; i < FLOWS; i++)
+		ASSERT_EQ(0, pthread_create(&self->flow[i].thread, NULL, what,
+					    &self->flow[i]));
+}
+
+static void flows_end(struct __test_metadata *_metadata, FIXTURE_DATA(queues) *self)
+{
+	unsigned int sent = 0, arrived = 0;
+	int i;
+
+	self->stop = true;
+	for (i = 0; i < FLOWS; i++) {
+		struct flow *f = &self->flow[i];
+
+		ASSERT_EQ(0, pthread_join(f->thread, NULL));
+		EXPECT_EQ(0, f->wrong) TH_LOG("flow %d", i);
+		sent += f->sent;
+		arrived += f->arrived;
+	}
+	TH_LOG("%u sent, %u came back", sent, arrived);
+	EXPECT_GT(arrived, sent / 10);
+}
+
+TEST_F(queues, nobody_overtakes_with_all)
+{
+	flows_start(_metadata, self, flow_bursts);
+	flows_end(_metadata, self);
+}
+
+TEST_F(queues, nobody_overtakes_with_two)
+{
+	if (self->most < 2)
+		SKIP(return, "one queue");
+	ASSERT_EQ(0, channels_set(2));
+	flows_start(_metadata, self, flow_bursts);
+	flows_end(_metadata, self);
+}
+
+/* One after another, each waited for: none is lost on the way. */
+static void *flow_ping(void *arg)
+{
+	struct flow *f = arg;
+	unsigned int cpu = 0;
+
+	while (!*f->stop) {
+		pin(cpu++);
+		if (!flow_send(f, 0) || flow_receive(f, PATIENCE) != f->sent) {
+			f->wrong++;
+			break;
+		}
+	}
+	return NULL;
+}
+
+TEST_F(queues, change_under_traffic)
+{
+	unsigned int i, most, used;
+
+	flows_start(_metadata, self, flow_ping);
+	for (i = 0; i < CHANGES; i++) {
+		EXPECT_EQ(0, channels_set(1 + i % self->most));
+		EXPECT_EQ(0, channels_get(&most, &used));
+		EXPECT_EQ(1 + i % self->most, used);
+		sleep_ms(20);
+	}
+	flows_end(_metadata, self);
+}
+
+TEST_F(queues, change_while_down)
+{
+	EXPECT_EQ(0, sh("ip link set " NETDEV " down"));
+	EXPECT_EQ(0, channels_set(1));
+	EXPECT_EQ(0, sh("ip link set " NETDEV " up && ip addr replace " GUEST6 "/64 dev "
+			NETDEV " nodad"));
+	EXPECT_EQ(0, sh("ping -q -c 1 -W 5 " HOST4 " >/dev/null"));
+	EXPECT_EQ(0, channels_set(self->most));
+	EXPECT_EQ(0, sh("ping -q -c 1 -W 5 " HOST4 " >/dev/null"));
+}
+
+/* What all queues have counted is what the device has; each processor has its own. */
+TEST_F(queues, each_is_counted)
+{
+	uint64_t tx = 0, rx = 0;
+	struct qstats before, after, all;
+	unsigned int i;
+
+	ASSERT_EQ(0, qstats_get(&before));
+	flows_start(_metadata, self, flow_bursts);
+	flows_end(_metadata, self);
+	ASSERT_EQ(0, qstats_get(&after));
+	EXPECT_EQ(self->most, after.nrx);
+	EXPECT_EQ(self->most, after.ntx);
+	for (i = 0; i < after.ntx; i++) {
+		TH_LOG("queue %u: %lu sent, %lu received", i,
+		       after.queue[i].tx_packets - before.queue[i].tx_packets,
+		       after.queue[i].rx_packets - before.queue[i].rx_packets);
+		tx += after.queue[i].tx_packets;
+		rx += after.queue[i].rx_packets;
+	}
+	EXPECT_EQ(tx, dev_counter(SNAP_CTR_TX_PACKETS));
+	EXPECT_EQ(rx, dev_counter(SNAP_CTR_RX_PACKETS));
+	/* those of a queue that is not used any more are still of the interface */
+	ASSERT_EQ(0, channels_set(1));
+	ASSERT_EQ(0, qstats_get_all(&all));
+	EXPECT_EQ(all.queue[0].tx_packets, dev_counter(SNAP_CTR_TX_PACKETS));
+	EXPECT_EQ(all.queue[0].rx_packets, dev_counter(SNAP_CTR_RX_PACKETS));
+}
+
+static int send_from(int cpu)
+{
+	static char byte[100];
+	int fd = udp_socket(AF_INET, AF_INET), i;
+	union address to;
+
+	pin(cpu);
+	if (connect(fd, &to.sa, address_set(&to, AF_INET, HOST4, 9)))
+		return 1;
+	for (i = 0; i < 100; i++)
+		send(fd, byte, sizeof(byte), 0);
+	close(fd);
+	return 0;
+}
+
+TEST_F(queues, each_processor_has_its_own)
+{
+	struct qstats before, after;
+	unsigned int i, j;
+
+	if (self->most < sysconf(_SC_NPROCESSORS_ONLN))
+		SKIP(return, "fewer queues than processors");
+	for (i = 0; i < self->most; i++) {
+		ASSERT_EQ(0, qstats_get(&before));
+		ASSERT_EQ(0, send_from(i));
+		ASSERT_EQ(0, qstats_get(&after));
+		for (j = 0; j < self->most; j++)
+			if (i == j)
+				EXPECT_LE(100, after.queue[j].tx_packets -
+					  before.queue[j].tx_packets);
+			else
+				EXPECT_GT(50, after.queue[j].tx_packets -
+					  before.queue[j].tx_packets);
+	}
+}
+
+TEST_HARNESS_MAIN
