@@ -81,9 +81,7 @@ int snap_queue_wait(struct snap_queue *q, u32 slot)
 
 int snap_queue_execute(struct snap_queue *q, u32 slot)
 {
-	struct snap_entry *e = snap_queue_slot(q, slot);
-
-	WRITE_ONCE(e->status, cpu_to_le32(SNAP_ST_PENDING));
+	snap_queue_pending(q, slot);
 	snap_queue_ring(q, slot, 1);
 	return snap_queue_wait(q, slot);
 }

@@ -68,6 +68,14 @@ static inline void *snap_queue_slot(const struct snap_queue *q, u32 slot)
 	return q->slab + slot;
 }
 
+/* Before an entry is rung for, and before it is rung for again. */
+static inline void snap_queue_pending(struct snap_queue *q, u32 slot)
+{
+	struct snap_entry *e = snap_queue_slot(q, slot);
+
+	WRITE_ONCE(e->status, cpu_to_le32(SNAP_ST_PENDING));
+}
+
 /**
  * snap_queue_ring() - the device executes entries, in order
  * @q: queue

@@ -82,6 +82,7 @@ static int snap_netdev_stop(struct net_device *netdev)
 		snap_queue_write(ch->q, SNAP_QREG_ARM, 0);
 		napi_disable(&ch->napi);
 		snap_rx_drop(ch);
+		snap_tx_drop(ch);
 	}
 	snap_frames_flush(sn->sd->frames);
 	return 0;
@@ -96,7 +97,7 @@ static void snap_netdev_tx_timeout(struct net_device *netdev, unsigned int queue
 	if (snap_dev_lost(sn->sd))
 		snap_dev_lose(sn->sd);
 	else
-		snap_tx_resume(&sn->channel[queue]);
+		snap_tx_resume(&sn->channel[queue], true);
 }
 
 static void snap_netdev_stats64(struct net_device *netdev,
@@ -201,6 +202,7 @@ static int snap_netdev_fewer(struct net_device *netdev, u32 n)
 	struct snap_netdev *sn = netdev_priv(netdev);
 	u32 was = netdev->real_num_tx_queues;
 	int err;
+	u32 i;
 
 	/* the core warns of packets from queues that it knows no more */
 	WRITE_ONCE(sn->nrecord, n);
@@ -208,7 +210,9 @@ static int snap_netdev_fewer(struct net_device *netdev, u32 n)
 	err = netif_set_real_num_queues(netdev, n, n);
 	if (!err) {
 		/* nobody is in snap_tx_xmit() of the others any more */
-		err = snap_netdev_activate(sn->sd, n);
+		for (i = n; !err && i < was; i++)
+			err = snap_tx_drain(&sn->channel[i]);
+		err = err ?: snap_netdev_activate(sn->sd, n);
 		if (err)
 			netif_set_real_num_queues(netdev, was, was);
 	}
@@ -341,6 +345,7 @@ static int snap_netdev_create(struct snap_dev *sd)
 
 		ch->q = &sd->queue[SNAP_QUEUE_DATA + i];
 		netif_napi_add(netdev, &ch->napi, snap_rx_poll);
+		snap_tx_init(ch);
 	}
 
 	netdev->netdev_ops = &snap_netdev_ops;

@@ -1,17 +1,38 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The network interface: no rings.  Transmit is one doorbell, after which
- * the skb is free; receive takes batches that the device filled.
+ * the skbs are free; receive takes batches that the device filled.
  */
 #ifndef SNAP_NETDEV_H
 #define SNAP_NETDEV_H
 
+#include <linux/hrtimer.h>
 #include <linux/netdevice.h>
 #include <linux/virtio_net.h>
 
 #include "device/queue.h"
 
 struct snap_dev;
+
+/**
+ * struct snap_tx_map - what was mapped for one packet
+ * @n: number of mappings
+ * @single: the first is of the linear part
+ * @addr: of each; the slab is the device's to write, so not read back from it
+ * @length: of each, bytes
+ */
+struct snap_tx_map {
+	unsigned int n;
+	bool single;
+	dma_addr_t addr[SNAP_TX_SEGMENTS_MAX];
+	u32 length[SNAP_TX_SEGMENTS_MAX];
+};
+
+/* A packet that the device has not answered for. */
+struct snap_tx_slot {
+	struct sk_buff *skb;
+	struct snap_tx_map map;
+};
 
 /**
  * struct snap_channel - a data queue as the network stack sees it
@@ -25,6 +46,10 @@ struct snap_dev;
  * @rx_copied: payload bytes copied because frames were short, or
  * @rx_over: of them, because received packets keep their share
  * @rx_small: payload bytes copied because they fill no more than half a frame
+ * @tx: packets whose entries are in the slots TX; transmit lock
+ * @tx_first: the first of them that the device has not taken; likewise
+ * @tx_end: behind the last one; 0 if there is none; written under the transmit lock
+ * @tx_timer: rings for packets that others were to follow soon
  * @tx_dma: skbs that had segments in guest memory; transmit lock
  */
 struct snap_channel {
@@ -38,6 +63,10 @@ struct snap_channel {
 	u64 rx_copied;
 	u64 rx_over;
 	u64 rx_small;
+	struct snap_tx_slot tx[SNAP_TX_SLOTS];
+	u32 tx_first;
+	u32 tx_end;
+	struct hrtimer tx_timer;
 	u64 tx_dma;
 };
 
@@ -86,8 +115,16 @@ extern const struct ethtool_ops snap_ethtool_ops;
 
 /* tx.c; context: transmit lock held, softirqs off */
 netdev_tx_t snap_tx_xmit(struct sk_buff *skb, struct net_device *netdev);
-/* Wake the queue if the device takes packets again; NAPI. */
-void snap_tx_resume(struct snap_channel *ch);
+void snap_tx_init(struct snap_channel *ch);
+/*
+ * If the device takes packets again, give it those that wait, and wake the queue.
+ * @wait for the transmit lock: softirq; else any context.
+ */
+void snap_tx_resume(struct snap_channel *ch, bool wait);
+/* No packet comes any more: until the device has taken all, or EBUSY.  May sleep. */
+int snap_tx_drain(struct snap_channel *ch);
+/* Nor does the device get any: free them.  NAPI is disabled. */
+void snap_tx_drop(struct snap_channel *ch);
 
 /* rx.c */
 int snap_rx_poll(struct napi_struct *napi, int budget);

@@ -333,7 +333,7 @@ int snap_rx_poll(struct napi_struct *napi, int budget)
 	struct snap_dev *sd = ch->q->sd;
 	int done = 0;
 
-	snap_tx_resume(ch);
+	snap_tx_resume(ch, budget);
 	/* netpoll: only for what has been sent, and with interrupts off */
 	if (!budget)
 		return 0;

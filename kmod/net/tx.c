@@ -1,21 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Transmit: one entry, one doorbell, and the skb is free.
+ * Transmit: an entry for each packet, one doorbell for those that the stack gives
+ * in a row, and their skbs are free.
  *
  * The device takes its own hold on pool frames and copies what lies in guest
- * memory before the doorbell returns, so nothing is kept here and no
- * completion is needed.
+ * memory before it stores the status OK, so nothing is kept here and no
+ * completion is needed.  What it does not take, because TX is paused, stays in
+ * its slot, the queue is stopped, and the doorbell is rung again when it is not.
  */
 
 #include <linux/dma-mapping.h>
 #include <linux/skbuff.h>
 
+#include "compat/hrtimer.h"
 #include "device/cmd.h"
 #include "device/dev.h"
 #include "device/frame.h"
 #include "device/queue.h"
+#include "net/batch.h"
 #include "net/netdev.h"
 #include "observe/trace.h"
+
+/* Tasks between snap_tx_batch_begin() and _end(); compared, never followed. */
+static DEFINE_PER_CPU(struct task_struct *, snap_tx_batcher);
+
+/* Who makes do with fewer queues waits so long for those that go. */
+#define SNAP_TX_DRAIN	HZ
 
 static void snap_tx_segment(struct snap_tx *tx, unsigned int i, u16 kind,
 			    u64 addr, u32 length)
@@ -28,21 +38,7 @@ static void snap_tx_segment(struct snap_tx *tx, unsigned int i, u16 kind,
 	seg->reserved = 0;
 }
 
-/**
- * struct snap_tx_map - what was mapped for one packet
- * @n: number of mappings
- * @single: the first is of the linear part
- * @addr: of each; the slab is the device's to write, so not read back from it
- * @length: of each, bytes
- */
-struct snap_tx_map {
-	unsigned int n;
-	bool single;
-	dma_addr_t addr[SNAP_TX_SEGMENTS_MAX];
-	u32 length[SNAP_TX_SEGMENTS_MAX];
-};
-
-/* The device is done with the mappings when the doorbell returned. */
+/* The device is done with the mappings when it has stored a status. */
 static void snap_tx_unmap(struct snap_dev *sd, const struct snap_tx_map *map)
 {
 	unsigned int i;
@@ -67,9 +63,10 @@ static bool snap_tx_mapped(struct snap_dev *sd, struct snap_tx_map *map,
 }
 
 /* Segment 0 is the linear part; returns the number of segments or an errno. */
-static int snap_tx_fill(struct snap_channel *ch, struct sk_buff *skb,
-			struct snap_tx *tx, struct snap_tx_map *map)
+static int snap_tx_segments(struct snap_channel *ch, u32 slot, struct sk_buff *skb,
+			    struct snap_tx *tx, struct snap_tx_map *map)
 {
+	u32 at = SNAP_SLOT_TX_INLINE(slot);
 	struct snap_dev *sd = ch->q->sd;
 	unsigned int len = skb_headlen(skb);
 	unsigned int i, n = 0;
@@ -78,10 +75,8 @@ static int snap_tx_fill(struct snap_channel *ch, struct sk_buff *skb,
 	map->n = 0;
 	map->single = false;
 	if (len <= SNAP_TX_INLINE_MAX) {
-		memcpy(snap_queue_slot(ch->q, SNAP_SLOT_TX_INLINE(0)), skb->data,
-		       len);
-		snap_tx_segment(tx, n++, SNAP_SEG_INLINE, SNAP_SLOT_TX_INLINE(0),
-				len);
+		memcpy(snap_queue_slot(ch->q, at), skb->data, len);
+		snap_tx_segment(tx, n++, SNAP_SEG_INLINE, at, len);
 	} else {
 		addr = dma_map_single(&sd->pdev->dev, skb->data, len,
 				      DMA_TO_DEVICE);
@@ -128,11 +123,59 @@ static int snap_tx_offload(struct snap_tx *tx, const struct sk_buff *skb)
 	return err;
 }
 
+/* Fill the next slot; false, and nothing is mapped, if it cannot be sent. */
+static bool snap_tx_fill(struct snap_channel *ch, struct sk_buff *skb)
+{
+	u32 slot = ch->tx_end;
+	struct snap_tx *tx = snap_queue_slot(ch->q, SNAP_SLOT_TX(slot));
+	int n;
+
+	tx->e.op = cpu_to_le16(SNAP_OP_TX);
+	tx->e.flags = 0;
+	tx->length = cpu_to_le32(skb->len);
+	tx->reserved = 0;
+	tx->reserved2 = 0;
+	if (unlikely(snap_tx_offload(tx, skb)))
+		return false;
+	n = snap_tx_segments(ch, slot, skb, tx, &ch->tx[slot].map);
+	if (unlikely(n < 0))
+		return false;
+	tx->nsegs = cpu_to_le16(n);
+	snap_queue_pending(ch->q, SNAP_SLOT_TX(slot));
+	ch->tx[slot].skb = skb;
+	WRITE_ONCE(ch->tx_end, slot + 1);
+	return true;
+}
+
+/* The device has the packet, or does not want it. */
+static void snap_tx_done(struct snap_channel *ch, u32 slot, int status)
+{
+	struct snap_tx_slot *s = &ch->tx[slot];
+	struct snap_dev *sd = ch->q->sd;
+
+	snap_tx_unmap(sd, &s->map);
+	if (likely(!snap_cmd_errno(sd, SNAP_OP_TX, status))) {
+		ch->tx_dma += s->map.n > 0;
+		dev_sw_netstats_tx_add(ch->napi.dev, 1, s->skb->len);
+		dev_consume_skb_any(s->skb);
+	} else {
+		dev_core_stats_tx_dropped_inc(ch->napi.dev);
+		dev_kfree_skb_any(s->skb);
+	}
+	s->skb = NULL;
+}
+
 static struct netdev_queue *snap_tx_queue(const struct snap_channel *ch)
 {
 	return netdev_get_tx_queue(ch->napi.dev, snap_channel_index(ch));
 }
 
+static bool snap_tx_waiting(const struct snap_channel *ch)
+{
+	return READ_ONCE(ch->tx_end);
+}
+
+/* The device has packets to come, or will not take the next one. */
 static void snap_tx_pause(struct snap_channel *ch)
 {
 	netif_tx_stop_queue(snap_tx_queue(ch));
@@ -142,65 +185,170 @@ static void snap_tx_pause(struct snap_channel *ch)
 	 */
 	smp_mb();
 	if (!snap_queue_paused(ch->q))
-		netif_tx_wake_queue(snap_tx_queue(ch));
+		napi_schedule(&ch->napi);
 }
 
-void snap_tx_resume(struct snap_channel *ch)
+/* Ring for what is in the slots; what the device does not take stays in them. */
+static void snap_tx_ring(struct snap_channel *ch)
 {
-	if (netif_tx_queue_stopped(snap_tx_queue(ch)) && !snap_queue_paused(ch->q))
-		netif_tx_wake_queue(snap_tx_queue(ch));
+	u32 first = ch->tx_first, end = ch->tx_end;
+	unsigned int packets = 0, bytes = 0;
+	int status = SNAP_ST_OK;
+	bool stopped = true;	/* the device looks at nothing before a doorbell */
+
+	for (; first < end; first++) {
+		u32 slot = SNAP_SLOT_TX(first);
+
+		if (stopped)
+			snap_queue_ring(ch->q, slot, end - first);
+		status = snap_queue_wait(ch->q, slot);
+		trace_snap_xmit(ch->tx[first].skb, ch->napi.dev, ch->q->number, status);
+		if (unlikely(status == SNAP_ST_BUSY)) {
+			snap_queue_pending(ch->q, slot);
+			break;
+		}
+		stopped = status == SNAP_ST_BAD_STATE || status == SNAP_ST_BAD_OP;
+		packets++;
+		bytes += ch->tx[first].skb->len;
+		snap_tx_done(ch, first, status);
+	}
+	ch->tx_first = first == end ? 0 : first;
+	WRITE_ONCE(ch->tx_end, first == end ? 0 : end);
+	netdev_tx_completed_queue(snap_tx_queue(ch), packets, bytes);
+	if (unlikely(status == SNAP_ST_BUSY || snap_queue_paused(ch->q)))
+		snap_tx_pause(ch);
+}
+
+/*
+ * Whoever has the lock while this cannot get it is in snap_tx_xmit(), or in here.
+ * Netpoll does not wait: it may have interrupted it.
+ */
+void snap_tx_resume(struct snap_channel *ch, bool wait)
+{
+	struct netdev_queue *txq = snap_tx_queue(ch);
+
+	if (!netif_tx_queue_stopped(txq) || snap_queue_paused(ch->q))
+		return;
+	if (wait)
+		__netif_tx_lock(txq, smp_processor_id());
+	else if (!__netif_tx_trylock(txq))
+		return;
+	snap_tx_ring(ch);
+	if (!snap_tx_waiting(ch) && !snap_queue_paused(ch->q))
+		netif_tx_wake_queue(txq);
+	__netif_tx_unlock(txq);
+}
+
+unsigned int snap_tx_batch_begin(void)
+{
+	unsigned int cpu = raw_smp_processor_id();
+
+	WRITE_ONCE(per_cpu(snap_tx_batcher, cpu), current);
+	return cpu;
+}
+
+void snap_tx_batch_end(unsigned int batch)
+{
+	/* whoever came after us has it for itself */
+	cmpxchg(per_cpu_ptr(&snap_tx_batcher, batch), current, NULL);
+}
+
+static bool snap_tx_may_wait(void)
+{
+	return in_task() && this_cpu_read(snap_tx_batcher) == current;
+}
+
+/* Started by the first packet that waits: it is rung for at that time at the latest. */
+static void snap_tx_wait(struct snap_channel *ch)
+{
+	if (!hrtimer_is_queued(&ch->tx_timer))
+		hrtimer_start(&ch->tx_timer, ns_to_ktime(SNAP_TX_BATCH_NS),
+			      HRTIMER_MODE_REL_PINNED_SOFT);
+}
+
+static enum hrtimer_restart snap_tx_timer(struct hrtimer *timer)
+{
+	struct snap_channel *ch = container_of(timer, struct snap_channel, tx_timer);
+	struct netdev_queue *txq = snap_tx_queue(ch);
+
+	__netif_tx_lock(txq, smp_processor_id());
+	/* if it is stopped, snap_tx_resume() does it */
+	if (snap_tx_waiting(ch) && !netif_tx_queue_stopped(txq))
+		snap_tx_ring(ch);
+	__netif_tx_unlock(txq);
+	return HRTIMER_NORESTART;
+}
+
+void snap_tx_init(struct snap_channel *ch)
+{
+	hrtimer_setup(&ch->tx_timer, snap_tx_timer, CLOCK_MONOTONIC,
+		      HRTIMER_MODE_REL_PINNED_SOFT);
+	netdev_queue_set_dql_min_limit(snap_tx_queue(ch), SNAP_TX_BYTES_MAX);
+}
+
+int snap_tx_drain(struct snap_channel *ch)
+{
+	unsigned long end = jiffies + SNAP_TX_DRAIN;
+
+	while (snap_tx_waiting(ch)) {
+		if (time_after(jiffies, end))
+			return -EBUSY;
+		usleep_range(500, 1000);
+	}
+	return 0;
+}
+
+void snap_tx_drop(struct snap_channel *ch)
+{
+	struct netdev_queue *txq = snap_tx_queue(ch);
+
+	hrtimer_cancel(&ch->tx_timer);
+	__netif_tx_lock_bh(txq);
+	for (; ch->tx_first < ch->tx_end; ch->tx_first++) {
+		struct snap_tx_slot *s = &ch->tx[ch->tx_first];
+
+		snap_tx_unmap(ch->q->sd, &s->map);
+		dev_core_stats_tx_dropped_inc(ch->napi.dev);
+		dev_kfree_skb_any(s->skb);
+		s->skb = NULL;
+	}
+	ch->tx_first = 0;
+	WRITE_ONCE(ch->tx_end, 0);
+	netdev_tx_reset_queue(txq);
+	__netif_tx_unlock_bh(txq);
 }
 
 netdev_tx_t snap_tx_xmit(struct sk_buff *skb, struct net_device *netdev)
 {
 	struct snap_netdev *sn = netdev_priv(netdev);
 	struct snap_channel *ch = &sn->channel[skb_get_queue_mapping(skb)];
-	struct snap_tx *tx = snap_queue_slot(ch->q, SNAP_SLOT_TX(0));
-	struct snap_dev *sd = sn->sd;
-	unsigned int len = skb->len;
-	struct snap_tx_map map;
-	int n, status;
+	struct netdev_queue *txq = snap_tx_queue(ch);
+	bool more = netdev_xmit_more(), wait = snap_tx_may_wait();
 
+	/* the queue is stopped then, and a caller that does not ask learns it here */
+	if (unlikely(ch->tx_end == SNAP_TX_SLOTS))
+		return NETDEV_TX_BUSY;
 	if (unlikely(skb_shinfo(skb)->nr_frags >= SNAP_TX_SEGMENTS_MAX) &&
 	    skb_linearize(skb))
 		goto drop;
 	if (unlikely(skb_put_padto(skb, ETH_ZLEN)))
 		goto dropped;
-	tx->e.op = cpu_to_le16(SNAP_OP_TX);
-	tx->e.flags = 0;
-	tx->length = cpu_to_le32(skb->len);
-	tx->reserved = 0;
-	tx->reserved2 = 0;
-	if (unlikely(snap_tx_offload(tx, skb)))
+	if (unlikely(!snap_tx_fill(ch, skb)))
 		goto drop;
-	n = snap_tx_fill(ch, skb, tx, &map);
-	if (unlikely(n < 0))
-		goto drop;
-	tx->nsegs = cpu_to_le16(n);
-
 	/* when the doorbell has been answered, the packet may be at the peer's */
 	skb_tx_timestamp(skb);
-	status = snap_queue_execute(ch->q, SNAP_SLOT_TX(0));
-	snap_tx_unmap(sd, &map);
-	trace_snap_xmit(skb, netdev, ch->q->number, status);
-	if (unlikely(status == SNAP_ST_BUSY)) {
-		/* comes again, and has been stamped */
-		skb_shinfo(skb)->tx_flags &= ~SKBTX_SW_TSTAMP;
-		snap_tx_pause(ch);
-		return NETDEV_TX_BUSY;
-	}
-	if (unlikely(snap_cmd_errno(sd, SNAP_OP_TX, status)))
-		goto drop;
-	ch->tx_dma += map.n > 0;
-	dev_sw_netstats_tx_add(netdev, 1, len);
-	dev_consume_skb_any(skb);
-	if (unlikely(snap_queue_paused(ch->q)))
-		snap_tx_pause(ch);
-	return NETDEV_TX_OK;
+	if (__netdev_tx_sent_queue(txq, skb->len, more || wait))
+		more = wait = false;
+	goto ring;
 
 drop:
 	dev_kfree_skb_any(skb);
 dropped:
 	dev_core_stats_tx_dropped_inc(netdev);
+ring:
+	if (!(more || wait) || ch->tx_end == SNAP_TX_SLOTS)
+		snap_tx_ring(ch);
+	else if (!more)
+		snap_tx_wait(ch);
 	return NETDEV_TX_OK;
 }

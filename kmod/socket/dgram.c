@@ -19,6 +19,7 @@
 #include "compat/sock.h"
 #include "compat/splice.h"
 #include "memory/region.h"
+#include "net/batch.h"
 #include "socket/send.h"
 #include "socket/sock.h"
 
@@ -323,6 +324,21 @@ static int snap_dgram_capture(struct snap_dgram *dgram, struct socket *sock,
 	return ret;
 }
 
+/* To UDP; in sendmmsg(2), all messages but the last say that one follows. */
+static int snap_dgram_give(struct socket *sock, struct msghdr *msg, size_t len)
+{
+	const struct proto_ops *base = snap_sock_of(sock)->base;
+	unsigned int batch;
+	int ret;
+
+	if (!(msg->msg_flags & MSG_BATCH))
+		return base->sendmsg(sock, msg, len);
+	batch = snap_tx_batch_begin();
+	ret = base->sendmsg(sock, msg, len);
+	snap_tx_batch_end(batch);
+	return ret;
+}
+
 int snap_dgram_send(struct socket *sock, struct msghdr *msg, size_t len)
 {
 	struct snap_sock *ss = snap_sock_of(sock);
@@ -339,14 +355,14 @@ int snap_dgram_send(struct socket *sock, struct msghdr *msg, size_t len)
 	if (ret < 0) {
 		enum snap_copy_reason reason = -1 - ret;
 
-		ret = ss->base->sendmsg(sock, msg, len);
+		ret = snap_dgram_give(sock, msg, len);
 		if (ret >= 0)
 			snap_send_count_copy(ss, sock->sk, reason, ret);
 		return ret;
 	}
 	iov_iter_bvec(&msg->msg_iter, ITER_SOURCE, dgram.bvec, dgram.n, len);
 	msg->msg_flags |= MSG_SPLICE_PAGES;
-	ret = ss->base->sendmsg(sock, msg, len);
+	ret = snap_dgram_give(sock, msg, len);
 	msg->msg_flags &= ~MSG_SPLICE_PAGES;
 	snap_send_put(dgram.bvec, dgram.n);
 	/* io_uring tries again with what the iterator has left */

@@ -52,6 +52,7 @@ options_of() {
     options=()
     case $1 in
     queues) options+=(--queues 4 --smp 4) ;;
+    batches) options+=(--device-opts ",x-datapath-delay=2000") ;;
     unread) options+=(--pool-size 8M) ;;
     unplug) options+=(--monitor --host selftests/peers/unplug-host.sh) ;;
     bus_error) options+=(--smp 1) ;;
