@@ -8,7 +8,8 @@
  *   life > queue->capture_lock
  *   life > i_mmap_rwsem
  *   files_lock > i_mmap_rwsem
- *   frames->release_lock > frames->lock > snap_users_lock
+ *   home->release_lock > frames->lock > home->lock
+ *   frames->lock > snap_users_lock
  *
  * life is a read-write semaphore: readers use the device, remove() sets `gone`
  * as its writer, so that no reader is left.  A device that stops answering is

@@ -34,6 +34,10 @@
 
 #define SNAP_FRAME_NONE		U32_MAX
 
+/* Frames in a row that have a lock together, and how many locks there are. */
+#define SNAP_FRAME_ROW		16
+#define SNAP_FRAME_LOCKS	64
+
 enum snap_frame_state {
 	SNAP_FRAME_IDLE,
 	SNAP_FRAME_OUT,
@@ -44,7 +48,7 @@ enum snap_frame_state {
  * struct snap_frame - what is known of one frame
  * @user: whose capture it is while OUT, or NULL; holds a reference
  * @views: how many pages of views it is
- * @next: in the list of frames to return, or SNAP_FRAME_NONE
+ * @next: while @listed: in the list of frames to return, whose it is
  * @holds: how often the guest holds it
  * @state: enum snap_frame_state
  * @listed: in the list: FREE, or OUT with more than the one hold it needs
@@ -60,22 +64,45 @@ struct snap_frame {
 	u8 received;
 };
 
+/* One of the locks that guard frames. */
+struct snap_frame_lock {
+	spinlock_t lock;	/* guards each frame that has it, but for @next */
+} ____cacheline_aligned_in_smp;
+
+/**
+ * struct snap_home - frames that go home by one data queue: by those processors that
+ *	use its slots
+ * @sf: the pool
+ * @release_lock: owns the queue's slot RELEASE
+ * @lock: guards the list
+ * @first: head of the list
+ * @n: its length
+ * @flush: returns what no batch took
+ */
+struct snap_home {
+	struct snap_frames *sf;
+	spinlock_t release_lock;	/* owns the slot RELEASE */
+	spinlock_t lock;		/* guards the list */
+	u32 first;
+	u32 n;
+	struct delayed_work flush;
+} ____cacheline_aligned_in_smp;
+
 /**
  * struct snap_frames - a pool
  * @list: in snap_pools, as long as it has pages
  * @pgmap: its pages
  * @first_pfn: page frame number of frame 0
  * @count: number of frames
- * @sd: the device; NULL once the pool is orphaned
- * @release_lock: owns the RELEASE slot
- * @lock: guards all below and the frames
+ * @sd: the device; NULL once the pool is given up: looked at below a lock of a frame,
+ *	or a release_lock
+ * @lock: guard the frames
  * @frame: one for each
- * @to_return: head of the list of frames to return
- * @nreturn: its length
+ * @home: the ways home, one for each data queue of the device
+ * @nhomes: how many
  * @out: number of frames OUT; from 0 to 1 it takes the module, back it puts it
  * @received: of them, those of received packets, without those in views
  * @orphan: freed when @out reaches 0
- * @flush: returns what no batch took
  * @forgotten: frees what processors keep for later, while frames are OUT
  * @reap: frees an orphan
  */
@@ -85,15 +112,13 @@ struct snap_frames {
 	unsigned long first_pfn;
 	u32 count;
 	struct snap_dev *sd;
-	spinlock_t release_lock;	/* owns the RELEASE slot */
-	spinlock_t lock;		/* guards the frames and lists */
+	struct snap_frame_lock lock[SNAP_FRAME_LOCKS];
 	struct snap_frame *frame;
-	u32 to_return;
-	u32 nreturn;
-	u32 out;
-	u32 received;
+	struct snap_home *home;
+	u32 nhomes;
+	atomic_t out;
+	atomic_t received;
 	bool orphan;
-	struct delayed_work flush;
 	struct delayed_work forgotten;
 	struct work_struct reap;
 };
@@ -165,12 +190,12 @@ u32 snap_frames_count(const struct snap_frames *sf)
 
 u32 snap_frames_out(struct snap_frames *sf)
 {
-	return READ_ONCE(sf->out);
+	return atomic_read(&sf->out);
 }
 
 u32 snap_frames_received(const struct snap_frames *sf)
 {
-	return READ_ONCE(sf->received);
+	return atomic_read(&sf->received);
 }
 
 bool snap_frames_owns(const struct snap_frames *sf, const struct page *page)
@@ -188,41 +213,79 @@ static struct page *snap_frames_page(const struct snap_frames *sf, u32 f)
 	return pfn_to_page(sf->first_pfn + f);
 }
 
+static spinlock_t *snap_frames_lock_of(struct snap_frames *sf, u32 f)
+{
+	return &sf->lock[f / SNAP_FRAME_ROW % SNAP_FRAME_LOCKS].lock;
+}
+
+/* The way home of this processor; any other would do. */
+static struct snap_home *snap_frames_home(struct snap_frames *sf)
+{
+	return &sf->home[raw_smp_processor_id() % sf->nhomes];
+}
+
 static void snap_frames_list(struct snap_frames *sf, u32 f)
 {
+	struct snap_home *home = snap_frames_home(sf);
 	struct snap_frame *fr = &sf->frame[f];
 
-	lockdep_assert_held(&sf->lock);
+	lockdep_assert_held(snap_frames_lock_of(sf, f));
 	if (fr->listed)
 		return;
 	fr->listed = 1;
-	fr->next = sf->to_return;
-	sf->to_return = f;
-	if (!sf->nreturn++)
-		queue_delayed_work(snap_frames_wq, &sf->flush, SNAP_RELEASE_DELAY);
+	spin_lock(&home->lock);
+	fr->next = home->first;
+	home->first = f;
+	if (!home->n++)
+		queue_delayed_work(snap_frames_wq, &home->flush, SNAP_RELEASE_DELAY);
+	spin_unlock(&home->lock);
 }
 
-/* The frame is, or is no longer, on the account that it came from. */
+/* Up to SNAP_RELEASE_MAX frames off the list, which are still marked as listed. */
+static u32 snap_frames_unlist(struct snap_home *home)
+{
+	struct snap_frame *frame = home->sf->frame;
+	unsigned long flags;
+	u32 first, last, n;
+
+	spin_lock_irqsave(&home->lock, flags);
+	first = home->first;
+	if (first != SNAP_FRAME_NONE) {
+		last = first;
+		for (n = 1; n < SNAP_RELEASE_MAX &&
+			    frame[last].next != SNAP_FRAME_NONE; n++)
+			last = frame[last].next;
+		home->first = frame[last].next;
+		home->n -= n;
+		frame[last].next = SNAP_FRAME_NONE;
+	}
+	spin_unlock_irqrestore(&home->lock, flags);
+	return first;
+}
+
+/*
+ * The frame, whose lock is held, is, or is no longer, on the account that it came
+ * from.
+ */
 static void snap_frames_charge(struct snap_frames *sf, struct snap_frame *fr)
 {
-	lockdep_assert_held(&sf->lock);
 	if (fr->user)
 		snap_user_add(fr->user, 1);
-	sf->received += fr->received;
+	if (fr->received)
+		atomic_inc(&sf->received);
 }
 
 static void snap_frames_uncharge(struct snap_frames *sf, struct snap_frame *fr)
 {
-	lockdep_assert_held(&sf->lock);
 	if (fr->user)
 		snap_user_uncharge(fr->user, 1);
-	sf->received -= fr->received;
+	if (fr->received)
+		atomic_dec(&sf->received);
 }
 
 static void snap_frames_assign(struct snap_frames *sf, struct snap_frame *fr,
 			       struct snap_user *user)
 {
-	lockdep_assert_held(&sf->lock);
 	if (user)
 		snap_user_hold(user);
 	fr->user = user;
@@ -245,18 +308,18 @@ static void snap_frames_forget(struct snap_frames *sf, struct snap_frame *fr)
  * FREE frame, all but one of a frame that is OUT.  A frame with more holds
  * than there is room keeps the rest and stays listed.
  */
-static u32 snap_frames_collect(struct snap_frames *sf, __le32 *entry)
+static u32 snap_frames_collect(struct snap_home *home, __le32 *entry)
 {
+	struct snap_frames *sf = home->sf;
+	unsigned long flags;
 	u32 f, next, n = 0;
 
-	lockdep_assert_held(&sf->lock);
-	f = sf->to_return;
-	sf->to_return = SNAP_FRAME_NONE;
-	sf->nreturn = 0;
-	for (; f != SNAP_FRAME_NONE; f = next) {
+	for (f = snap_frames_unlist(home); f != SNAP_FRAME_NONE; f = next) {
 		struct snap_frame *fr = &sf->frame[f];
-		u32 keep = fr->state == SNAP_FRAME_OUT;
+		u32 keep;
 
+		spin_lock_irqsave(snap_frames_lock_of(sf, f), flags);
+		keep = fr->state == SNAP_FRAME_OUT;
 		next = fr->next;
 		fr->listed = 0;
 		for (; fr->holds > keep && n < SNAP_RELEASE_MAX; fr->holds--)
@@ -265,49 +328,56 @@ static u32 snap_frames_collect(struct snap_frames *sf, __le32 *entry)
 			snap_frames_list(sf, f);
 		else if (!keep)
 			fr->state = SNAP_FRAME_IDLE;
+		spin_unlock_irqrestore(snap_frames_lock_of(sf, f), flags);
 	}
 	return n;
 }
 
 /* One doorbell; true if there is more to return. */
-static bool snap_frames_release(struct snap_frames *sf)
+static bool snap_frames_release(struct snap_home *home)
 {
+	struct snap_frames *sf = home->sf;
+	struct snap_dev *sd = READ_ONCE(sf->sd);
 	struct snap_release *r;
 	struct snap_queue *q;
-	unsigned long flags;
 	u32 n;
 
-	lockdep_assert_held(&sf->release_lock);
-	if (!sf->sd)
+	lockdep_assert_held(&home->release_lock);
+	if (!sd || !READ_ONCE(home->n))
 		return false;
-	q = &sf->sd->queue[SNAP_QUEUE_DATA];
+	q = &sd->queue[SNAP_QUEUE_DATA + (home - sf->home)];
 	r = snap_queue_slot(q, SNAP_SLOT_RELEASE);
-	spin_lock_irqsave(&sf->lock, flags);
-	n = snap_frames_collect(sf, r->frame);
-	spin_unlock_irqrestore(&sf->lock, flags);
+	n = snap_frames_collect(home, r->frame);
 	if (!n)
 		return false;
 	r->e.op = cpu_to_le16(SNAP_OP_RELEASE);
 	r->e.flags = 0;
 	r->count = cpu_to_le32(n);
 	r->done = 0;
-	snap_cmd_errno(sf->sd, SNAP_OP_RELEASE,
-		       snap_queue_execute(q, SNAP_SLOT_RELEASE));
+	snap_cmd_errno(sd, SNAP_OP_RELEASE, snap_queue_execute(q, SNAP_SLOT_RELEASE));
 	trace_snap_release(n);
 	return n == SNAP_RELEASE_MAX;
 }
 
-void snap_frames_flush(struct snap_frames *sf)
+static void snap_frames_flush_home(struct snap_home *home)
 {
 	unsigned int rings = SNAP_RELEASE_RINGS;
 	bool more;
 
 	/* Softirqs may run between doorbells, each of which can take long. */
 	do {
-		spin_lock_bh(&sf->release_lock);
-		more = snap_frames_release(sf);
-		spin_unlock_bh(&sf->release_lock);
+		spin_lock_bh(&home->release_lock);
+		more = snap_frames_release(home);
+		spin_unlock_bh(&home->release_lock);
 	} while (more && --rings);
+}
+
+void snap_frames_flush(struct snap_frames *sf)
+{
+	u32 i;
+
+	for (i = 0; i < sf->nhomes; i++)
+		snap_frames_flush_home(&sf->home[i]);
 }
 
 void snap_frames_reclaim(struct snap_frames *sf)
@@ -318,8 +388,13 @@ void snap_frames_reclaim(struct snap_frames *sf)
 
 static void snap_frames_flush_work(struct work_struct *work)
 {
-	snap_frames_flush(container_of(to_delayed_work(work),
-				       struct snap_frames, flush));
+	struct snap_home *home = container_of(to_delayed_work(work),
+					      struct snap_home, flush);
+
+	snap_frames_flush_home(home);
+	/* what did not fit into so many doorbells */
+	if (READ_ONCE(home->n))
+		queue_delayed_work(snap_frames_wq, &home->flush, SNAP_RELEASE_DELAY);
 }
 
 static void snap_frames_forgotten_work(struct work_struct *work)
@@ -341,7 +416,8 @@ static void snap_frames_free_memory(struct snap_frames *sf)
 	list_del(&sf->list);
 	mutex_unlock(&snap_pools_lock);
 	vfree(sf->frame);
-	kfree(sf);
+	kvfree(sf->home);
+	kvfree(sf);
 }
 
 static void snap_frames_reap(struct work_struct *work)
@@ -358,41 +434,62 @@ static struct snap_frames *snap_frames_of(const struct page *page)
 	return container_of(page_pgmap(page), struct snap_frames, pgmap);
 }
 
+/* One more is OUT; false if rmmod has begun: a frame must not outlive the module. */
+static bool snap_frames_count_out(struct snap_frames *sf)
+{
+	if (atomic_inc_not_zero(&sf->out))
+		return true;
+	if (!try_module_get(THIS_MODULE))
+		return false;
+	if (atomic_inc_return(&sf->out) == 1)
+		queue_delayed_work(snap_frames_wq, &sf->forgotten,
+				   SNAP_FORGOTTEN_DELAY);
+	else
+		module_put(THIS_MODULE);	/* another one was the first */
+	return true;
+}
+
+static void snap_frames_count_home(struct snap_frames *sf)
+{
+	if (!atomic_dec_and_test(&sf->out))
+		return;
+	/* pairs with snap_frames_destroy(): it was marked before, or is not for us */
+	if (READ_ONCE(sf->orphan))
+		queue_work(snap_frames_reap_wq, &sf->reap);
+	module_put(THIS_MODULE);
+}
+
 /* The last reference to a frame was dropped.  Any context. */
 static void snap_frames_free(struct folio *folio)
 {
 	struct snap_frames *sf = snap_frames_of(&folio->page);
 	u32 f = folio_pfn(folio) - sf->first_pfn;
+	struct snap_home *home = snap_frames_home(sf);
 	struct snap_frame *fr = &sf->frame[f];
 	unsigned long flags;
-	bool flush, last;
 
-	spin_lock_irqsave(&sf->lock, flags);
+	spin_lock_irqsave(snap_frames_lock_of(sf, f), flags);
 	if (WARN_ON_ONCE(fr->state != SNAP_FRAME_OUT)) {
-		spin_unlock_irqrestore(&sf->lock, flags);
+		spin_unlock_irqrestore(snap_frames_lock_of(sf, f), flags);
 		return;
 	}
 	atomic_set(&folio->_mapcount, -1);	/* as it is at rest */
 	fr->state = SNAP_FRAME_FREE;
 	snap_frames_forget(sf, fr);
-	if (!sf->orphan)
+	if (sf->sd)
 		snap_frames_list(sf, f);
-	flush = !sf->orphan && sf->nreturn >= SNAP_RELEASE_BATCH;
-	last = !--sf->out;
-	if (last && sf->orphan)
-		queue_work(snap_frames_reap_wq, &sf->reap);
-	spin_unlock_irqrestore(&sf->lock, flags);
+	spin_unlock_irqrestore(snap_frames_lock_of(sf, f), flags);
 
 	/*
 	 * Whoever holds the slot now takes this frame along, or the next one.
 	 * With interrupts off nobody waits for the device: the timer does it.
 	 */
-	if (flush && !irqs_disabled() && spin_trylock_bh(&sf->release_lock)) {
-		snap_frames_release(sf);
-		spin_unlock_bh(&sf->release_lock);
+	if (READ_ONCE(home->n) >= SNAP_RELEASE_BATCH && !irqs_disabled() &&
+	    spin_trylock_bh(&home->release_lock)) {
+		snap_frames_release(home);
+		spin_unlock_bh(&home->release_lock);
 	}
-	if (last)
-		module_put(THIS_MODULE);
+	snap_frames_count_home(sf);
 }
 
 SNAP_PAGEMAP_OPS(snap_frames_pgmap_ops, snap_frames_free);
@@ -414,7 +511,7 @@ static struct page *snap_frames_take(struct snap_frames *sf, u32 f,
 	struct page *page = snap_frames_page(sf, f);
 	struct snap_frame *fr = &sf->frame[f];
 
-	lockdep_assert_held(&sf->lock);
+	lockdep_assert_held(snap_frames_lock_of(sf, f));
 	fr->holds++;
 	if (fr->state == SNAP_FRAME_OUT) {
 		/* one hold is enough: the others must not pile up */
@@ -426,17 +523,12 @@ static struct page *snap_frames_take(struct snap_frames *sf, u32 f,
 			snap_frames_assign(sf, fr, user);
 		return page;
 	}
-	/* Fails when rmmod has begun: a frame must not outlive the module. */
-	if (!sf->out && !try_module_get(THIS_MODULE))
+	if (!snap_frames_count_out(sf))
 		goto give_back;
 	if (!snap_frames_wake(sf, page)) {
-		if (!sf->out)
-			module_put(THIS_MODULE);
+		snap_frames_count_home(sf);
 		goto give_back;
 	}
-	if (!sf->out++)
-		queue_delayed_work(snap_frames_wq, &sf->forgotten,
-				   SNAP_FORGOTTEN_DELAY);
 	fr->state = SNAP_FRAME_OUT;
 	fr->received = received;
 	snap_frames_assign(sf, fr, user);
@@ -459,13 +551,15 @@ static int snap_frames_adopt_for(struct snap_frames *sf, const u32 *frame, u32 n
 	for (i = 0; i < n; i++)
 		if (frame[i] >= sf->count)
 			return -EIO;
-	spin_lock_irqsave(&sf->lock, flags);
 	for (i = 0; i < n; i++) {
+		spinlock_t *lock = snap_frames_lock_of(sf, frame[i]);
+
+		spin_lock_irqsave(lock, flags);
 		page[i] = snap_frames_take(sf, frame[i], user, received);
+		spin_unlock_irqrestore(lock, flags);
 		if (!page[i])
 			err = -EAGAIN;
 	}
-	spin_unlock_irqrestore(&sf->lock, flags);
 	return err;
 }
 
@@ -490,11 +584,12 @@ bool snap_frame_is(const struct page *page)
 bool snap_frame_view(struct page *page, struct snap_user *user, bool force)
 {
 	struct snap_frames *sf = snap_frames_of(page);
-	struct snap_frame *fr = &sf->frame[page_to_pfn(page) - sf->first_pfn];
+	u32 f = page_to_pfn(page) - sf->first_pfn;
+	struct snap_frame *fr = &sf->frame[f];
 	unsigned long flags;
 	bool ok;
 
-	spin_lock_irqsave(&sf->lock, flags);
+	spin_lock_irqsave(snap_frames_lock_of(sf, f), flags);
 	ok = sf->sd && !READ_ONCE(sf->sd->gone);
 	if (ok && force)
 		snap_user_add(user, 1);
@@ -502,21 +597,22 @@ bool snap_frame_view(struct page *page, struct snap_user *user, bool force)
 		ok = snap_user_try(user, sf->sd, 1);
 	if (ok && !fr->views++)
 		snap_frames_uncharge(sf, fr);
-	spin_unlock_irqrestore(&sf->lock, flags);
+	spin_unlock_irqrestore(snap_frames_lock_of(sf, f), flags);
 	return ok;
 }
 
 void snap_frame_unview(struct page *page, struct snap_user *user)
 {
 	struct snap_frames *sf = snap_frames_of(page);
-	struct snap_frame *fr = &sf->frame[page_to_pfn(page) - sf->first_pfn];
+	u32 f = page_to_pfn(page) - sf->first_pfn;
+	struct snap_frame *fr = &sf->frame[f];
 	unsigned long flags;
 
-	spin_lock_irqsave(&sf->lock, flags);
+	spin_lock_irqsave(snap_frames_lock_of(sf, f), flags);
 	snap_user_uncharge(user, 1);
 	if (!--fr->views)
 		snap_frames_charge(sf, fr);
-	spin_unlock_irqrestore(&sf->lock, flags);
+	spin_unlock_irqrestore(snap_frames_lock_of(sf, f), flags);
 }
 
 /* Our own list: the core denies pages from when it begins to take them away. */
@@ -533,6 +629,26 @@ bool snap_frames_orphaned_in(phys_addr_t start, u64 length)
 	return found;
 }
 
+static int snap_frames_make_homes(struct snap_frames *sf, u32 n)
+{
+	u32 i;
+
+	sf->home = kvcalloc(n, sizeof(*sf->home), GFP_KERNEL);
+	if (!sf->home)
+		return -ENOMEM;
+	sf->nhomes = n;
+	for (i = 0; i < n; i++) {
+		struct snap_home *home = &sf->home[i];
+
+		home->sf = sf;
+		home->first = SNAP_FRAME_NONE;
+		spin_lock_init(&home->release_lock);
+		spin_lock_init(&home->lock);
+		INIT_DELAYED_WORK(&home->flush, snap_frames_flush_work);
+	}
+	return 0;
+}
+
 struct snap_frames *snap_frames_create(struct snap_dev *sd, phys_addr_t start,
 				       u32 count)
 {
@@ -541,25 +657,24 @@ struct snap_frames *snap_frames_create(struct snap_dev *sd, phys_addr_t start,
 	int err;
 	u32 i;
 
-	sf = kzalloc(sizeof(*sf), GFP_KERNEL);
+	sf = kvzalloc(sizeof(*sf), GFP_KERNEL);
 	if (!sf)
 		return ERR_PTR(-ENOMEM);
 	sf->sd = sd;
 	sf->count = count;
 	sf->first_pfn = PHYS_PFN(start);
-	sf->to_return = SNAP_FRAME_NONE;
-	spin_lock_init(&sf->release_lock);
-	spin_lock_init(&sf->lock);
-	INIT_DELAYED_WORK(&sf->flush, snap_frames_flush_work);
+	for (i = 0; i < SNAP_FRAME_LOCKS; i++)
+		spin_lock_init(&sf->lock[i].lock);
 	INIT_DELAYED_WORK(&sf->forgotten, snap_frames_forgotten_work);
 	INIT_WORK(&sf->reap, snap_frames_reap);
+	err = snap_frames_make_homes(sf, sd->nqueues);
+	if (err)
+		goto free_sf;
 	sf->frame = vcalloc(count, sizeof(*sf->frame));
 	if (!sf->frame) {
 		err = -ENOMEM;
-		goto free_sf;
+		goto free_homes;
 	}
-	for (i = 0; i < count; i++)
-		sf->frame[i].next = SNAP_FRAME_NONE;
 	/*
 	 * The only type that processors can read, cached, and whose owner every
 	 * kernel tells of each page that comes back.
@@ -582,14 +697,33 @@ struct snap_frames *snap_frames_create(struct snap_dev *sd, phys_addr_t start,
 
 free_frame:
 	vfree(sf->frame);
+free_homes:
+	kvfree(sf->home);
 free_sf:
-	kfree(sf);
+	kvfree(sf);
 	return ERR_PTR(err);
+}
+
+/* After this nobody lists a frame, nor rings for one, nor is doing so. */
+static void snap_frames_leave_device(struct snap_frames *sf)
+{
+	u32 i;
+
+	WRITE_ONCE(sf->sd, NULL);
+	for (i = 0; i < sf->nhomes; i++) {
+		spin_lock_bh(&sf->home[i].release_lock);
+		spin_unlock_bh(&sf->home[i].release_lock);
+	}
+	for (i = 0; i < SNAP_FRAME_LOCKS; i++) {
+		spin_lock_irq(&sf->lock[i].lock);
+		spin_unlock_irq(&sf->lock[i].lock);
+	}
+	for (i = 0; i < sf->nhomes; i++)
+		cancel_delayed_work_sync(&sf->home[i].flush);
 }
 
 u32 snap_frames_destroy(struct snap_frames *sf)
 {
-	unsigned long flags;
 	u32 out;
 
 	if (!sf)
@@ -599,17 +733,16 @@ u32 snap_frames_destroy(struct snap_frames *sf)
 	 * here, the reset that follows without orphans gives back.
 	 */
 	snap_frames_flush(sf);
-	spin_lock_bh(&sf->release_lock);
-	spin_lock_irqsave(&sf->lock, flags);
-	sf->sd = NULL;
-	out = sf->out;
-	sf->orphan = out > 0;
-	spin_unlock_irqrestore(&sf->lock, flags);
-	spin_unlock_bh(&sf->release_lock);
-	cancel_delayed_work_sync(&sf->flush);
-	if (!out)
-		snap_frames_free_memory(sf);
-	return out;
+	snap_frames_leave_device(sf);
+	/* as one frame more, so that the last is not dropped before it is an orphan */
+	out = atomic_fetch_inc(&sf->out);
+	WRITE_ONCE(sf->orphan, true);
+	if (!atomic_dec_and_test(&sf->out))
+		return out;
+	if (out)
+		module_put(THIS_MODULE);	/* of the frames that came home since */
+	snap_frames_free_memory(sf);
+	return 0;
 }
 
 int snap_frames_init(void)
