@@ -89,7 +89,7 @@ static int ask(int fd, struct request *r, void (*each)(void *, struct nlattr **)
 				a = (void *)a + NLA_ALIGN(a->nla_len);
 			}
 			each(arg, at);
-			if (!(nl->nlmsg_flags & NLM_F_MULTI))
+			if (!(r->nl.nlmsg_flags & NLM_F_DUMP))
 				return 0;
 		}
 	}
