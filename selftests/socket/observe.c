@@ -559,7 +559,7 @@ TEST_F(observe, tracepoints)
 	EXPECT_TRUE(traced("snap_recv: "));
 	EXPECT_TRUE(traced(" ino=%lu family=2 type=2 copied=100 viewed=0 why=not_asked",
 			   inode_of(self->sink)));
-	EXPECT_TRUE(traced("snap_xmit: dev=" NETDEV " queue=1 "));
+	EXPECT_TRUE(traced("snap_xmit: dev=" NETDEV " queue="));
 	EXPECT_TRUE(traced(" length=1042 "));
 	EXPECT_TRUE(traced("snap_release: frames="));
 	/* off is off */
@@ -606,7 +606,8 @@ TEST_F(observe, ethtool)
 	EXPECT_EQ(0, sh("ethtool -S " NETDEV " | grep -Eq ' tx_packets: [1-9]'"));
 	EXPECT_EQ(0, sh("ethtool -S " NETDEV " | grep -q ' driver_out_frames: '"));
 	EXPECT_EQ(0, sh("ethtool -k " NETDEV " | grep -qx 'scatter-gather: on'"));
-	EXPECT_EQ(0, sh("ethtool -l " NETDEV " | grep -c 'Combined:.*1$' | grep -qx 2"));
+	EXPECT_EQ(0, sh("ethtool -l " NETDEV " | grep Combined: | uniq | "
+			"grep -c 'Combined:.*[1-9]' | grep -qx 1"));
 	EXPECT_EQ(0, sh("ethtool " NETDEV " | grep -q 'Speed: Unknown'"));
 	EXPECT_EQ(0, sh("ethtool " NETDEV " | grep -q 'Link detected: yes'"));
 	/* no rings */
