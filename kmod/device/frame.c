@@ -252,9 +252,11 @@ static u32 snap_frames_unlist(struct snap_home *home)
 	first = home->first;
 	if (first != SNAP_FRAME_NONE) {
 		last = first;
-		for (n = 1; n < SNAP_RELEASE_MAX &&
-			    frame[last].next != SNAP_FRAME_NONE; n++)
+		n = 1;
+		while (n < SNAP_RELEASE_MAX && frame[last].next != SNAP_FRAME_NONE) {
 			last = frame[last].next;
+			n++;
+		}
 		home->first = frame[last].next;
 		home->n -= n;
 		frame[last].next = SNAP_FRAME_NONE;

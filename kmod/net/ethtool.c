@@ -107,7 +107,7 @@ static void snap_ethtool_get_stats(struct net_device *netdev,
 }
 
 static void snap_ethtool_get_drvinfo(struct net_device *netdev,
-				    struct ethtool_drvinfo *info)
+				     struct ethtool_drvinfo *info)
 {
 	struct snap_netdev *sn = netdev_priv(netdev);
 
@@ -116,7 +116,7 @@ static void snap_ethtool_get_drvinfo(struct net_device *netdev,
 }
 
 static void snap_ethtool_get_channels(struct net_device *netdev,
-				     struct ethtool_channels *channels)
+				      struct ethtool_channels *channels)
 {
 	struct snap_netdev *sn = netdev_priv(netdev);
 
@@ -133,7 +133,7 @@ static int snap_ethtool_set_channels(struct net_device *netdev,
 
 /* What is behind the device has no speed that it tells us. */
 static int snap_ethtool_get_link_ksettings(struct net_device *netdev,
-					  struct ethtool_link_ksettings *settings)
+					   struct ethtool_link_ksettings *settings)
 {
 	settings->base.speed = SPEED_UNKNOWN;
 	settings->base.duplex = DUPLEX_FULL;

@@ -323,7 +323,7 @@ netdev_tx_t snap_tx_xmit(struct sk_buff *skb, struct net_device *netdev)
 	struct snap_netdev *sn = netdev_priv(netdev);
 	struct snap_channel *ch = &sn->channel[skb_get_queue_mapping(skb)];
 	struct netdev_queue *txq = snap_tx_queue(ch);
-	bool more = netdev_xmit_more(), wait = snap_tx_may_wait();
+	bool more = netdev_xmit_more(), wait = snap_tx_may_wait(), ring = !more && !wait;
 
 	/* the queue is stopped then, and a caller that does not ask learns it here */
 	if (unlikely(ch->tx_end == SNAP_TX_SLOTS))
@@ -337,8 +337,7 @@ netdev_tx_t snap_tx_xmit(struct sk_buff *skb, struct net_device *netdev)
 		goto drop;
 	/* when the doorbell has been answered, the packet may be at the peer's */
 	skb_tx_timestamp(skb);
-	if (__netdev_tx_sent_queue(txq, skb->len, more || wait))
-		more = wait = false;
+	ring = __netdev_tx_sent_queue(txq, skb->len, !ring);
 	goto ring;
 
 drop:
@@ -346,7 +345,7 @@ drop:
 dropped:
 	dev_core_stats_tx_dropped_inc(netdev);
 ring:
-	if (!(more || wait) || ch->tx_end == SNAP_TX_SLOTS)
+	if (ring || ch->tx_end == SNAP_TX_SLOTS)
 		snap_tx_ring(ch);
 	else if (!more)
 		snap_tx_wait(ch);

@@ -285,6 +285,14 @@ TEST_F(queues, change_while_down)
 	EXPECT_EQ(0, sh("ping -q -c 1 -W 5 " HOST4 " >/dev/null"));
 }
 
+/* A packet of the kernel's or the host's own may have come since. */
+static bool is_now(enum snap_counter counter, uint64_t sum)
+{
+	uint64_t now = dev_counter(counter);
+
+	return sum <= now && now - sum <= 3;
+}
+
 /* What all queues have counted is what the device has; each processor has its own. */
 TEST_F(queues, each_is_counted)
 {
@@ -307,13 +315,13 @@ TEST_F(queues, each_is_counted)
 		tx += after.queue[i].tx_packets;
 		rx += after.queue[i].rx_packets;
 	}
-	EXPECT_EQ(tx, dev_counter(SNAP_CTR_TX_PACKETS));
-	EXPECT_EQ(rx, dev_counter(SNAP_CTR_RX_PACKETS));
+	EXPECT_TRUE(is_now(SNAP_CTR_TX_PACKETS, tx));
+	EXPECT_TRUE(is_now(SNAP_CTR_RX_PACKETS, rx));
 	/* those of a queue that is not used any more are still of the interface */
 	ASSERT_EQ(0, channels_set(1));
 	ASSERT_EQ(0, qstats_get_all(&all));
-	EXPECT_EQ(all.queue[0].tx_packets, dev_counter(SNAP_CTR_TX_PACKETS));
-	EXPECT_EQ(all.queue[0].rx_packets, dev_counter(SNAP_CTR_RX_PACKETS));
+	EXPECT_TRUE(is_now(SNAP_CTR_TX_PACKETS, all.queue[0].tx_packets));
+	EXPECT_TRUE(is_now(SNAP_CTR_RX_PACKETS, all.queue[0].rx_packets));
 }
 
 static int send_from(int cpu)
