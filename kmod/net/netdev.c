@@ -244,10 +244,22 @@ int snap_netdev_set_channels(struct net_device *netdev, u32 n)
 	return err;
 }
 
+/*
+ * The core lets a flow change to another queue if none of its packets is in one of the
+ * kernel's.  Those that the device has taken, and has yet to send, it does not see.
+ */
+static u16 snap_netdev_select_queue(struct net_device *netdev, struct sk_buff *skb,
+				    struct net_device *sb_dev)
+{
+	skb->ooo_okay = 0;
+	return netdev_pick_tx(netdev, skb, sb_dev);
+}
+
 static const struct net_device_ops snap_netdev_ops = {
 	.ndo_open = snap_netdev_open,
 	.ndo_stop = snap_netdev_stop,
 	.ndo_start_xmit = snap_tx_xmit,
+	.ndo_select_queue = snap_netdev_select_queue,
 	.ndo_tx_timeout = snap_netdev_tx_timeout,
 	.ndo_get_stats64 = snap_netdev_stats64,
 	.ndo_set_mac_address = eth_mac_addr,
