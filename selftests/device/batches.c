@@ -149,7 +149,10 @@ TEST_F(batches, paused_in_the_middle_of_frames)
 	paused_in_the_middle(_metadata, self, LONG);
 }
 
-/* On a busy host a batch takes so long that it does not wait for all of it. */
+/*
+ * On a busy host a batch takes so long that it does not wait for all of it, nor does
+ * it with the debug kernel.
+ */
 TEST_F(batches, share_a_doorbell)
 {
 	uint64_t before = dev_counter(SNAP_CTR_DOORBELLS), rung;
@@ -161,7 +164,7 @@ TEST_F(batches, share_a_doorbell)
 	}
 	rung = dev_counter(SNAP_CTR_DOORBELLS) - before;
 	TH_LOG("%lu doorbells for %u packets", rung, self->sent);
-	EXPECT_LT(rung, self->sent / 2);
+	EXPECT_LT(rung, debug_kernel() ? self->sent : self->sent / 2);
 }
 
 /* The next message of the call is none, so nobody rings for the one before. */
