@@ -34,6 +34,9 @@
 
 #define SNAP_FRAME_NONE		U32_MAX
 
+/* In the number of frames that are OUT: nobody else will free the pool. */
+#define SNAP_OUT_ORPHAN		BIT(30)
+
 /* Frames in a row that have a lock together, and how many locks there are. */
 #define SNAP_FRAME_ROW		16
 #define SNAP_FRAME_LOCKS	64
@@ -100,9 +103,9 @@ struct snap_home {
  * @frame: one for each
  * @home: the ways home, one for each data queue of the device
  * @nhomes: how many
- * @out: number of frames OUT; from 0 to 1 it takes the module, back it puts it
+ * @out: number of frames OUT; from 0 to 1 it takes the module, back it puts it; and
+ *	SNAP_OUT_ORPHAN once whoever drops the last one frees the pool
  * @received: of them, those of received packets, without those in views
- * @orphan: freed when @out reaches 0
  * @forgotten: frees what processors keep for later, while frames are OUT
  * @reap: frees an orphan
  */
@@ -116,11 +119,11 @@ struct snap_frames {
 	struct snap_frame *frame;
 	struct snap_home *home;
 	u32 nhomes;
-	atomic_t out;
-	atomic_t received;
-	bool orphan;
 	struct delayed_work forgotten;
 	struct work_struct reap;
+	/* all processors write these: away from what they read for each frame */
+	atomic_t out ____cacheline_aligned_in_smp;
+	atomic_t received;
 };
 
 static_assert(SNAP_FRAME_SIZE == PAGE_SIZE);
@@ -190,7 +193,7 @@ u32 snap_frames_count(const struct snap_frames *sf)
 
 u32 snap_frames_out(struct snap_frames *sf)
 {
-	return atomic_read(&sf->out);
+	return atomic_read(&sf->out) & ~SNAP_OUT_ORPHAN;
 }
 
 u32 snap_frames_received(const struct snap_frames *sf)
@@ -224,14 +227,15 @@ static struct snap_home *snap_frames_home(struct snap_frames *sf)
 	return &sf->home[raw_smp_processor_id() % sf->nhomes];
 }
 
-static void snap_frames_list(struct snap_frames *sf, u32 f)
+/* Returns whose list it is in now, or NULL if it was in one. */
+static struct snap_home *snap_frames_list(struct snap_frames *sf, u32 f)
 {
 	struct snap_home *home = snap_frames_home(sf);
 	struct snap_frame *fr = &sf->frame[f];
 
 	lockdep_assert_held(snap_frames_lock_of(sf, f));
 	if (fr->listed)
-		return;
+		return NULL;
 	fr->listed = 1;
 	spin_lock(&home->lock);
 	fr->next = home->first;
@@ -239,6 +243,7 @@ static void snap_frames_list(struct snap_frames *sf, u32 f)
 	if (!home->n++)
 		queue_delayed_work(snap_frames_wq, &home->flush, SNAP_RELEASE_DELAY);
 	spin_unlock(&home->lock);
+	return home;
 }
 
 /* Up to SNAP_RELEASE_MAX frames off the list, which are still marked as listed. */
@@ -379,7 +384,8 @@ void snap_frames_flush(struct snap_frames *sf)
 	u32 i;
 
 	for (i = 0; i < sf->nhomes; i++)
-		snap_frames_flush_home(&sf->home[i]);
+		if (READ_ONCE(sf->home[i].n))
+			snap_frames_flush_home(&sf->home[i]);
 }
 
 void snap_frames_reclaim(struct snap_frames *sf)
@@ -451,14 +457,15 @@ static bool snap_frames_count_out(struct snap_frames *sf)
 	return true;
 }
 
+/* Who sees SNAP_OUT_ORPHAN and no frame is the one who frees the pool. */
 static void snap_frames_count_home(struct snap_frames *sf)
 {
-	if (!atomic_dec_and_test(&sf->out))
-		return;
-	/* pairs with snap_frames_destroy(): it was marked before, or is not for us */
-	if (READ_ONCE(sf->orphan))
+	int out = atomic_dec_return(&sf->out);
+
+	if (out == SNAP_OUT_ORPHAN)
 		queue_work(snap_frames_reap_wq, &sf->reap);
-	module_put(THIS_MODULE);
+	if (!(out & ~SNAP_OUT_ORPHAN))
+		module_put(THIS_MODULE);
 }
 
 /* The last reference to a frame was dropped.  Any context. */
@@ -466,8 +473,8 @@ static void snap_frames_free(struct folio *folio)
 {
 	struct snap_frames *sf = snap_frames_of(&folio->page);
 	u32 f = folio_pfn(folio) - sf->first_pfn;
-	struct snap_home *home = snap_frames_home(sf);
 	struct snap_frame *fr = &sf->frame[f];
+	struct snap_home *home = NULL;
 	unsigned long flags;
 
 	spin_lock_irqsave(snap_frames_lock_of(sf, f), flags);
@@ -479,14 +486,14 @@ static void snap_frames_free(struct folio *folio)
 	fr->state = SNAP_FRAME_FREE;
 	snap_frames_forget(sf, fr);
 	if (sf->sd)
-		snap_frames_list(sf, f);
+		home = snap_frames_list(sf, f);
 	spin_unlock_irqrestore(snap_frames_lock_of(sf, f), flags);
 
 	/*
 	 * Whoever holds the slot now takes this frame along, or the next one.
 	 * With interrupts off nobody waits for the device: the timer does it.
 	 */
-	if (READ_ONCE(home->n) >= SNAP_RELEASE_BATCH && !irqs_disabled() &&
+	if (home && READ_ONCE(home->n) >= SNAP_RELEASE_BATCH && !irqs_disabled() &&
 	    spin_trylock_bh(&home->release_lock)) {
 		snap_frames_release(home);
 		spin_unlock_bh(&home->release_lock);
@@ -659,6 +666,8 @@ struct snap_frames *snap_frames_create(struct snap_dev *sd, phys_addr_t start,
 	int err;
 	u32 i;
 
+	if (count >= SNAP_OUT_ORPHAN)
+		return ERR_PTR(-EFBIG);
 	sf = kvzalloc(sizeof(*sf), GFP_KERNEL);
 	if (!sf)
 		return ERR_PTR(-ENOMEM);
@@ -736,15 +745,10 @@ u32 snap_frames_destroy(struct snap_frames *sf)
 	 */
 	snap_frames_flush(sf);
 	snap_frames_leave_device(sf);
-	/* as one frame more, so that the last is not dropped before it is an orphan */
-	out = atomic_fetch_inc(&sf->out);
-	WRITE_ONCE(sf->orphan, true);
-	if (!atomic_dec_and_test(&sf->out))
-		return out;
-	if (out)
-		module_put(THIS_MODULE);	/* of the frames that came home since */
-	snap_frames_free_memory(sf);
-	return 0;
+	out = atomic_fetch_or(SNAP_OUT_ORPHAN, &sf->out);
+	if (!out)
+		snap_frames_free_memory(sf);
+	return out;
 }
 
 int snap_frames_init(void)
