@@ -191,8 +191,9 @@ static void snap_netdev_spread(struct net_device *netdev, u32 n)
 		if (cpumask_empty(mask))
 			continue;
 		netif_set_xps_queue(netdev, mask, i);
-		irq_set_affinity_and_hint(pci_irq_vector(sn->sd->pdev,
-							 SNAP_VECTOR_DATA + i), mask);
+		/* not as a hint, of which the core keeps the address */
+		irq_set_affinity(pci_irq_vector(sn->sd->pdev, SNAP_VECTOR_DATA + i),
+				 mask);
 	}
 	free_cpumask_var(mask);
 }
@@ -209,15 +210,24 @@ static int snap_netdev_fewer(struct net_device *netdev, u32 n)
 	synchronize_net();
 	err = netif_set_real_num_queues(netdev, n, n);
 	if (!err) {
-		/* nobody is in snap_tx_xmit() of the others any more */
+		/*
+		 * The core has emptied the qdiscs of the others, but who had taken a
+		 * packet from one before may be on the way to snap_tx_xmit().
+		 */
+		synchronize_net();
 		for (i = n; !err && i < was; i++)
 			err = snap_tx_drain(&sn->channel[i]);
 		err = err ?: snap_netdev_activate(sn->sd, n);
 		if (err)
 			netif_set_real_num_queues(netdev, was, was);
 	}
+	/* that may have failed, too */
 	if (err)
-		WRITE_ONCE(sn->nrecord, was);
+		WRITE_ONCE(sn->nrecord, netdev->real_num_rx_queues);
+	else
+		/* the watchdog looks at all, and nobody would wake them */
+		for (i = n; i < was; i++)
+			netif_tx_start_queue(netdev_get_tx_queue(netdev, i));
 	return err;
 }
 
@@ -305,10 +315,8 @@ static void snap_netdev_free_irqs(struct snap_netdev *sn, u32 n)
 {
 	struct pci_dev *pdev = sn->sd->pdev;
 
-	while (n--) {
-		irq_update_affinity_hint(pci_irq_vector(pdev, SNAP_VECTOR_DATA + n), NULL);
+	while (n--)
 		pci_free_irq(pdev, SNAP_VECTOR_DATA + n, &sn->channel[n]);
-	}
 	pci_free_irq(pdev, SNAP_VECTOR_CONTROL, sn);
 	cancel_work_sync(&sn->link_work);
 }
@@ -395,9 +403,12 @@ static int snap_netdev_publish(struct snap_dev *sd)
 	int err;
 
 	err = snap_netdev_activate(sd, sd->nqueues) ?: register_netdev(netdev);
-	if (!err)
-		snap_netdev_spread(netdev, sd->nqueues);
-	return err;
+	if (err)
+		return err;
+	rtnl_lock();
+	snap_netdev_spread(netdev, netdev->real_num_tx_queues);
+	rtnl_unlock();
+	return 0;
 }
 
 /* It cannot be set up again: no packet is read of a device that is away. */
