@@ -255,7 +255,9 @@ void snap_tx_batch_end(unsigned int batch)
 
 static bool snap_tx_may_wait(void)
 {
-	return in_task() && this_cpu_read(snap_tx_batcher) == current;
+	/* netpoll may say the last words of this machine, with interrupts off */
+	return in_task() && !irqs_disabled() &&
+	       this_cpu_read(snap_tx_batcher) == current;
 }
 
 /* Started by the first packet that waits: it is rung for at that time at the latest. */
@@ -302,7 +304,6 @@ void snap_tx_drop(struct snap_channel *ch)
 {
 	struct netdev_queue *txq = snap_tx_queue(ch);
 
-	hrtimer_cancel(&ch->tx_timer);
 	__netif_tx_lock_bh(txq);
 	for (; ch->tx_first < ch->tx_end; ch->tx_first++) {
 		struct snap_tx_slot *s = &ch->tx[ch->tx_first];
@@ -316,6 +317,8 @@ void snap_tx_drop(struct snap_channel *ch)
 	WRITE_ONCE(ch->tx_end, 0);
 	netdev_tx_reset_queue(txq);
 	__netif_tx_unlock_bh(txq);
+	/* it finds nothing; who had the lock before may have started it */
+	hrtimer_cancel(&ch->tx_timer);
 }
 
 netdev_tx_t snap_tx_xmit(struct sk_buff *skb, struct net_device *netdev)
