@@ -179,6 +179,11 @@ static int snap_pci_negotiate(struct snap_dev *sd)
 			version, SNAP_VERSION);
 		return -ENODEV;
 	}
+	if (pci_resource_len(sd->pdev, SNAP_BAR_REGS) < SNAP_REGS_SIZE) {
+		dev_err(dev, "%llu bytes of registers, not %u\n",
+			(u64)pci_resource_len(sd->pdev, SNAP_BAR_REGS), SNAP_REGS_SIZE);
+		return -ENODEV;
+	}
 	/* Orphans keep the holds of the driver before: no reset under them. */
 	if (snap_pci_orphaned(sd->pdev)) {
 		err = snap_pci_wait(sd->pdev);
