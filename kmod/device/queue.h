@@ -51,7 +51,8 @@ struct snap_queue {
 	u32 number;
 	u8 *slab;
 	const struct snap_queue_status *status;
-	spinlock_t capture_lock;	/* guards slot CAPTURE */
+	/* away from what who sends and receives reads */
+	spinlock_t capture_lock ____cacheline_aligned_in_smp;
 } ____cacheline_aligned_in_smp;
 
 /**

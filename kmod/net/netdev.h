@@ -63,12 +63,13 @@ struct snap_channel {
 	u64 rx_copied;
 	u64 rx_over;
 	u64 rx_small;
-	struct snap_tx_slot tx[SNAP_TX_SLOTS];
+	/* another processor may receive meanwhile */
+	struct snap_tx_slot tx[SNAP_TX_SLOTS] ____cacheline_aligned_in_smp;
 	u32 tx_first;
 	u32 tx_end;
 	struct hrtimer tx_timer;
 	u64 tx_dma;
-};
+} ____cacheline_aligned_in_smp;
 
 /**
  * struct snap_netdev - private part of the net_device
