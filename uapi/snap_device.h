@@ -245,7 +245,7 @@ enum snap_op {
 enum snap_status {
 	SNAP_ST_PENDING		= 0,
 	SNAP_ST_OK		= 1,
-	SNAP_ST_BAD_STATE	= 2,	/* device not RUNNING */
+	SNAP_ST_BAD_STATE	= 2,	/* device not RUNNING; TX: queue not active */
 	SNAP_ST_BAD_OP		= 3,	/* unknown, or not for this queue */
 	SNAP_ST_BAD_FLAGS	= 4,
 	SNAP_ST_BAD_RESERVED	= 5,	/* a reserved field is not zero */

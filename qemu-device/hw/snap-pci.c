@@ -142,6 +142,14 @@ static bool snap_check_queues(SnapState *s, Error **errp)
                    s->conf.peers.queues, SNAP_QUEUES_MAX, SNAP_QUEUES_MAX);
         return false;
     }
+    if (s->conf.peers.queues > 1 &&
+        s->conf.peers.ncs[0]->info->type != NET_CLIENT_DRIVER_TAP) {
+        error_setg(errp, "snap: netdev '%s' has %d queues, and only those of a "
+                   "tap can be left out where the guest uses fewer: give it "
+                   "queues=1", s->conf.peers.ncs[0]->name,
+                   s->conf.peers.queues);
+        return false;
+    }
     s->queues = MAX(1, s->conf.peers.queues);
     s->vectors = SNAP_VECTOR_DATA + s->queues;
     return true;

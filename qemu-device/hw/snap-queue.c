@@ -118,22 +118,21 @@ void snap_queues_reset(SnapState *s)
 }
 
 /*
- * Only tap can be told that a queue is not read.  An interface that somebody
- * has deleted refuses, and then there is nothing to attach to.
+ * Several queues are those of a tap (snap_check_queues()), which can be told that
+ * one is not read.  An interface that somebody has deleted refuses, and each time
+ * QEMU logs that: the guest does not get to fill the log.
  */
 static void snap_queue_attach(SnapQueue *q, bool attach)
 {
     NetClientState *peer = snap_queue_nc(q)->peer;
 
     if (q->s->queues == 1 || !peer || q->s->nic->peer_deleted ||
-        peer->info->type != NET_CLIENT_DRIVER_TAP) {
+        q->tap_refuses) {
         return;
     }
+    q->tap_refuses = (attach ? tap_enable(peer) : tap_disable(peer)) < 0;
     if (attach) {
-        tap_enable(peer);
         qemu_bh_schedule(q->rx_bh);
-    } else {
-        tap_disable(peer);
     }
 }
 

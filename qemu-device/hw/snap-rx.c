@@ -26,11 +26,10 @@ bool snap_can_receive(NetClientState *nc)
 
 void snap_rx_resume(SnapState *s)
 {
-    for (unsigned i = 1; i <= s->active; i++) {
-        SnapQueue *q = snap_queue(s, i);
-
+    /* Also what a thread had read for a queue that is not active any more. */
+    SNAP_FOREACH_QUEUE(q, s) {
         if (snapnet_rx_resume(q->packets)) {
-            trace_snap_rx_resume(s, i, snapmem_free_frames(s->mem));
+            trace_snap_rx_resume(s, q->number, snapmem_free_frames(s->mem));
             /* Not here: the guest waits for its doorbell. */
             qemu_bh_schedule(q->rx_bh);
         }

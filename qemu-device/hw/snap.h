@@ -76,6 +76,7 @@ typedef struct SnapQueue {
     uint64_t counter[SNAP_QCTR_MAX]; /* those that `packets` does not keep */
     bool threaded;              /* a thread has the backend's descriptor */
     bool thread_started;
+    bool tap_refuses;           /* its queue cannot be attached or detached */
     uint32_t tx_kept_bytes;
     bool tx_paused;
     bool tx_unfinished;         /* the backend may have begun a packet */
