@@ -143,6 +143,7 @@ void PacketQueue::run(const std::function<void()> &interrupt) {
         inside_ = true;
         const bool wrote = send(lock);
         const bool read = receive_some(lock);
+        store_status();
         if (!wrote && !read) {
             rest(lock);
         }
@@ -232,7 +233,8 @@ void PacketQueue::rest(Lock &lock) {
 
 // Until there is news or a packet. With inside_ the descriptor is looked at.
 void PacketQueue::sleep(Lock &lock) {
-    const bool stalled = inside_ && stalled_;
+    // Waiting batches are taken by registers, which tell us.
+    const bool stalled = inside_ && stalled_ && !batches_.full();
     // Frames may have come back before anybody could see the stall.
     if (news_ || (stalled && ready())) {
         return;
@@ -439,13 +441,16 @@ bool PacketQueue::receive(Packet bytes) {
         std::memcpy(&offload, bytes.data(), sizeof(offload));
         bytes = bytes.subspan(sizeof(offload));
     }
-    return accept(bytes, offload, lock);
+    const bool accepted = accept(bytes, offload, lock);
+    store_status();
+    return accepted;
 }
 
 void PacketQueue::receive_rest() {
     Lock lock(mutex_);
     if (landing_.holds_packet() && ready_or_stall()) {
         accept_landed(lock);
+        store_status();
     }
 }
 
@@ -537,7 +542,6 @@ bool PacketQueue::add(Packet packet, const PacketHeader &header,
     }
     ++counters_.rx_packets;
     counters_.rx_bytes += packet.size();
-    store_status();
     if (armed_) {
         armed_ = false;
         interrupt_ = true;
@@ -575,8 +579,11 @@ bool PacketQueue::take_interrupt() {
 void PacketQueue::store_status() const {
     const std::atomic_ref<std::uint32_t> paused(*config_.tx_paused);
     snapmem_publish_free_frames(config_.mem, config_.free_frames);
-    paused.store(paused_ || paused_by_caller_ ? 1 : 0,
-                 std::memory_order_relaxed);
+    // The processor that sends reads the line all the time.
+    const std::uint32_t now = paused_ || paused_by_caller_ ? 1 : 0;
+    if (paused.load(std::memory_order_relaxed) != now) {
+        paused.store(now, std::memory_order_relaxed);
+    }
 }
 
 void PacketQueue::publish(bool tx_paused) {

@@ -74,6 +74,8 @@ class PacketQueue {
     // have stalled; but none does at those of packets that have left.
     static constexpr int stalled_ms = 10;
 
+    static constexpr std::size_t line_bytes = 64; // of the processor's cache
+
     // Of spin().
     static constexpr std::chrono::nanoseconds patience_min{2000};
     static constexpr std::chrono::nanoseconds patience_max{30000};
@@ -141,11 +143,13 @@ class PacketQueue {
     std::uint64_t features_ = 0;
     bool running_ = false;
     bool armed_ = false;
-    std::atomic<bool> stalled_ = false; // stored with the mutex
     bool interrupt_ = false;
-    std::atomic<bool> paused_ = false; // by fifo_; stored with the mutex
     bool paused_by_caller_ = false;
-    RxBatches batches_;
+    // Callers read these without the mutex, at each doorbell and of all queues:
+    // away from what the thread writes for each packet. Stored with the mutex.
+    alignas(line_bytes) std::atomic<bool> stalled_ = false;
+    std::atomic<bool> paused_ = false; // by fifo_
+    alignas(line_bytes) RxBatches batches_;
     RxLanding landing_;
     TxFifo fifo_;
     std::vector<Frame> sent_;    // held, of packets that are gone
