@@ -54,7 +54,7 @@ options_of() {
     queues) options+=(--queues 4 --smp 4) ;;
     batches) options+=(--device-opts ",x-datapath-delay=2000") ;;
     unread) options+=(--pool-size 8M) ;;
-    unplug) options+=(--monitor --host selftests/peers/unplug-host.sh) ;;
+    unplug) options+=(--queues 2 --monitor --host selftests/peers/unplug-host.sh) ;;
     bus_error) options+=(--smp 1) ;;
     stream_long) options+=(--timeout 900) ;;
     no_trap) options+=(--qemu "$selftests/vm/qemu-without-trap") ;;

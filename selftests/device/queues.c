@@ -4,7 +4,7 @@
  * overtakes another, whoever sends; their number changes under traffic, and nothing
  * is lost; each is counted.  In a machine of its own, whose backend has queues.
  *
- * Machines: auto-2
+ * Machines: auto-2 debug
  */
 
 #define _GNU_SOURCE
