@@ -102,8 +102,9 @@ bool snap_netdev_is(const struct net_device *netdev);
  * @netdev: interface, running or not
  * @n: 1 to sd->nqueues
  *
- * What the others have received is delivered, and what they have been given is sent;
- * what waits in their qdiscs is dropped by the core.
+ * What the device has received for the others is delivered, and what they have been
+ * given is sent; what waits in their qdiscs is dropped by the core, and the backend
+ * may lose what waits there.
  *
  * Context: RTNL.
  * Return: 0; EBUSY if the device takes nothing, and an errno otherwise: then they
