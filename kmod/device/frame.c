@@ -383,9 +383,9 @@ void snap_frames_flush(struct snap_frames *sf)
 {
 	u32 i;
 
+	/* also waits for those that others are returning */
 	for (i = 0; i < sf->nhomes; i++)
-		if (READ_ONCE(sf->home[i].n))
-			snap_frames_flush_home(&sf->home[i]);
+		snap_frames_flush_home(&sf->home[i]);
 }
 
 void snap_frames_reclaim(struct snap_frames *sf)

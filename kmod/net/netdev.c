@@ -246,11 +246,13 @@ static int snap_netdev_more(struct net_device *netdev, u32 n)
 
 int snap_netdev_set_channels(struct net_device *netdev, u32 n)
 {
+	struct snap_netdev *sn = netdev_priv(netdev);
 	u32 was = netdev->real_num_tx_queues;
 	int err = n < was ? snap_netdev_fewer(netdev, n) : snap_netdev_more(netdev, n);
 
-	if (!err)
-		snap_netdev_spread(netdev, n);
+	/* also after an error: the core has forgotten it of those that it closed */
+	if (!READ_ONCE(sn->sd->gone))
+		snap_netdev_spread(netdev, netdev->real_num_tx_queues);
 	return err;
 }
 

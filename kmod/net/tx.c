@@ -13,16 +13,13 @@
 #include <linux/skbuff.h>
 
 #include "compat/hrtimer.h"
+#include "device/batch.h"
 #include "device/cmd.h"
 #include "device/dev.h"
 #include "device/frame.h"
 #include "device/queue.h"
-#include "net/batch.h"
 #include "net/netdev.h"
 #include "observe/trace.h"
-
-/* Tasks between snap_tx_batch_begin() and _end(); compared, never followed. */
-static DEFINE_PER_CPU(struct task_struct *, snap_tx_batcher);
 
 /* Who makes do with fewer queues waits so long for those that go. */
 #define SNAP_TX_DRAIN	HZ
@@ -239,32 +236,11 @@ void snap_tx_resume(struct snap_channel *ch, bool wait)
 	__netif_tx_unlock(txq);
 }
 
-unsigned int snap_tx_batch_begin(void)
-{
-	unsigned int cpu = raw_smp_processor_id();
-
-	WRITE_ONCE(per_cpu(snap_tx_batcher, cpu), current);
-	return cpu;
-}
-
-void snap_tx_batch_end(unsigned int batch)
-{
-	/* whoever came after us has it for itself */
-	cmpxchg(per_cpu_ptr(&snap_tx_batcher, batch), current, NULL);
-}
-
-static bool snap_tx_may_wait(void)
-{
-	/* netpoll may say the last words of this machine, with interrupts off */
-	return in_task() && !irqs_disabled() &&
-	       this_cpu_read(snap_tx_batcher) == current;
-}
-
 /* Started by the first packet that waits: it is rung for at that time at the latest. */
 static void snap_tx_wait(struct snap_channel *ch)
 {
 	if (!hrtimer_is_queued(&ch->tx_timer))
-		hrtimer_start(&ch->tx_timer, ns_to_ktime(SNAP_TX_BATCH_NS),
+		hrtimer_start(&ch->tx_timer, ns_to_ktime(SNAP_BATCH_NS),
 			      HRTIMER_MODE_REL_PINNED_SOFT);
 }
 
@@ -326,7 +302,8 @@ netdev_tx_t snap_tx_xmit(struct sk_buff *skb, struct net_device *netdev)
 	struct snap_netdev *sn = netdev_priv(netdev);
 	struct snap_channel *ch = &sn->channel[skb_get_queue_mapping(skb)];
 	struct netdev_queue *txq = snap_tx_queue(ch);
-	bool more = netdev_xmit_more(), wait = snap_tx_may_wait(), ring = !more && !wait;
+	bool more = netdev_xmit_more(), wait = snap_batch_is_here();
+	bool ring = !more && !wait;
 
 	/* the queue is stopped then, and a caller that does not ask learns it here */
 	if (unlikely(ch->tx_end == SNAP_TX_SLOTS))

@@ -18,8 +18,8 @@
 
 #include "compat/sock.h"
 #include "compat/splice.h"
+#include "device/batch.h"
 #include "memory/region.h"
-#include "net/batch.h"
 #include "socket/send.h"
 #include "socket/sock.h"
 
@@ -333,9 +333,9 @@ static int snap_dgram_give(struct socket *sock, struct msghdr *msg, size_t len)
 
 	if (!(msg->msg_flags & MSG_BATCH))
 		return base->sendmsg(sock, msg, len);
-	batch = snap_tx_batch_begin();
+	batch = snap_batch_begin();
 	ret = base->sendmsg(sock, msg, len);
-	snap_tx_batch_end(batch);
+	snap_batch_end(batch);
 	return ret;
 }
 

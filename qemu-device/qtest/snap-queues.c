@@ -286,6 +286,7 @@ static void test_tx(const void *path)
 static void test_rx(const void *path)
 {
     uint32_t packets = 0;
+    uint64_t messages;
     SnapTap t;
     Snap *s;
     Tag tag;
@@ -302,8 +303,11 @@ static void test_rx(const void *path)
         for (unsigned q = 1; q <= QUEUES; q++) {
             arm(s, q);
         }
+        messages = snap_count(s, SNAP_CTR_INTERRUPTS);
         put_packet(&t, flow, flow);
         snap_wait(s, SNAP_CTR_RX_PACKETS, ++packets);
+        /* a thread counts the packet before it sends the message */
+        snap_wait(s, SNAP_CTR_INTERRUPTS, messages + 1);
         for (unsigned q = 1; q <= QUEUES; q++) {
             g_assert_cmpint(snap_message(s, SNAP_VECTOR(q, 1 + QUEUES)), ==,
                             q == to);

@@ -37,10 +37,6 @@ void parse_transport(Head p, std::size_t at, unsigned protocol,
                      PacketHeader &h) {
     std::size_t least = 0;
     std::size_t bytes = 0;
-    if ((protocol == IPPROTO_UDP || protocol == IPPROTO_TCP) &&
-        at + ports_bytes <= p.size()) {
-        h.ports = p.subspan(at, ports_bytes);
-    }
     if (protocol == IPPROTO_UDP) {
         least = bytes = udp_bytes;
     } else if (protocol == IPPROTO_TCP && at + tcp_bytes <= p.size()) {
@@ -49,6 +45,7 @@ void parse_transport(Head p, std::size_t at, unsigned protocol,
     }
     if (bytes != 0 && bytes >= least && at + bytes <= p.size()) {
         h.bytes = at + bytes;
+        h.ports = p.subspan(at, ports_bytes);
     }
 }
 

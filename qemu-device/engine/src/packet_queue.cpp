@@ -436,6 +436,7 @@ bool PacketQueue::receive(Packet bytes) {
     if (config_.vnet_hdr) {
         if (bytes.size() < sizeof(offload)) {
             refuse();
+            store_status();
             return true;
         }
         std::memcpy(&offload, bytes.data(), sizeof(offload));
@@ -551,7 +552,15 @@ bool PacketQueue::add(Packet packet, const PacketHeader &header,
 
 std::uint64_t PacketQueue::take(bool arm) {
     const Lock lock(mutex_);
+    const bool full = batches_.full();
     const std::uint64_t value = batches_.take(counters_.rx_frames);
+    if (value != SNAP_TAKE_NONE) {
+        // A guest that has a packet sees what is left.
+        store_status();
+    }
+    if (full && stalled_) {
+        wake(); // from now on it waits for frames only, see sleep()
+    }
     if (!arm || !running_ || !batches_.empty()) {
         return value;
     }
@@ -563,6 +572,9 @@ bool PacketQueue::arm(bool armed) {
     const Lock lock(mutex_);
     const bool now = armed && running_ && !batches_.empty();
     armed_ = armed && running_ && !now;
+    if (now) {
+        store_status();
+    }
     return now;
 }
 

@@ -74,8 +74,6 @@ class PacketQueue {
     // have stalled; but none does at those of packets that have left.
     static constexpr int stalled_ms = 10;
 
-    static constexpr std::size_t line_bytes = 64; // of the processor's cache
-
     // Of spin().
     static constexpr std::chrono::nanoseconds patience_min{2000};
     static constexpr std::chrono::nanoseconds patience_max{30000};
@@ -124,9 +122,13 @@ class PacketQueue {
 
     const snapnet_config config_;
     const Fd event_; // wakes the thread
+    // Callers read these without the mutex, at each doorbell and of all queues:
+    // beside what is seldom written. Stored with the mutex.
+    std::atomic<bool> stalled_ = false;
+    std::atomic<bool> paused_ = false; // by fifo_
+    std::condition_variable quiet_;
 
     std::mutex mutex_;
-    std::condition_variable quiet_;
     // The thread is in a system call on fd_, or uses what is above.
     bool inside_ = false;
     bool asleep_ = false; // in poll(), which the event ends
@@ -145,11 +147,7 @@ class PacketQueue {
     bool armed_ = false;
     bool interrupt_ = false;
     bool paused_by_caller_ = false;
-    // Callers read these without the mutex, at each doorbell and of all queues:
-    // away from what the thread writes for each packet. Stored with the mutex.
-    alignas(line_bytes) std::atomic<bool> stalled_ = false;
-    std::atomic<bool> paused_ = false; // by fifo_
-    alignas(line_bytes) RxBatches batches_;
+    RxBatches batches_;
     RxLanding landing_;
     TxFifo fifo_;
     std::vector<Frame> sent_;    // held, of packets that are gone

@@ -5,26 +5,30 @@
  * A packet that was given to an interface of ours between begin and end may wait in
  * its slot for the next one, until the slots are full, anybody sends by the same
  * queue without waiting, or a timer, which was started with the first, rings: after
- * SNAP_TX_BATCH_NS.  So nothing depends on a next message, which may fail before it
+ * SNAP_BATCH_NS.  So nothing depends on a next message, which may fail before it
  * comes here, nor on the sender, which may sleep or be preempted.
  */
 #ifndef SNAP_BATCH_H
 #define SNAP_BATCH_H
 
 #include <linux/ktime.h>
+#include <linux/types.h>
 
 /* No packet waits longer; many times what a batch takes on a machine with KVM. */
-#define SNAP_TX_BATCH_NS	(200 * NSEC_PER_USEC)
+#define SNAP_BATCH_NS	(200 * NSEC_PER_USEC)
 
 /**
- * snap_tx_batch_begin() - another message of this task follows soon
+ * snap_batch_begin() - another message of this task follows soon
  *
  * The packets of one that is moved to another processor do not wait.
  *
  * Context: process.
- * Return: for snap_tx_batch_end().
+ * Return: for snap_batch_end().
  */
-unsigned int snap_tx_batch_begin(void);
-void snap_tx_batch_end(unsigned int batch);
+unsigned int snap_batch_begin(void);
+void snap_batch_end(unsigned int batch);
+
+/* May what is sent here and now wait for the next?  Softirqs off. */
+bool snap_batch_is_here(void);
 
 #endif /* SNAP_BATCH_H */
