@@ -303,7 +303,7 @@ netdev_tx_t snap_tx_xmit(struct sk_buff *skb, struct net_device *netdev)
 	struct snap_channel *ch = &sn->channel[skb_get_queue_mapping(skb)];
 	struct netdev_queue *txq = snap_tx_queue(ch);
 	bool more = netdev_xmit_more(), wait = snap_batch_is_here();
-	bool ring = !more && !wait;
+	bool now = !more && !wait;
 
 	/* the queue is stopped then, and a caller that does not ask learns it here */
 	if (unlikely(ch->tx_end == SNAP_TX_SLOTS))
@@ -317,7 +317,7 @@ netdev_tx_t snap_tx_xmit(struct sk_buff *skb, struct net_device *netdev)
 		goto drop;
 	/* when the doorbell has been answered, the packet may be at the peer's */
 	skb_tx_timestamp(skb);
-	ring = __netdev_tx_sent_queue(txq, skb->len, !ring);
+	now = __netdev_tx_sent_queue(txq, skb->len, !now);
 	goto ring;
 
 drop:
@@ -325,7 +325,7 @@ drop:
 dropped:
 	dev_core_stats_tx_dropped_inc(netdev);
 ring:
-	if (ring || ch->tx_end == SNAP_TX_SLOTS)
+	if (now || ch->tx_end == SNAP_TX_SLOTS)
 		snap_tx_ring(ch);
 	else if (!more)
 		snap_tx_wait(ch);

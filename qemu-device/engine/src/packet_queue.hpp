@@ -103,7 +103,6 @@ class PacketQueue {
     void ring() const;
     void end_sending();
     void flush();
-    void drop_all();
     ssize_t write_front() const;
     void sent(bool dropped);
     void drop_sent_frames();
