@@ -3,19 +3,19 @@
  * A sender with several messages at hand: their packets share doorbells.
  *
  * A packet that was given to an interface of ours between begin and end may wait in
- * its slot for the next one, until the slots are full, anybody sends by the same
- * queue without waiting, or a timer, which was started with the first, rings: after
- * SNAP_BATCH_NS.  So nothing depends on a next message, which may fail before it
- * comes here, nor on the sender, which may sleep or be preempted.
+ * its slot for the next one, until the slots are full, half of the socket's room is
+ * taken, anybody sends by the same queue without waiting, or a timer, which was
+ * started with the first, rings: after SNAP_BATCH_TICKS.  So nothing depends on a next
+ * message, which may fail before it comes here, nor on the sender, which may sleep or
+ * be preempted.
  */
 #ifndef SNAP_BATCH_H
 #define SNAP_BATCH_H
 
-#include <linux/ktime.h>
 #include <linux/types.h>
 
-/* No packet waits longer; many times what a batch takes on a machine with KVM. */
-#define SNAP_BATCH_NS	(200 * NSEC_PER_USEC)
+/* In jiffies, the end of the one that goes on included: no packet waits longer. */
+#define SNAP_BATCH_TICKS	1
 
 /**
  * snap_batch_begin() - another message of this task follows soon

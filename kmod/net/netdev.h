@@ -6,7 +6,6 @@
 #ifndef SNAP_NETDEV_H
 #define SNAP_NETDEV_H
 
-#include <linux/hrtimer.h>
 #include <linux/netdevice.h>
 #include <linux/virtio_net.h>
 
@@ -67,7 +66,7 @@ struct snap_channel {
 	struct snap_tx_slot tx[SNAP_TX_SLOTS] ____cacheline_aligned_in_smp;
 	u32 tx_first;
 	u32 tx_end;
-	struct hrtimer tx_timer;
+	struct timer_list tx_timer;
 	u64 tx_dma;
 } ____cacheline_aligned_in_smp;
 

@@ -11,8 +11,9 @@
 
 #include <linux/dma-mapping.h>
 #include <linux/skbuff.h>
+#include <linux/timer.h>
+#include <net/sock.h>
 
-#include "compat/hrtimer.h"
 #include "device/batch.h"
 #include "device/cmd.h"
 #include "device/dev.h"
@@ -236,15 +237,18 @@ void snap_tx_resume(struct snap_channel *ch, bool wait)
 	__netif_tx_unlock(txq);
 }
 
-/* Started by the first packet that waits: it is rung for at that time at the latest. */
+/*
+ * Started by the first packet that waits: it is rung for at that time at the latest.
+ * By ticks: one of high resolution sets the clock of the machine each time, which
+ * costs an exit or two, and as much as several packets.
+ */
 static void snap_tx_wait(struct snap_channel *ch)
 {
-	if (!hrtimer_is_queued(&ch->tx_timer))
-		hrtimer_start(&ch->tx_timer, ns_to_ktime(SNAP_BATCH_NS),
-			      HRTIMER_MODE_REL_PINNED_SOFT);
+	if (!timer_pending(&ch->tx_timer))
+		mod_timer(&ch->tx_timer, jiffies + SNAP_BATCH_TICKS);
 }
 
-static enum hrtimer_restart snap_tx_timer(struct hrtimer *timer)
+static void snap_tx_timer(struct timer_list *timer)
 {
 	struct snap_channel *ch = container_of(timer, struct snap_channel, tx_timer);
 	struct netdev_queue *txq = snap_tx_queue(ch);
@@ -254,13 +258,11 @@ static enum hrtimer_restart snap_tx_timer(struct hrtimer *timer)
 	if (snap_tx_waiting(ch) && !netif_tx_queue_stopped(txq))
 		snap_tx_ring(ch);
 	__netif_tx_unlock(txq);
-	return HRTIMER_NORESTART;
 }
 
 void snap_tx_init(struct snap_channel *ch)
 {
-	hrtimer_setup(&ch->tx_timer, snap_tx_timer, CLOCK_MONOTONIC,
-		      HRTIMER_MODE_REL_PINNED_SOFT);
+	timer_setup(&ch->tx_timer, snap_tx_timer, 0);
 	netdev_queue_set_dql_min_limit(snap_tx_queue(ch), SNAP_TX_BYTES_MAX);
 }
 
@@ -294,7 +296,19 @@ void snap_tx_drop(struct snap_channel *ch)
 	netdev_tx_reset_queue(txq);
 	__netif_tx_unlock_bh(txq);
 	/* it finds nothing; who had the lock before may have started it */
-	hrtimer_cancel(&ch->tx_timer);
+	timer_delete_sync(&ch->tx_timer);
+}
+
+/*
+ * May it wait for the sender's next message?  Not if that may have to wait for this
+ * one, for want of room in the socket.
+ */
+static bool snap_tx_may_wait(const struct sk_buff *skb)
+{
+	const struct sock *sk = skb->sk;
+
+	return snap_batch_is_here() && sk && sk_fullsock(sk) &&
+	       2 * sk_wmem_alloc_get(sk) < READ_ONCE(sk->sk_sndbuf);
 }
 
 netdev_tx_t snap_tx_xmit(struct sk_buff *skb, struct net_device *netdev)
@@ -302,7 +316,7 @@ netdev_tx_t snap_tx_xmit(struct sk_buff *skb, struct net_device *netdev)
 	struct snap_netdev *sn = netdev_priv(netdev);
 	struct snap_channel *ch = &sn->channel[skb_get_queue_mapping(skb)];
 	struct netdev_queue *txq = snap_tx_queue(ch);
-	bool more = netdev_xmit_more(), wait = snap_batch_is_here();
+	bool more = netdev_xmit_more(), wait = snap_tx_may_wait(skb);
 	bool now = !more && !wait;
 
 	/* the queue is stopped then, and a caller that does not ask learns it here */
