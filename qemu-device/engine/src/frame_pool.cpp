@@ -107,7 +107,9 @@ void FramePool::take_at(Frame f, Holder who, Owner owner) {
 }
 
 Frame FramePool::take(Holder who, Owner owner) {
-    const Frame f = head_;
+    const std::uint32_t word = head_ / 64;
+    const Frame f = word * 64 + static_cast<std::uint32_t>(
+                                    std::countr_zero(free_bits_[word]));
     take_at(f, who, owner);
     return f;
 }

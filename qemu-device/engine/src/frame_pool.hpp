@@ -46,7 +46,10 @@ class FramePool {
     // After the ledger's promises, or its shared nodes, changed other than
     // through a frame.
     void update_available();
-    // Take the most recently freed frame, which is likely to be in a cache.
+    // Take a frame close to the most recently freed one, which is likely to be
+    // in a cache: the first free one of its 64. So frames that are taken one
+    // after another lie in a row mostly, which spares their user work, and do
+    // again when they have come back in whatever order.
     // One must be free; the caller has asked available() or has a promise.
     Frame take(Holder who, Owner owner = 0);
     // Take out.size() frames in as few ascending runs as a greedy search

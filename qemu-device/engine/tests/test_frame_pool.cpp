@@ -41,6 +41,20 @@ TEST_F(FramePoolTest, TakesTheMostRecentlyFreedFirst) {
     EXPECT_EQ(pool_.take(Holder::guest), b);
 }
 
+TEST_F(FramePoolTest, TakesARowOfThoseFreedLastInAnyOrder) {
+    std::vector<Frame> taken(frames / 2);
+    for (Frame &f : taken) {
+        f = pool_.take(Holder::guest);
+    }
+    EXPECT_TRUE(std::is_sorted(taken.begin(), taken.end()));
+    for (const Frame f : {90, 13, 10, 12, 11}) {
+        pool_.drop(f, Holder::guest);
+    }
+    for (const Frame f : {10, 11, 12, 13, 90}) {
+        EXPECT_EQ(pool_.take(Holder::guest), f);
+    }
+}
+
 TEST_F(FramePoolTest, FreesWithTheLastHoldOnly) {
     const Frame f = pool_.take(Holder::guest);
     pool_.add(f, Holder::guest);
