@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Frames as pages and their way home; see frame.h. */
+/* Frames as pages; see frame.h. */
 
 #include <linux/fs.h>
 #include <linux/memremap.h>
@@ -15,123 +15,25 @@
 
 #include "compat/page.h"
 #include "compat/workqueue.h"
-#include "device/cmd.h"
 #include "device/dev.h"
 #include "device/deferred.h"
 #include "device/frame.h"
-#include "device/queue.h"
+#include "device/home.h"
+#include "device/pool.h"
 #include "device/user.h"
-#include "observe/trace.h"
 
-/* One doorbell for that many frames; an exit each would cost more than all else. */
-#define SNAP_RELEASE_BATCH	128
-/* Doorbells in one go; what is left waits for the next one. */
-#define SNAP_RELEASE_RINGS	8
-/* Frames never wait longer than this for their batch to fill. */
-#define SNAP_RELEASE_DELAY	msecs_to_jiffies(10)
 /* As long as frames are out: how often to look who merely forgot them. */
 #define SNAP_FORGOTTEN_DELAY	msecs_to_jiffies(500)
 
-#define SNAP_FRAME_NONE		U32_MAX
-
 /* In the number of frames that are OUT: nobody else will free the pool. */
 #define SNAP_OUT_ORPHAN		BIT(30)
-
-/* Frames in a row that have a lock together, and how many locks there are. */
-#define SNAP_FRAME_ROW		16
-#define SNAP_FRAME_LOCKS	64
-
-enum snap_frame_state {
-	SNAP_FRAME_IDLE,
-	SNAP_FRAME_OUT,
-	SNAP_FRAME_FREE,
-};
-
-/**
- * struct snap_frame - what is known of one frame
- * @user: whose capture it is while OUT, or NULL; holds a reference
- * @views: how many pages of views it is
- * @next: while @listed: in the list of frames to return, whose it is
- * @holds: how often the guest holds it
- * @state: enum snap_frame_state
- * @listed: in the list: FREE, or OUT with more than the one hold it needs
- * @received: OUT, and came in a packet
- */
-struct snap_frame {
-	struct snap_user *user;
-	u32 views;
-	u32 next;
-	u32 holds;
-	u8 state;
-	u8 listed;
-	u8 received;
-};
-
-/* One of the locks that guard frames. */
-struct snap_frame_lock {
-	spinlock_t lock;	/* guards each frame that has it, but for @next */
-} ____cacheline_aligned_in_smp;
-
-/**
- * struct snap_home - frames that go home by one data queue: by those processors that
- *	use its slots
- * @sf: the pool
- * @release_lock: owns the queue's slot RELEASE
- * @lock: guards the list
- * @first: head of the list
- * @n: its length
- * @flush: returns what no batch took
- */
-struct snap_home {
-	struct snap_frames *sf;
-	spinlock_t release_lock;	/* owns the slot RELEASE */
-	spinlock_t lock;		/* guards the list */
-	u32 first;
-	u32 n;
-	struct delayed_work flush;
-} ____cacheline_aligned_in_smp;
-
-/**
- * struct snap_frames - a pool
- * @list: in snap_pools, as long as it has pages
- * @pgmap: its pages
- * @first_pfn: page frame number of frame 0
- * @count: number of frames
- * @sd: the device; NULL once the pool is given up: looked at below a lock of a frame,
- *	or a release_lock
- * @lock: guard the frames
- * @frame: one for each
- * @home: the ways home, one for each data queue of the device
- * @nhomes: how many
- * @out: number of frames OUT; from 0 to 1 it takes the module, back it puts it; and
- *	SNAP_OUT_ORPHAN once whoever drops the last one frees the pool
- * @received: of them, those of received packets, without those in views
- * @forgotten: frees what processors keep for later, while frames are OUT
- * @reap: frees an orphan
- */
-struct snap_frames {
-	struct list_head list;
-	struct dev_pagemap pgmap;
-	unsigned long first_pfn;
-	u32 count;
-	struct snap_dev *sd;
-	struct snap_frame_lock lock[SNAP_FRAME_LOCKS];
-	struct snap_frame *frame;
-	struct snap_home *home;
-	u32 nhomes;
-	struct delayed_work forgotten;
-	struct work_struct reap;
-	/* all processors write these: away from what they read for each frame */
-	atomic_t out ____cacheline_aligned_in_smp;
-	atomic_t received;
-};
 
 static_assert(SNAP_FRAME_SIZE == PAGE_SIZE);
 
 static LIST_HEAD(snap_pools);
 static DEFINE_MUTEX(snap_pools_lock);	/* guards snap_pools; innermost */
 
-static struct workqueue_struct *snap_frames_wq;
+struct workqueue_struct *snap_frames_wq;
 /* Binds devices, which waits for memory: nobody who frees some waits for it. */
 static struct workqueue_struct *snap_frames_reap_wq;
 
@@ -169,15 +71,14 @@ static int snap_frames_mapping_init(void)
  * nobody whom its mapping knows, cannot be moved.  One that is not mapped can: the
  * core would take a reference of ours for the page cache's, and drop it.
  *
- * False, and the page still rests, if this kernel does not keep to that.
+ * The caller has that reference on the page map.  False, and the page still rests, if
+ * this kernel does not keep to that.
  */
-static bool snap_frames_wake(struct snap_frames *sf, struct page *page)
+static bool snap_frames_wake(struct page *page)
 {
 	struct folio *folio = page_folio(page);
 
 	if (WARN_ON_ONCE(page_ref_count(page)))
-		return false;
-	if (WARN_ON_ONCE(!percpu_ref_tryget_live(&sf->pgmap.ref)))
 		return false;
 	folio->index = page_to_pfn(page);
 	folio->mapping = SOCK_INODE(snap_frames_sock)->i_mapping;
@@ -216,60 +117,6 @@ static struct page *snap_frames_page(const struct snap_frames *sf, u32 f)
 	return pfn_to_page(sf->first_pfn + f);
 }
 
-static spinlock_t *snap_frames_lock_of(struct snap_frames *sf, u32 f)
-{
-	return &sf->lock[f / SNAP_FRAME_ROW % SNAP_FRAME_LOCKS].lock;
-}
-
-/* The way home of this processor; any other would do. */
-static struct snap_home *snap_frames_home(struct snap_frames *sf)
-{
-	return &sf->home[raw_smp_processor_id() % sf->nhomes];
-}
-
-/* Returns whose list it is in now, or NULL if it was in one. */
-static struct snap_home *snap_frames_list(struct snap_frames *sf, u32 f)
-{
-	struct snap_home *home = snap_frames_home(sf);
-	struct snap_frame *fr = &sf->frame[f];
-
-	lockdep_assert_held(snap_frames_lock_of(sf, f));
-	if (fr->listed)
-		return NULL;
-	fr->listed = 1;
-	spin_lock(&home->lock);
-	fr->next = home->first;
-	home->first = f;
-	if (!home->n++)
-		queue_delayed_work(snap_frames_wq, &home->flush, SNAP_RELEASE_DELAY);
-	spin_unlock(&home->lock);
-	return home;
-}
-
-/* Up to SNAP_RELEASE_MAX frames off the list, which are still marked as listed. */
-static u32 snap_frames_unlist(struct snap_home *home)
-{
-	struct snap_frame *frame = home->sf->frame;
-	unsigned long flags;
-	u32 first, last, n;
-
-	spin_lock_irqsave(&home->lock, flags);
-	first = home->first;
-	if (first != SNAP_FRAME_NONE) {
-		last = first;
-		n = 1;
-		while (n < SNAP_RELEASE_MAX && frame[last].next != SNAP_FRAME_NONE) {
-			last = frame[last].next;
-			n++;
-		}
-		home->first = frame[last].next;
-		home->n -= n;
-		frame[last].next = SNAP_FRAME_NONE;
-	}
-	spin_unlock_irqrestore(&home->lock, flags);
-	return first;
-}
-
 /*
  * The frame, whose lock is held, is, or is no longer, on the account that it came
  * from.
@@ -290,119 +137,25 @@ static void snap_frames_uncharge(struct snap_frames *sf, struct snap_frame *fr)
 		atomic_dec(&sf->received);
 }
 
-static void snap_frames_assign(struct snap_frames *sf, struct snap_frame *fr,
-			       struct snap_user *user)
-{
-	if (user)
-		snap_user_hold(user);
-	fr->user = user;
-	if (!fr->views)
-		snap_frames_charge(sf, fr);
-}
-
 /* No view has it: each would have kept it OUT. */
 static void snap_frames_forget(struct snap_frames *sf, struct snap_frame *fr)
 {
 	snap_frames_uncharge(sf, fr);
 	if (fr->user)
-		snap_user_put(fr->user);
+		snap_user_put(fr->user, 1);
 	fr->user = NULL;
 	fr->received = 0;
 }
 
-/*
- * Move up to SNAP_RELEASE_MAX holds of listed frames into the entry: all of a
- * FREE frame, all but one of a frame that is OUT.  A frame with more holds
- * than there is room keeps the rest and stays listed.
- */
-static u32 snap_frames_collect(struct snap_home *home, __le32 *entry)
-{
-	struct snap_frames *sf = home->sf;
-	unsigned long flags;
-	u32 f, next, n = 0;
-
-	for (f = snap_frames_unlist(home); f != SNAP_FRAME_NONE; f = next) {
-		struct snap_frame *fr = &sf->frame[f];
-		u32 keep;
-
-		spin_lock_irqsave(snap_frames_lock_of(sf, f), flags);
-		keep = fr->state == SNAP_FRAME_OUT;
-		next = fr->next;
-		fr->listed = 0;
-		for (; fr->holds > keep && n < SNAP_RELEASE_MAX; fr->holds--)
-			entry[n++] = cpu_to_le32(f);
-		if (fr->holds > keep)
-			snap_frames_list(sf, f);
-		else if (!keep)
-			fr->state = SNAP_FRAME_IDLE;
-		spin_unlock_irqrestore(snap_frames_lock_of(sf, f), flags);
-	}
-	return n;
-}
-
-/* One doorbell; true if there is more to return. */
-static bool snap_frames_release(struct snap_home *home)
-{
-	struct snap_frames *sf = home->sf;
-	struct snap_dev *sd = READ_ONCE(sf->sd);
-	struct snap_release *r;
-	struct snap_queue *q;
-	u32 n;
-
-	lockdep_assert_held(&home->release_lock);
-	if (!sd || !READ_ONCE(home->n))
-		return false;
-	q = &sd->queue[SNAP_QUEUE_DATA + (home - sf->home)];
-	r = snap_queue_slot(q, SNAP_SLOT_RELEASE);
-	n = snap_frames_collect(home, r->frame);
-	if (!n)
-		return false;
-	r->e.op = cpu_to_le16(SNAP_OP_RELEASE);
-	r->e.flags = 0;
-	r->count = cpu_to_le32(n);
-	r->done = 0;
-	snap_cmd_errno(sd, SNAP_OP_RELEASE, snap_queue_execute(q, SNAP_SLOT_RELEASE));
-	trace_snap_release(n);
-	return n == SNAP_RELEASE_MAX;
-}
-
-static void snap_frames_flush_home(struct snap_home *home)
-{
-	unsigned int rings = SNAP_RELEASE_RINGS;
-	bool more;
-
-	/* Softirqs may run between doorbells, each of which can take long. */
-	do {
-		spin_lock_bh(&home->release_lock);
-		more = snap_frames_release(home);
-		spin_unlock_bh(&home->release_lock);
-	} while (more && --rings);
-}
-
 void snap_frames_flush(struct snap_frames *sf)
 {
-	u32 i;
-
-	/* also waits for those that others are returning */
-	for (i = 0; i < sf->nhomes; i++)
-		snap_frames_flush_home(&sf->home[i]);
+	snap_homes_flush(sf);
 }
 
 void snap_frames_reclaim(struct snap_frames *sf)
 {
 	snap_skbs_free_deferred();
 	snap_frames_flush(sf);
-}
-
-static void snap_frames_flush_work(struct work_struct *work)
-{
-	struct snap_home *home = container_of(to_delayed_work(work),
-					      struct snap_home, flush);
-
-	snap_frames_flush_home(home);
-	/* what did not fit into so many doorbells */
-	if (READ_ONCE(home->n))
-		queue_delayed_work(snap_frames_wq, &home->flush, SNAP_RELEASE_DELAY);
 }
 
 static void snap_frames_forgotten_work(struct work_struct *work)
@@ -424,7 +177,7 @@ static void snap_frames_free_memory(struct snap_frames *sf)
 	list_del(&sf->list);
 	mutex_unlock(&snap_pools_lock);
 	vfree(sf->frame);
-	kvfree(sf->home);
+	snap_homes_free(sf);
 	kvfree(sf);
 }
 
@@ -442,14 +195,14 @@ static struct snap_frames *snap_frames_of(const struct page *page)
 	return container_of(page_pgmap(page), struct snap_frames, pgmap);
 }
 
-/* One more is OUT; false if rmmod has begun: a frame must not outlive the module. */
-static bool snap_frames_count_out(struct snap_frames *sf)
+/* So many more are OUT; false if rmmod has begun: no frame may outlive the module. */
+static bool snap_frames_count_out(struct snap_frames *sf, u32 n)
 {
-	if (atomic_inc_not_zero(&sf->out))
+	if (atomic_add_unless(&sf->out, n, 0))
 		return true;
 	if (!try_module_get(THIS_MODULE))
 		return false;
-	if (atomic_inc_return(&sf->out) == 1)
+	if (atomic_add_return(n, &sf->out) == n)
 		queue_delayed_work(snap_frames_wq, &sf->forgotten,
 				   SNAP_FORGOTTEN_DELAY);
 	else
@@ -458,9 +211,9 @@ static bool snap_frames_count_out(struct snap_frames *sf)
 }
 
 /* Who sees SNAP_OUT_ORPHAN and no frame is the one who frees the pool. */
-static void snap_frames_count_home(struct snap_frames *sf)
+static void snap_frames_count_home(struct snap_frames *sf, u32 n)
 {
-	int out = atomic_dec_return(&sf->out);
+	int out = atomic_sub_return(n, &sf->out);
 
 	if (out == SNAP_OUT_ORPHAN)
 		queue_work(snap_frames_reap_wq, &sf->reap);
@@ -477,28 +230,21 @@ static void snap_frames_free(struct folio *folio)
 	struct snap_home *home = NULL;
 	unsigned long flags;
 
-	spin_lock_irqsave(snap_frames_lock_of(sf, f), flags);
+	spin_lock_irqsave(snap_frame_lock_of(sf, f), flags);
 	if (WARN_ON_ONCE(fr->state != SNAP_FRAME_OUT)) {
-		spin_unlock_irqrestore(snap_frames_lock_of(sf, f), flags);
+		spin_unlock_irqrestore(snap_frame_lock_of(sf, f), flags);
 		return;
 	}
 	atomic_set(&folio->_mapcount, -1);	/* as it is at rest */
 	fr->state = SNAP_FRAME_FREE;
 	snap_frames_forget(sf, fr);
 	if (sf->sd)
-		home = snap_frames_list(sf, f);
-	spin_unlock_irqrestore(snap_frames_lock_of(sf, f), flags);
+		home = snap_home_list(sf, f);
+	spin_unlock_irqrestore(snap_frame_lock_of(sf, f), flags);
 
-	/*
-	 * Whoever holds the slot now takes this frame along, or the next one.
-	 * With interrupts off nobody waits for the device: the timer does it.
-	 */
-	if (home && READ_ONCE(home->n) >= SNAP_RELEASE_BATCH && !irqs_disabled() &&
-	    spin_trylock_bh(&home->release_lock)) {
-		snap_frames_release(home);
-		spin_unlock_bh(&home->release_lock);
-	}
-	snap_frames_count_home(sf);
+	if (home)
+		snap_home_ring(home);
+	snap_frames_count_home(sf, 1);
 }
 
 SNAP_PAGEMAP_OPS(snap_frames_pgmap_ops, snap_frames_free);
@@ -509,50 +255,116 @@ void snap_frames_free_untold(struct snap_frames *sf, struct page *page)
 	percpu_ref_put(&sf->pgmap.ref);
 }
 
+/**
+ * struct snap_adoption - frames that are being taken, counted before the first one is:
+ *	each counter is changed once for all
+ * @sf: the pool
+ * @user: whom to charge, or NULL
+ * @received: they came in a packet
+ * @out: of the pool's number of frames OUT, and of references on the page map, how many
+ *	have no frame yet
+ * @held: of references on @user, likewise
+ * @charged: of frames charged to @user, or of received ones, likewise
+ */
+struct snap_adoption {
+	struct snap_frames *sf;
+	struct snap_user *user;
+	bool received;
+	u32 out;
+	u32 held;
+	u32 charged;
+};
+
+static void snap_adoption_begin(struct snap_adoption *a, u32 n)
+{
+	struct snap_frames *sf = a->sf;
+
+	if (a->user) {
+		snap_user_hold(a->user, n);
+		snap_user_add(a->user, n);
+		a->held = n;
+		a->charged = n;
+	} else if (a->received) {
+		atomic_add(n, &sf->received);
+		a->charged = n;
+	}
+	if (WARN_ON_ONCE(!percpu_ref_tryget_live(&sf->pgmap.ref)))
+		return;
+	if (!snap_frames_count_out(sf, n)) {
+		percpu_ref_put(&sf->pgmap.ref);
+		return;
+	}
+	percpu_ref_get_many(&sf->pgmap.ref, n - 1);
+	a->out = n;
+}
+
+/* What was counted for frames that were OUT before, or cannot be. */
+static void snap_adoption_end(struct snap_adoption *a)
+{
+	struct snap_frames *sf = a->sf;
+
+	if (a->charged && a->user)
+		snap_user_uncharge(a->user, a->charged);
+	else if (a->charged)
+		atomic_sub(a->charged, &sf->received);
+	if (a->held)
+		snap_user_put(a->user, a->held);
+	if (a->out) {
+		percpu_ref_put_many(&sf->pgmap.ref, a->out);
+		snap_frames_count_home(sf, a->out);
+	}
+}
+
+/* The frame, whose lock is held and which is nobody's, is on the account. */
+static void snap_adoption_assign(struct snap_adoption *a, struct snap_frame *fr)
+{
+	if (a->user)
+		a->held--;
+	fr->user = a->user;
+	if (!fr->views && (fr->user || fr->received))
+		a->charged--;
+}
+
 /*
  * Take one frame with the hold it came with; NULL if it is on its way back,
  * the module on its way out, or its page not at rest.  The hold then goes back
  * as well.
  */
-static struct page *snap_frames_take(struct snap_frames *sf, u32 f,
-				     struct snap_user *user, bool received)
+static struct page *snap_adoption_take(struct snap_adoption *a, u32 f)
 {
+	struct snap_frames *sf = a->sf;
 	struct page *page = snap_frames_page(sf, f);
 	struct snap_frame *fr = &sf->frame[f];
 
-	lockdep_assert_held(snap_frames_lock_of(sf, f));
+	lockdep_assert_held(snap_frame_lock_of(sf, f));
 	fr->holds++;
 	if (fr->state == SNAP_FRAME_OUT) {
 		/* one hold is enough: the others must not pile up */
-		snap_frames_list(sf, f);
+		snap_home_list(sf, f);
 		if (!get_page_unless_zero(page))
 			return NULL;
 		/* so far somebody looked at it only */
 		if (!fr->user && !fr->received)
-			snap_frames_assign(sf, fr, user);
+			snap_adoption_assign(a, fr);
 		return page;
 	}
-	if (!snap_frames_count_out(sf))
-		goto give_back;
-	if (!snap_frames_wake(sf, page)) {
-		snap_frames_count_home(sf);
-		goto give_back;
+	if (!a->out || !snap_frames_wake(page)) {
+		fr->state = SNAP_FRAME_FREE;
+		snap_home_list(sf, f);
+		return NULL;
 	}
+	a->out--;
 	fr->state = SNAP_FRAME_OUT;
-	fr->received = received;
-	snap_frames_assign(sf, fr, user);
+	fr->received = a->received;
+	snap_adoption_assign(a, fr);
 	return page;
-
-give_back:
-	fr->state = SNAP_FRAME_FREE;
-	snap_frames_list(sf, f);
-	return NULL;
 }
 
 static int snap_frames_adopt_for(struct snap_frames *sf, const u32 *frame, u32 n,
 				 struct snap_user *user, bool received,
 				 struct page **page)
 {
+	struct snap_adoption a = { .sf = sf, .user = user, .received = received };
 	unsigned long flags;
 	int err = 0;
 	u32 i;
@@ -560,15 +372,23 @@ static int snap_frames_adopt_for(struct snap_frames *sf, const u32 *frame, u32 n
 	for (i = 0; i < n; i++)
 		if (frame[i] >= sf->count)
 			return -EIO;
-	for (i = 0; i < n; i++) {
-		spinlock_t *lock = snap_frames_lock_of(sf, frame[i]);
+	if (!n)
+		return 0;
+	snap_adoption_begin(&a, n);
+	for (i = 0; i < n;) {
+		u32 row = snap_frame_row(frame[i]);
+		spinlock_t *lock = snap_frame_lock_of(sf, frame[i]);
 
+		/* those in a row that follow each other, as most do */
 		spin_lock_irqsave(lock, flags);
-		page[i] = snap_frames_take(sf, frame[i], user, received);
+		do {
+			page[i] = snap_adoption_take(&a, frame[i]);
+			if (!page[i])
+				err = -EAGAIN;
+		} while (++i < n && snap_frame_row(frame[i]) == row);
 		spin_unlock_irqrestore(lock, flags);
-		if (!page[i])
-			err = -EAGAIN;
 	}
+	snap_adoption_end(&a);
 	return err;
 }
 
@@ -598,7 +418,7 @@ bool snap_frame_view(struct page *page, struct snap_user *user, bool force)
 	unsigned long flags;
 	bool ok;
 
-	spin_lock_irqsave(snap_frames_lock_of(sf, f), flags);
+	spin_lock_irqsave(snap_frame_lock_of(sf, f), flags);
 	ok = sf->sd && !READ_ONCE(sf->sd->gone);
 	if (ok && force)
 		snap_user_add(user, 1);
@@ -606,7 +426,7 @@ bool snap_frame_view(struct page *page, struct snap_user *user, bool force)
 		ok = snap_user_try(user, sf->sd, 1);
 	if (ok && !fr->views++)
 		snap_frames_uncharge(sf, fr);
-	spin_unlock_irqrestore(snap_frames_lock_of(sf, f), flags);
+	spin_unlock_irqrestore(snap_frame_lock_of(sf, f), flags);
 	return ok;
 }
 
@@ -617,11 +437,11 @@ void snap_frame_unview(struct page *page, struct snap_user *user)
 	struct snap_frame *fr = &sf->frame[f];
 	unsigned long flags;
 
-	spin_lock_irqsave(snap_frames_lock_of(sf, f), flags);
+	spin_lock_irqsave(snap_frame_lock_of(sf, f), flags);
 	snap_user_uncharge(user, 1);
 	if (!--fr->views)
 		snap_frames_charge(sf, fr);
-	spin_unlock_irqrestore(snap_frames_lock_of(sf, f), flags);
+	spin_unlock_irqrestore(snap_frame_lock_of(sf, f), flags);
 }
 
 /* Our own list: the core denies pages from when it begins to take them away. */
@@ -636,26 +456,6 @@ bool snap_frames_orphaned_in(phys_addr_t start, u64 length)
 			 sf->pgmap.range.end >= start;
 	mutex_unlock(&snap_pools_lock);
 	return found;
-}
-
-static int snap_frames_make_homes(struct snap_frames *sf, u32 n)
-{
-	u32 i;
-
-	sf->home = kvcalloc(n, sizeof(*sf->home), GFP_KERNEL);
-	if (!sf->home)
-		return -ENOMEM;
-	sf->nhomes = n;
-	for (i = 0; i < n; i++) {
-		struct snap_home *home = &sf->home[i];
-
-		home->sf = sf;
-		home->first = SNAP_FRAME_NONE;
-		spin_lock_init(&home->release_lock);
-		spin_lock_init(&home->lock);
-		INIT_DELAYED_WORK(&home->flush, snap_frames_flush_work);
-	}
-	return 0;
 }
 
 struct snap_frames *snap_frames_create(struct snap_dev *sd, phys_addr_t start,
@@ -678,7 +478,7 @@ struct snap_frames *snap_frames_create(struct snap_dev *sd, phys_addr_t start,
 		spin_lock_init(&sf->lock[i].lock);
 	INIT_DELAYED_WORK(&sf->forgotten, snap_frames_forgotten_work);
 	INIT_WORK(&sf->reap, snap_frames_reap);
-	err = snap_frames_make_homes(sf, sd->nqueues);
+	err = snap_homes_create(sf, sd->nqueues);
 	if (err)
 		goto free_sf;
 	sf->frame = vcalloc(count, sizeof(*sf->frame));
@@ -709,7 +509,7 @@ struct snap_frames *snap_frames_create(struct snap_dev *sd, phys_addr_t start,
 free_frame:
 	vfree(sf->frame);
 free_homes:
-	kvfree(sf->home);
+	snap_homes_free(sf);
 free_sf:
 	kvfree(sf);
 	return ERR_PTR(err);
@@ -721,16 +521,12 @@ static void snap_frames_leave_device(struct snap_frames *sf)
 	u32 i;
 
 	WRITE_ONCE(sf->sd, NULL);
-	for (i = 0; i < sf->nhomes; i++) {
-		spin_lock_bh(&sf->home[i].release_lock);
-		spin_unlock_bh(&sf->home[i].release_lock);
-	}
+	snap_homes_close(sf);
 	for (i = 0; i < SNAP_FRAME_LOCKS; i++) {
 		spin_lock_irq(&sf->lock[i].lock);
 		spin_unlock_irq(&sf->lock[i].lock);
 	}
-	for (i = 0; i < sf->nhomes; i++)
-		cancel_delayed_work_sync(&sf->home[i].flush);
+	snap_homes_stop(sf);
 }
 
 u32 snap_frames_destroy(struct snap_frames *sf)

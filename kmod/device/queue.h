@@ -8,7 +8,7 @@
  *
  *   TX		the lock of the netdev's transmit queue
  *   CAPTURE	queue->capture_lock
- *   RELEASE	home->release_lock, of the pool (frame.c)
+ *   RELEASE	home->release_lock (home.c)
  */
 #ifndef SNAP_QUEUE_H
 #define SNAP_QUEUE_H

@@ -101,16 +101,16 @@ struct snap_user *snap_user_get(void)
 	return user;
 }
 
-void snap_user_hold(struct snap_user *user)
+void snap_user_hold(struct snap_user *user, u32 n)
 {
-	refcount_inc(&user->ref);
+	refcount_add(n, &user->ref);
 }
 
-void snap_user_put(struct snap_user *user)
+void snap_user_put(struct snap_user *user, u32 n)
 {
 	unsigned long flags;
 
-	if (!refcount_dec_and_test(&user->ref))
+	if (!refcount_sub_and_test(n, &user->ref))
 		return;
 	spin_lock_irqsave(&snap_users_lock, flags);
 	list_del(&user->list);

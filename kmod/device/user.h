@@ -72,9 +72,9 @@ struct snap_bind {
 struct snap_user *snap_user_get(void);
 /* The user id of that account. */
 kuid_t snap_user_uid(void);
-/* Any context. */
-void snap_user_hold(struct snap_user *user);
-void snap_user_put(struct snap_user *user);
+/* So many references more, or fewer.  Any context. */
+void snap_user_hold(struct snap_user *user, u32 n);
+void snap_user_put(struct snap_user *user, u32 n);
 
 /* The device's name for the user: the id in the initial user namespace. */
 u32 snap_user_owner(const struct snap_user *user);

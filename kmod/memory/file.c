@@ -20,7 +20,7 @@ int snap_file_init(struct snap_file *f, struct snap_dev *sd,
 {
 	if (!snap_user_add_object(user, kind))
 		return -EDQUOT;
-	snap_user_hold(user);
+	snap_user_hold(user, 1);
 	kref_get(&sd->ref);
 	f->sd = sd;
 	f->user = user;
@@ -32,7 +32,7 @@ int snap_file_init(struct snap_file *f, struct snap_dev *sd,
 void snap_file_exit(struct snap_file *f)
 {
 	snap_user_remove_object(f->user, f->kind);
-	snap_user_put(f->user);
+	snap_user_put(f->user, 1);
 	snap_dev_put(f->sd);
 }
 

@@ -179,7 +179,7 @@ static struct snap_region *snap_region_alloc(struct snap_dev *sd,
 		goto free_region;
 	spec->owner = snap_user_owner(user);
 	err = snap_file_init(&r->f, sd, user, SNAP_OBJECT_REGION, spec->npages);
-	snap_user_put(user);
+	snap_user_put(user, 1);
 	if (err)
 		goto free_region;
 	err = snap_region_command(r, spec, snapshot);

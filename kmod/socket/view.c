@@ -256,7 +256,7 @@ void snap_view_destroy(struct snap_view *view)
 	list_del(&view->list);
 	mutex_unlock(&snap_views_lock);
 	if (view->user)
-		snap_user_put(view->user);
+		snap_user_put(view->user, 1);
 	mmdrop(view->mm);
 	kvfree(view->taken);
 	kvfree(view->page);
