@@ -36,6 +36,19 @@ static void snap_tx_segment(struct snap_tx *tx, unsigned int i, u16 kind,
 	seg->reserved = 0;
 }
 
+/* Frames that follow each other in the pool are one segment. */
+static bool snap_tx_extend(struct snap_tx *tx, unsigned int n, u64 addr, u32 length)
+{
+	struct snap_segment *last = &tx->seg[n - 1];
+	u32 has = le32_to_cpu(last->length);
+
+	if (last->kind != cpu_to_le16(SNAP_SEG_FRAME) ||
+	    le64_to_cpu(last->addr) + has != addr)
+		return false;
+	last->length = cpu_to_le32(has + length);
+	return true;
+}
+
 /* The device is done with the mappings when it has stored a status. */
 static void snap_tx_unmap(struct snap_dev *sd, const struct snap_tx_map *map)
 {
@@ -93,9 +106,10 @@ static int snap_tx_segments(struct snap_channel *ch, u32 slot, struct sk_buff *s
 		}
 		len = skb_frag_size(frag);
 		if (snap_frames_owns(sd->frames, page)) {
-			snap_tx_segment(tx, n++, SNAP_SEG_FRAME,
-					snap_frames_offset(sd->frames, page) +
-					skb_frag_off(frag), len);
+			addr = snap_frames_offset(sd->frames, page) +
+			       skb_frag_off(frag);
+			if (!snap_tx_extend(tx, n, addr, len))
+				snap_tx_segment(tx, n++, SNAP_SEG_FRAME, addr, len);
 			continue;
 		}
 		addr = skb_frag_dma_map(&sd->pdev->dev, frag, 0, len,

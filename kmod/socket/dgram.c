@@ -343,6 +343,7 @@ int snap_dgram_send(struct socket *sock, struct msghdr *msg, size_t len)
 {
 	struct snap_sock *ss = snap_sock_of(sock);
 	struct iov_iter user = msg->msg_iter;
+	struct bio_vec piece[SNAP_REGION_CAPTURE_PAGES];
 	struct snap_dgram dgram;
 	int ret;
 
@@ -360,7 +361,7 @@ int snap_dgram_send(struct socket *sock, struct msghdr *msg, size_t len)
 			snap_send_count_copy(ss, sock->sk, reason, ret);
 		return ret;
 	}
-	iov_iter_bvec(&msg->msg_iter, ITER_SOURCE, dgram.bvec, dgram.n, len);
+	snap_send_iter(&msg->msg_iter, dgram.bvec, dgram.n, piece, len);
 	msg->msg_flags |= MSG_SPLICE_PAGES;
 	ret = snap_dgram_give(sock, msg, len);
 	msg->msg_flags &= ~MSG_SPLICE_PAGES;

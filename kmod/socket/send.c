@@ -4,10 +4,12 @@
 #include <linux/bvec.h>
 #include <linux/mm.h>
 #include <linux/netdevice.h>
+#include <linux/uio.h>
 #include <net/dst.h>
 #include <net/ipv6.h>
 #include <net/sock.h>
 
+#include "compat/page.h"
 #include "memory/region.h"
 #include "observe/sysctl.h"
 #include "observe/trace.h"
@@ -71,6 +73,30 @@ int snap_send_capture(struct sock *sk, const struct dst_entry *dst,
 		offset = 0;
 	}
 	return n;
+}
+
+/* Frames that follow each other in a pool; of other pages, whose they are is unknown. */
+static bool snap_send_follows(const struct page *page, const struct page *next)
+{
+	return next == page + 1 && is_zone_device_page(page) &&
+	       is_zone_device_page(next) && page_pgmap(page) == page_pgmap(next);
+}
+
+void snap_send_iter(struct iov_iter *iter, const struct bio_vec *bvec, int n,
+		    struct bio_vec *piece, size_t len)
+{
+	struct bio_vec *last = piece;
+	int i;
+
+	*last = bvec[0];
+	for (i = 1; i < n; i++)
+		if (!bvec[i].bv_offset &&
+		    bvec[i - 1].bv_offset + bvec[i - 1].bv_len == PAGE_SIZE &&
+		    snap_send_follows(bvec[i - 1].bv_page, bvec[i].bv_page))
+			last->bv_len += bvec[i].bv_len;
+		else
+			*++last = bvec[i];
+	iov_iter_bvec(iter, ITER_SOURCE, piece, last - piece + 1, len);
 }
 
 void snap_send_put(const struct bio_vec *bvec, int npages)

@@ -13,6 +13,7 @@
 
 struct bio_vec;
 struct dst_entry;
+struct iov_iter;
 struct msghdr;
 struct snap_sock;
 struct sock;
@@ -40,6 +41,18 @@ struct dst_entry *snap_send_dst(struct sock *sk);
  */
 int snap_send_capture(struct sock *sk, const struct dst_entry *dst,
 		      const void __user *addr, size_t len, struct bio_vec *bvec);
+
+/**
+ * snap_send_iter() - captured pages, for MSG_SPLICE_PAGES
+ * @iter: made
+ * @bvec: the pages in order, each of which stays as it is
+ * @n: how many, not zero
+ * @piece: room for as many, as long as @iter is used: frames that follow each other in
+ *	the pool are one, and the kernel goes through them at once
+ * @len: bytes
+ */
+void snap_send_iter(struct iov_iter *iter, const struct bio_vec *bvec, int n,
+		    struct bio_vec *piece, size_t len);
 
 /* Drop the caller's references; skbs have taken their own. */
 void snap_send_put(const struct bio_vec *bvec, int npages);
