@@ -7,7 +7,7 @@
 # clock counts instructions, for these and, once more with snap_count.ko, for what
 # the kernel copies and allocates.
 #
-# Leaves results.json, table.rst and plots in build/bench/all, and in
+# Leaves results.json, table.rst, costs.rst and plots in build/bench/all, and in
 # Documentation/performance if no machine died; of some rows in build/bench/rows;
 # with QUICK=1 in build/bench/quick, where short rounds tell little.  Needs two
 # processors that nobody else uses; SMP=N: of the guest.

@@ -5,8 +5,8 @@
 usage: report.py LOGS ACCELERATOR OUT
 
 Reads what the machines of LOGS have left: times, processors, guests, counts and
-guests-counts.  Writes results.json, table.rst and, for plot.gp, NAME.dat of each
-kind of growth into OUT.
+guests-counts.  Writes results.json, table.rst, costs.rst and, for plot.gp, NAME.dat
+of each kind of growth into OUT.
 """
 
 import datetime
@@ -19,9 +19,8 @@ import sys
 import textwrap
 
 sys.dont_write_bytecode = True  # beside the sources
+from cost import SIDES, cost_table, prices  # noqa: E402
 from rst import number, simple_table  # noqa: E402
-
-SIDES = ("ours", "peer")
 
 
 def load(*path):
@@ -219,6 +218,9 @@ def main():
                   f"   :alt: time by the size of a message, {kind}", ""]
     with open(os.path.join(out, "table.rst"), "w", encoding="utf-8") as file:
         file.write("\n".join(lines))
+    good = [row for row in rows if measured(row)]
+    with open(os.path.join(out, "costs.rst"), "w", encoding="utf-8") as file:
+        file.write("\n".join(cost_table(good, prices())))
 
 
 main()
