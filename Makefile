@@ -10,7 +10,7 @@ vm := selftests/vm/snap-vm
 	check-engine check-tools check-device check-guest check-debug \
 	check-all check-mutations check-programs check-stress check-series \
 	check-kernels check-newest check-own-machine check-packages check-install \
-	bench bench-engine debug-kernel deb install uninstall clean help
+	soak bench bench-engine debug-kernel deb install uninstall clean help
 .NOTPARALLEL:
 
 all: deps qemu kmod tools selftests
@@ -46,6 +46,9 @@ check-kernels check-newest check-own-machine check-packages check-install: \
 check-%: deps
 	@$(checks) $*
 
+soak: deps
+	@$(checks) soak
+
 bench: all
 	@selftests/bench/bench.sh $(ROWS)
 
@@ -77,6 +80,7 @@ help:
 	@echo 'make check-programs'
 	@echo '                  nginx, redis and others on AF_SNAP sockets'
 	@echo 'make check-stress stress-ng and trinity on AF_SNAP sockets'
+	@echo 'make soak         all kinds of traffic at once for 20 minutes (MINUTES=N)'
 	@echo 'make check-newest some of the guest suite on the newest kernel of Debian 13'
 	@echo 'make check-kernels'
 	@echo '                  guest suite on all kernels: the table of kernels.rst'
