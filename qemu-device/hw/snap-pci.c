@@ -461,6 +461,7 @@ static const Property snap_properties[] = {
     DEFINE_PROP_UINT32("rx-reserve", SnapState, rx_reserve, 0),
     DEFINE_PROP_BOOL("dedup", SnapState, dedup, false),
     DEFINE_PROP_UINT32("x-datapath-delay", SnapState, datapath_delay, 0),
+    DEFINE_PROP_UINT32("x-abi-version", SnapState, abi_version, SNAP_VERSION),
 };
 
 static const QEnumLookup snap_capture_lookup = {

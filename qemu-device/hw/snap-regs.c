@@ -40,7 +40,7 @@ static bool snap_read_device(SnapState *s, hwaddr addr, uint64_t *value)
         *value = SNAP_MAGIC;
         break;
     case SNAP_REG_VERSION:
-        *value = SNAP_VERSION;
+        *value = s->abi_version;
         break;
     case SNAP_REG_FEATURES:
         *value = s->features;

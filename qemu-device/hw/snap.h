@@ -96,6 +96,7 @@ struct SnapState {
     bool dedup;                 /* equal pages of snapshots share a frame */
     SnapDatapath datapath;
     uint32_t datapath_delay;    /* microseconds a packet, for tests */
+    uint32_t abi_version;       /* that it says it speaks, for tests */
 
     /* Set by realize, constant afterwards */
     NICState *nic;

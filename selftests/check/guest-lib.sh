@@ -52,6 +52,10 @@ options_of() {
     options=()
     case $1 in
     queues) options+=(--queues 4 --smp 4) ;;
+    refused)
+        options+=(--queues 2 --device-opts ",x-datapath-delay=20000"
+            --extra "-device snap,x-abi-version=2 -device snap,x-abi-version=99")
+        ;;
     batches) options+=(--device-opts ",x-datapath-delay=2000") ;;
     unread) options+=(--pool-size 8M) ;;
     unplug) options+=(--queues 2 --monitor --host selftests/peers/unplug-host.sh) ;;
