@@ -139,6 +139,67 @@ TEST(Receiving, GoesOnByItself) {
     EXPECT_EQ(net.receive(1)[0].bytes, packet_of(30000, 1));
 }
 
+// No batch has room: it waits for a TAKE, and for nothing else.
+TEST(Receiving, GoesOnAfterTake) {
+    constexpr unsigned packets = 1500;
+    Net net;
+    net.attach();
+    std::thread peer([&] {
+        for (unsigned i = 0; i < packets; ++i) {
+            ASSERT_TRUE(net.to_wire(packet_of(250, i)));
+        }
+    });
+    EXPECT_TRUE(net.wait([&] { return net.counters().rx_stalls > 0; }));
+    // It sleeps by now, most often.
+    std::this_thread::sleep_for(50ms);
+    const std::uint64_t before = net.counters().rx_packets;
+    std::vector<Packet> got;
+    EXPECT_TRUE(net.take(got));
+    EXPECT_TRUE(net.wait([&] { return net.counters().rx_packets > before; }));
+    EXPECT_TRUE(net.wait([&] {
+        while (net.take(got)) {
+        }
+        return got.size() == packets;
+    }));
+    peer.join();
+    for (unsigned i = 0; i < got.size(); ++i) {
+        ASSERT_EQ(got[i].bytes, packet_of(250, i)) << i;
+    }
+}
+
+// What another queue drops comes home, and nobody tells this one.
+TEST(Receiving, GoesOnWhenAnotherDrops) {
+    Net first({.frames = 200});
+    Net second({.beside = &first});
+    first.attach();
+    second.attach();
+    for (unsigned i = 0; first.counters().rx_stalls == 0; ++i) {
+        ASSERT_TRUE(first.to_wire(packet_of(40000, i)));
+        std::this_thread::sleep_for(1ms);
+    }
+    ASSERT_TRUE(second.to_wire(packet_of(40000, 1)));
+    ASSERT_TRUE(second.wait([&] { return second.counters().rx_stalls > 0; }));
+    EXPECT_EQ(second.counters().rx_packets, 0U);
+    snapnet_reset(first.q());
+    ASSERT_TRUE(second.wait([&] { return second.counters().rx_packets == 1; }));
+    EXPECT_EQ(second.receive(1)[0].bytes, packet_of(40000, 1));
+}
+
+// A guest that has a packet sees what is left, even while others come in.
+TEST(Receiving, TakeTellsWhatIsLeft) {
+    Net net({.delay_us = 50000});
+    net.release_all();
+    ASSERT_EQ(net.free_frames(), pool_frames);
+    net.attach();
+    for (unsigned i = 0; i < 3; ++i) {
+        ASSERT_TRUE(net.to_wire(packet_of(40000, i)));
+    }
+    std::vector<Packet> got;
+    ASSERT_TRUE(net.wait([&] { return net.take(got); }));
+    // Ten of each packet, and that of the batch.
+    EXPECT_LE(net.free_frames(), pool_frames - 10 * got.size() - 1);
+}
+
 // Queues of one device, which have too few frames for all.
 TEST(Receiving, SharesFramesWithOtherQueues) {
     Net first({.frames = 200});
