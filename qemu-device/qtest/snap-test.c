@@ -15,6 +15,17 @@
 
 /* ---- Registers ---------------------------------------------------------- */
 
+/* As firmware finds it out; of one below 4 GiB. */
+static uint32_t bar_size(QPCIDevice *dev, uint8_t at)
+{
+    uint32_t place = qpci_config_readl(dev, at), size;
+
+    qpci_config_writel(dev, at, UINT32_MAX);
+    size = -(qpci_config_readl(dev, at) & PCI_BASE_ADDRESS_MEM_MASK);
+    qpci_config_writel(dev, at, place);
+    return size;
+}
+
 static void test_identity(const void *machine)
 {
     Snap *s = snap_boot(machine, false, ",mac=52:54:00:12:34:56");
@@ -26,6 +37,7 @@ static void test_identity(const void *machine)
     g_assert_cmphex(qpci_config_readw(s->dev, PCI_CLASS_DEVICE), ==, 0x200);
     g_assert_cmpint(qpci_find_capability(s->dev, PCI_CAP_ID_EXP, 0) != 0, ==,
                     g_str_equal(machine, "q35"));
+    g_assert_cmphex(bar_size(s->dev, PCI_BASE_ADDRESS_0), ==, SNAP_REGS_SIZE);
     g_assert_cmphex(snap_get(s, SNAP_REG_MAGIC), ==, SNAP_MAGIC);
     g_assert_cmpuint(snap_get(s, SNAP_REG_VERSION), ==, SNAP_VERSION);
     /* No backend with virtio_net_hdr, but a host that can trap stores. */
