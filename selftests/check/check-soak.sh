@@ -18,7 +18,7 @@ pid=$(printf %q "$logs/qemu.pid")
 say "$minutes min"
 # The guest's memory is shared, and code that is translated is thrown away in time:
 # what is private then is QEMU's own.
-machine "$name" --timeout $((minutes * 60 + 600)) --smp 2 --queues 2 --virtio-net \
+machine "$name" --timeout $((minutes * 60 + 900)) --smp 2 --queues 2 --virtio-net \
     --capture auto --monitor --tcg-opts ,tb-size=64 \
     --extra "-pidfile $pid -machine memory-backend=memory
         -object memory-backend-memfd,id=memory,size=1G" \
