@@ -53,7 +53,7 @@ options_of() {
     case $1 in
     queues) options+=(--queues 4 --smp 4) ;;
     refused)
-        options+=(--queues 2 --device-opts ",x-datapath-delay=20000"
+        options+=(--queues 2 --smp 2 --device-opts ",x-datapath-delay=20000"
             --extra "-device snap,x-abi-version=2 -device snap,x-abi-version=99")
         ;;
     batches) options+=(--device-opts ",x-datapath-delay=2000") ;;
