@@ -96,7 +96,10 @@
 /* UDP over IPv4 and IPv6, one packet for many datagrams; needs CSUM. */
 #define SNAP_F_USO		0x100ull
 
-#define SNAP_F_ALL		0x1ffull
+/* A data queue has the register HOLDOFF. */
+#define SNAP_F_HOLDOFF		0x200ull
+
+#define SNAP_F_ALL		0x3ffull
 
 /* Page 1 + q: queue q.  Queue 0 is the control mailbox; data queues from 1 on. */
 #define SNAP_QUEUE_PAGE(q)	(0x1000u * (1 + (q)))
@@ -108,6 +111,7 @@
 #define SNAP_QREG_TAKE		0x08	/* R  seals and returns an RX batch */
 #define SNAP_QREG_ARM		0x10	/* W  1: one interrupt, please; 0: none */
 #define SNAP_QREG_TAKE_ARM	0x18	/* R  TAKE, and ARM if that was all */
+#define SNAP_QREG_HOLDOFF	0x20	/* RW microseconds, 0 .. SNAP_HOLDOFF_MAX */
 #define SNAP_QREG_COUNTERS	0x400	/* R  SNAP_QCTR_*, 8 bytes each */
 
 /*
@@ -128,6 +132,9 @@
 #define SNAP_TAKE_ARMED		0x8000000000000000ull
 #define SNAP_TAKE_FRAME(v)	((__u32)(v))
 #define SNAP_TAKE_COUNT(v)	((__u32)((v) >> 32) & 0xffffu)
+
+/* Of HOLDOFF: least time from an interrupt for received packets to the next. */
+#define SNAP_HOLDOFF_MAX	100000u
 
 #define SNAP_VECTOR_CONTROL	0	/* link state changed */
 #define SNAP_VECTOR_DATA	1	/* the first that data queues have */

@@ -140,9 +140,7 @@ static void snap_path_give_back(SnapQueue *q)
     left = snap_path_hand_over(q);
     peer->info->poll(peer, true);
     snap_queue_publish(q);
-    if (snapnet_take_interrupt(q->packets)) {
-        snap_queue_interrupt(q);
-    }
+    snap_rx_interrupt(q);
     qemu_bh_schedule(q->rx_bh);
     trace_snap_path(q->s, q->number, false, left);
 }

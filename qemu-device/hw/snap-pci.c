@@ -202,7 +202,7 @@ static bool snap_make_engine(SnapState *s, Error **errp)
         error_setg(errp, "snap: no snapshot memory: %s", why);
         return false;
     }
-    s->features |= SNAP_F_STEPS | SNAP_F_TAKE_ARM;
+    s->features |= SNAP_F_STEPS | SNAP_F_TAKE_ARM | SNAP_F_HOLDOFF;
     if (snapmem_can_share(s->mem)) {
         s->features |= SNAP_F_SNAPSHOT;
     } else {

@@ -11,6 +11,7 @@
 #include "qapi/error.h"
 #include "qemu/guest-random.h"
 #include "qemu/main-loop.h"
+#include "qemu/timer.h"
 #include "net/tap.h"
 #include "snap.h"
 #include "trace.h"
@@ -41,6 +42,12 @@ static void snap_queues_run_state(void *opaque, bool running, RunState state)
     }
 }
 
+/* Packets that wait for an interrupt wait in the machine's time. */
+static int64_t snap_queue_clock_ns(void)
+{
+    return qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL);
+}
+
 static bool snap_queue_init(SnapQueue *q, Error **errp)
 {
     SnapState *s = q->s;
@@ -51,6 +58,7 @@ static bool snap_queue_init(SnapQueue *q, Error **errp)
         .tx_paused = &snap_queue_status(s, q->number)->tx_paused,
         .interrupt = snap_path_interrupt,
         .opaque = q,
+        .clock_ns = snap_queue_clock_ns,
         .hash_key = { s->hash_key[0], s->hash_key[1] },
         .delay_us = s->datapath_delay,
     };
@@ -65,6 +73,7 @@ static bool snap_queue_init(SnapQueue *q, Error **errp)
     q->tx_kept = g_malloc(SNAP_TX_KEPT_MAX);
     q->rx_bh = qemu_bh_new_guarded(snap_rx_bh, q,
                                    &DEVICE(s)->mem_reentrancy_guard);
+    q->rx_timer = timer_new_ns(QEMU_CLOCK_VIRTUAL, snap_rx_timer, q);
     snap_tx_take_over(q);
     return true;
 }
@@ -92,6 +101,7 @@ void snap_queues_exit(SnapState *s)
     qemu_del_vm_change_state_handler(s->run_state);
     SNAP_FOREACH_QUEUE(q, s) {
         snap_path_exit(q);
+        timer_del(q->rx_timer);
         snap_tx_exit(q);
     }
 }
@@ -103,6 +113,7 @@ void snap_queues_free(SnapState *s)
             break;
         }
         qemu_bh_delete(q->rx_bh);
+        timer_free(q->rx_timer);
         snapnet_unref(q->packets);
         g_free(q->tx_copy);
         g_free(q->tx_kept);
@@ -113,6 +124,8 @@ void snap_queues_reset(SnapState *s)
 {
     SNAP_FOREACH_QUEUE(q, s) {
         snapnet_reset(q->packets);
+        q->holdoff = 0;
+        timer_del(q->rx_timer);
     }
     snap_activate(s, 1);
 }

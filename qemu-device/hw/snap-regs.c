@@ -138,6 +138,12 @@ static bool snap_split(SnapState *s, hwaddr addr, unsigned *queue, hwaddr *reg)
     return true;
 }
 
+static bool snap_has_holdoff(SnapState *s)
+{
+    return s->state == SNAP_STATE_RUNNING &&
+           s->driver_features & SNAP_F_HOLDOFF;
+}
+
 /* Page of a queue; false if there is no such register to read. */
 static bool snap_read_queue(SnapState *s, unsigned queue, hwaddr reg,
                             uint64_t *value)
@@ -162,6 +168,41 @@ static bool snap_read_queue(SnapState *s, unsigned queue, hwaddr reg,
             return false;
         }
         *value = snap_rx_take(q, true);
+        return true;
+    case SNAP_QREG_HOLDOFF:
+        if (!snap_has_holdoff(s)) {
+            return false;
+        }
+        *value = q->holdoff;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* The same to write, or it does not take the value now. */
+static bool snap_write_queue(SnapState *s, unsigned queue, hwaddr reg,
+                             uint64_t value)
+{
+    if (reg == SNAP_QREG_DOORBELL) {
+        snap_doorbell(s, queue, value);
+        return true;
+    }
+    if (queue == SNAP_QUEUE_CONTROL) {
+        return false;
+    }
+    switch (reg) {
+    case SNAP_QREG_ARM:
+        if (value > 1) {
+            return false;
+        }
+        snap_rx_arm(snap_queue(s, queue), value);
+        return true;
+    case SNAP_QREG_HOLDOFF:
+        if (!snap_has_holdoff(s) || value > SNAP_HOLDOFF_MAX) {
+            return false;
+        }
+        snap_rx_set_holdoff(snap_queue(s, queue), value);
         return true;
     default:
         return false;
@@ -192,20 +233,11 @@ static void snap_regs_write(void *opaque, hwaddr addr, uint64_t value,
     unsigned queue;
     hwaddr reg;
 
-    if (size == 8 && addr % 8 == 0) {
-        if (snap_split(s, addr, &queue, &reg)) {
-            if (reg == SNAP_QREG_DOORBELL) {
-                snap_doorbell(s, queue, value);
-                return;
-            }
-            if (queue != SNAP_QUEUE_CONTROL && reg == SNAP_QREG_ARM &&
-                value <= 1) {
-                snap_rx_arm(snap_queue(s, queue), value);
-                return;
-            }
-        } else if (snap_write_device(s, addr, value)) {
-            return;
-        }
+    if (size == 8 && addr % 8 == 0 &&
+        (snap_split(s, addr, &queue, &reg) ?
+         snap_write_queue(s, queue, reg, value) :
+         snap_write_device(s, addr, value))) {
+        return;
     }
     snap_bad_register(s, "write", addr, size, value);
 }

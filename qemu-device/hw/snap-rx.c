@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/main-loop.h"
+#include "qemu/timer.h"
 #include "snap.h"
 #include "trace.h"
 
@@ -20,7 +21,11 @@ bool snap_can_receive(NetClientState *nc)
     SnapQueue *q = snap_queue_of(nc);
     bool ready = snap_rx_ready(q);
 
-    q->rx_refused |= !ready;
+    if (!ready) {
+        q->rx_refused = true;
+        /* A stall ends what is held back. */
+        snap_rx_interrupt(q);
+    }
     return ready;
 }
 
@@ -36,11 +41,30 @@ void snap_rx_resume(SnapState *s)
     }
 }
 
-static void snap_rx_interrupt(SnapQueue *q)
+/* The thread remembers by itself what it holds back. */
+static void snap_rx_remember(SnapQueue *q)
+{
+    int64_t wait = q->threaded || !q->holdoff ? -1 :
+                   snapnet_held_ns(q->packets);
+
+    if (wait >= 0) {
+        timer_mod_ns(q->rx_timer,
+                     qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL) + wait);
+    }
+}
+
+void snap_rx_interrupt(SnapQueue *q)
 {
     if (snapnet_take_interrupt(q->packets)) {
         snap_queue_interrupt(q);
     }
+    snap_rx_remember(q);
+}
+
+/* Whoever moves packets by now: what is due is due. */
+void snap_rx_timer(void *opaque)
+{
+    snap_rx_interrupt(opaque);
 }
 
 void snap_rx_bh(void *opaque)
@@ -65,7 +89,7 @@ ssize_t snap_receive(NetClientState *nc, const uint8_t *buf, size_t size)
     trace_snap_receive(q->s, q->number, size, taken);
     if (!taken) {
         q->rx_refused = true;
-        return 0;
+        size = 0;
     }
     snap_rx_interrupt(q);
     return size;
@@ -87,5 +111,14 @@ void snap_rx_arm(SnapQueue *q, bool armed)
     q->s->counter[SNAP_CTR_ARMS]++;
     if (snapnet_arm(q->packets, armed)) {
         snap_queue_interrupt(q);
+    } else if (armed) {
+        snap_rx_remember(q);
     }
+}
+
+void snap_rx_set_holdoff(SnapQueue *q, uint32_t us)
+{
+    q->holdoff = us;
+    snapnet_set_holdoff(q->packets, us);
+    snap_rx_interrupt(q);
 }

@@ -72,8 +72,10 @@ typedef struct SnapQueue {
     uint8_t *tx_copy;           /* SNAP_TX_KEPT_MAX bytes of one packet */
     uint8_t *tx_kept;           /* the packet that has paused TX */
     QEMUBH *rx_bh;              /* asks the backend for waiting packets */
+    QEMUTimer *rx_timer;        /* the end of what is held back */
 
     uint64_t counter[SNAP_QCTR_MAX]; /* those that `packets` does not keep */
+    uint32_t holdoff;           /* microseconds; reset sets 0 */
     bool threaded;              /* a thread has the backend's descriptor */
     bool thread_started;
     bool tap_refuses;           /* its queue cannot be attached or detached */
@@ -242,6 +244,10 @@ ssize_t snap_receive(NetClientState *nc, const uint8_t *buf, size_t size);
 /* The registers TAKE and, with arm, TAKE_ARM. */
 uint64_t snap_rx_take(SnapQueue *q, bool arm);
 void snap_rx_arm(SnapQueue *q, bool armed);
+void snap_rx_set_holdoff(SnapQueue *q, uint32_t us);
+/* Raise the interrupt that is due, and see to one that is held back. */
+void snap_rx_interrupt(SnapQueue *q);
+void snap_rx_timer(void *opaque);
 /*
  * Frames or batches may have become free, and were published: queues go on
  * receiving if they have waited for that.

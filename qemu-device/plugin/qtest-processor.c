@@ -137,13 +137,13 @@ static void *snap_processor_run(void *opaque)
 
     rcu_register_thread();
     while (!qatomic_read(&p->stop)) {
-        switch (draw(p, 17)) {
+        switch (draw(p, 18)) {
         case 0:
             set(p, SNAP_REG_CONTROL, SNAP_CTL_RESET);
             break;
         case 1:
             set(p, SNAP_REG_DRIVER_FEATURES,
-                SNAP_F_SNAPSHOT | SNAP_F_TAKE_ARM);
+                SNAP_F_SNAPSHOT | SNAP_F_TAKE_ARM | SNAP_F_HOLDOFF);
             set(p, SNAP_REG_CONTROL, SNAP_CTL_START);
             break;
         case 2:
@@ -169,6 +169,10 @@ static void *snap_processor_run(void *opaque)
             break;
         case 10:
             set(p, SNAP_REG_ACTIVE, 1 + draw(p, QUEUES));
+            break;
+        case 11:
+            set(p, SNAP_QUEUE_PAGE(1) + SNAP_QREG_HOLDOFF,
+                draw(p, SNAP_HOLDOFF_MAX));
             break;
         default:
             use(p);

@@ -190,6 +190,8 @@ void snap_add_offload_tests(void);
 void snap_add_path_tests(void);
 /* snap-queues.c: several data queues */
 void snap_add_queue_tests(void);
+/* snap-moderation.c: interrupts that are held back */
+void snap_add_moderation_tests(void);
 /* snap-unplug.c: hot unplug and reset, while processors use the device */
 void snap_add_unplug_tests(void);
 /* snap-mutate.c: under a way to capture */

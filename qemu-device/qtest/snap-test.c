@@ -42,7 +42,8 @@ static void test_identity(const void *machine)
     g_assert_cmpuint(snap_get(s, SNAP_REG_VERSION), ==, SNAP_VERSION);
     /* No backend with virtio_net_hdr, but a host that can trap stores. */
     g_assert_cmphex(snap_get(s, SNAP_REG_FEATURES), ==,
-                    SNAP_F_SNAPSHOT | SNAP_F_STEPS | SNAP_F_TAKE_ARM);
+                    SNAP_F_SNAPSHOT | SNAP_F_STEPS | SNAP_F_TAKE_ARM |
+                    SNAP_F_HOLDOFF);
     g_assert_cmpuint(snap_get(s, SNAP_REG_CONTROL), ==, SNAP_STATE_IDLE);
     g_assert_cmpuint(snap_get(s, SNAP_REG_QUEUES), ==, 1);
     g_assert_cmpuint(snap_get(s, SNAP_REG_VECTORS), ==, 2);
@@ -92,9 +93,13 @@ static void test_bad_registers(void)
         SNAP_REG_COUNTERS + 1, SNAP_REG_COUNTERS + 4,
         SNAP_REG_COUNTERS + 8 * SNAP_CTR_MAX - 4,
         SNAP_QUEUE_PAGE(0) + SNAP_QREG_TAKE,
-        SNAP_QUEUE_PAGE(0) + SNAP_QREG_TAKE_ARM, SNAP_QUEUE_PAGE(0) + 0x20,
+        SNAP_QUEUE_PAGE(0) + SNAP_QREG_TAKE_ARM,
+        SNAP_QUEUE_PAGE(0) + SNAP_QREG_HOLDOFF,
         SNAP_QUEUE_PAGE(0) + SNAP_QREG_COUNTERS,
-        SNAP_QUEUE_PAGE(1) + SNAP_QREG_TAKE_ARM, /* not accepted */
+        /* not accepted */
+        SNAP_QUEUE_PAGE(1) + SNAP_QREG_TAKE_ARM,
+        SNAP_QUEUE_PAGE(1) + SNAP_QREG_HOLDOFF,
+        SNAP_QUEUE_PAGE(1) + 0x28,
         SNAP_QUEUE_PAGE(1) + SNAP_QREG_ARM, SNAP_QUEUE_PAGE(1) + 0xff8,
         SNAP_QUEUE_PAGE(1), SNAP_QUEUE_PAGE(1) + 0x3f8,
         SNAP_QUEUE_PAGE(1) + SNAP_QREG_COUNTERS + 4,
@@ -640,6 +645,7 @@ int main(int argc, char **argv)
     snap_add_offload_tests();
     snap_add_path_tests();
     snap_add_queue_tests();
+    snap_add_moderation_tests();
     snap_add_unplug_tests();
     qtest_add_data_func("/snap/mutations/copy", "copy", snap_test_mutations);
     qtest_add_data_func("/snap/mutations/auto", "auto", snap_test_mutations);

@@ -32,6 +32,12 @@ PacketHeader split(std::span<const std::uint8_t> packet) {
     return header;
 }
 
+void wait_for(std::span<pollfd> what, std::chrono::nanoseconds time) {
+    const auto s = std::chrono::duration_cast<std::chrono::seconds>(time);
+    const timespec limit{s.count(), (time - s).count()};
+    ppoll(what.data(), what.size(), &limit, nullptr);
+}
+
 } // namespace
 
 PacketQueue::PacketQueue(const snapnet_config &config)
@@ -74,6 +80,8 @@ void PacketQueue::forget_all() {
     armed_ = false;
     stalled_ = false;
     interrupt_ = false;
+    holdoff_ = {};
+    announced_ = never;
 }
 
 void PacketQueue::attach(int fd) {
@@ -128,6 +136,9 @@ void PacketQueue::run(const std::function<void()> &interrupt) {
     Lock lock(mutex_);
     while (!stopped_) {
         news_ = false;
+        if (active()) {
+            announce_if_due();
+        }
         if (interrupt_) {
             leave();
             lock.unlock();
@@ -246,10 +257,13 @@ void PacketQueue::sleep(Lock &lock) {
         const int events = (read ? POLLIN : 0) | (write ? POLLOUT : 0);
         wait[1] = {events != 0 ? fd_ : -1, static_cast<short>(events), 0};
     }
+    // Of what is held back, whoever is active reminds himself.
+    const auto timeout =
+        std::min(inside_ ? held() : forever, stalled ? stalled_pause : forever);
     const auto began = std::chrono::steady_clock::now();
     asleep_ = true;
     lock.unlock();
-    poll(wait.data(), wait.size(), stalled ? stalled_ms : -1);
+    wait_for(wait, timeout);
     lock.lock();
     asleep_ = false;
     learn_patience(std::chrono::steady_clock::now() - began);
@@ -270,10 +284,11 @@ void PacketQueue::learn_patience(std::chrono::nanoseconds slept) {
 // wake us. True if it did. How long that pays is learnt from how long it was
 // slept, as host kernels do for halted processors.
 bool PacketQueue::spin(Lock &lock) {
-    if (patience_.count() == 0 || blocked_) {
+    const auto patience = std::min(patience_, held());
+    if (patience.count() == 0 || blocked_) {
         return false;
     }
-    const auto end = std::chrono::steady_clock::now() + patience_;
+    const auto end = std::chrono::steady_clock::now() + patience;
     pollfd wait{!deaf_ && running_ && !stalled_ ? fd_ : -1, POLLIN, 0};
     lock.unlock();
     bool found = false;
@@ -543,10 +558,7 @@ bool PacketQueue::add(Packet packet, const PacketHeader &header,
     }
     ++counters_.rx_packets;
     counters_.rx_bytes += packet.size();
-    if (armed_) {
-        armed_ = false;
-        interrupt_ = true;
-    }
+    announce_if_due();
     return true;
 }
 
@@ -570,21 +582,66 @@ std::uint64_t PacketQueue::take(bool arm) {
 
 bool PacketQueue::arm(bool armed) {
     const Lock lock(mutex_);
-    const bool now = armed && running_ && !batches_.empty();
-    armed_ = armed && running_ && !now;
-    if (now) {
-        store_status();
+    armed_ = armed && running_;
+    const auto wait = held();
+    if (wait.count() > 0) {
+        if (wait != forever) {
+            wake(); // a thread that sleeps knows nothing of it
+        }
+        return false;
     }
-    return now;
+    announce();
+    store_status();
+    return true;
+}
+
+void PacketQueue::set_holdoff(std::chrono::nanoseconds holdoff) {
+    const Lock lock(mutex_);
+    holdoff_ = holdoff;
+    if (held() != forever) {
+        wake();
+    }
+}
+
+std::chrono::nanoseconds PacketQueue::held() const {
+    using std::chrono::nanoseconds;
+    if (!armed_ || batches_.empty()) {
+        return forever;
+    }
+    // What is more than a batch saves no interrupt by waiting; and while
+    // nothing comes, nothing is to be waited for.
+    if (holdoff_.count() == 0 || batches_.several() || stalled_) {
+        return nanoseconds{0};
+    }
+    return std::max(nanoseconds{0}, announced_ + holdoff_ - now());
+}
+
+void PacketQueue::announce() {
+    armed_ = false;
+    announced_ = now();
+}
+
+void PacketQueue::announce_if_due() {
+    if (held().count() == 0) {
+        announce();
+        interrupt_ = true;
+    }
 }
 
 // ---- Telling the guest ------------------------------------------------------
 
 bool PacketQueue::take_interrupt() {
     const Lock lock(mutex_);
+    announce_if_due();
     const bool due = interrupt_;
     interrupt_ = false;
     return due;
+}
+
+std::int64_t PacketQueue::held_ns() {
+    const Lock lock(mutex_);
+    const auto wait = held();
+    return wait == forever ? -1 : wait.count();
 }
 
 // The guest reads the words at any time.

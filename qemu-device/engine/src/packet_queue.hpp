@@ -56,8 +56,10 @@ class PacketQueue {
     bool rx_resume();
     std::uint64_t take(bool arm);
     bool arm(bool armed);
+    void set_holdoff(std::chrono::nanoseconds holdoff);
 
     bool take_interrupt();
+    std::int64_t held_ns();
     void publish(bool tx_paused);
     void get_counters(snapnet_counters &out);
 
@@ -72,11 +74,16 @@ class PacketQueue {
 
     // Frames come home to all queues, and who brings them looks at those that
     // have stalled; but none does at those of packets that have left.
-    static constexpr int stalled_ms = 10;
+    static constexpr std::chrono::nanoseconds stalled_pause{10'000'000};
 
     // Of spin().
     static constexpr std::chrono::nanoseconds patience_min{2000};
     static constexpr std::chrono::nanoseconds patience_max{30000};
+
+    static constexpr auto forever = std::chrono::nanoseconds::max();
+    // Long enough ago for any holdoff.
+    static constexpr std::chrono::nanoseconds never =
+        -std::chrono::microseconds(SNAP_HOLDOFF_MAX);
 
     // All below: the caller holds mutex_. Those with a Lock give it up
     // meanwhile.
@@ -117,6 +124,16 @@ class PacketQueue {
              const snap_offload &offload, std::span<const Frame> frames);
     void refuse() { ++counters_.rx_dropped; }
     void stall();
+
+    // How long the interrupt for what was received is held back still; or
+    // forever: there is none.
+    [[nodiscard]] std::chrono::nanoseconds held() const;
+    // It is under way; and that, if it is time.
+    void announce();
+    void announce_if_due();
+    [[nodiscard]] std::chrono::nanoseconds now() const {
+        return std::chrono::nanoseconds(config_.clock_ns());
+    }
     void store_status() const;
 
     const snapnet_config config_;
@@ -145,6 +162,9 @@ class PacketQueue {
     bool running_ = false;
     bool armed_ = false;
     bool interrupt_ = false;
+    std::chrono::nanoseconds holdoff_{0};
+    // When received packets were announced last.
+    std::chrono::nanoseconds announced_ = never;
     bool paused_by_caller_ = false;
     RxBatches batches_;
     RxLanding landing_;

@@ -26,6 +26,8 @@ class RxBatches {
     RxBatches &operator=(const RxBatches &) = delete;
 
     [[nodiscard]] bool full() const { return sealed_ == sealed_max; }
+    // There is more than one batch.
+    [[nodiscard]] bool several() const { return sealed_ != 0; }
     // Nothing to take.
     [[nodiscard]] bool empty() const { return sealed_ == 0 && !open().begun(); }
 

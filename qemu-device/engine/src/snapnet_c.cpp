@@ -107,6 +107,14 @@ bool snapnet_arm(snapnet *q, bool armed) {
     return q->queue.arm(armed);
 }
 
+void snapnet_set_holdoff(snapnet *q, uint32_t us) {
+    q->queue.set_holdoff(std::chrono::microseconds(us));
+}
+
+int64_t snapnet_held_ns(snapnet *q) {
+    return q->queue.held_ns();
+}
+
 bool snapnet_take_interrupt(snapnet *q) {
     return q->queue.take_interrupt();
 }

@@ -9,6 +9,7 @@
 #include "snap_device.h"
 #include "snapmem/snapnet.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -30,6 +31,9 @@ using Bytes = std::vector<std::uint8_t>;
 using namespace std::chrono_literals;
 
 inline constexpr std::uint32_t pool_frames = 2048;
+
+// The clock of all queues, which goes only when a test says so.
+inline std::atomic<std::int64_t> clock_ns = 0;
 
 // An Ethernet packet of IPv4 and UDP, or of TCP, in which every byte says where
 // it is and whose.
@@ -92,6 +96,7 @@ class Net {
                                        static_cast<Net *>(net)->interrupt();
                                    },
                                .opaque = this,
+                               .clock_ns = [] { return clock_ns.load(); },
                                .hash_key = {},
                                .delay_us = o.delay_us};
         q_ = snapnet_new(&c);
@@ -241,8 +246,9 @@ class Net {
 
     // ---- Receiving
     [[nodiscard]] Bytes with_offload(const Bytes &bytes) const {
-        Bytes all(vnet_hdr_ ? sizeof(snap_offload) : 0);
-        all.insert(all.end(), bytes.begin(), bytes.end());
+        const std::size_t head = vnet_hdr_ ? sizeof(snap_offload) : 0;
+        Bytes all(head + bytes.size());
+        std::ranges::copy(bytes, all.begin() + head);
         return all;
     }
     bool to_wire(const Bytes &bytes) {

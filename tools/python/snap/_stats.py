@@ -34,6 +34,7 @@ class Feature(enum.IntFlag):
     RX_LRO     TCP packets longer than the MTU may be received
     STEPS      large regions are made in steps
     TAKE_ARM   the device arms interrupts when it has handed out its last packet
+    HOLDOFF    the device can hold interrupts for received packets back
     """
 
     CSUM = 0x01
@@ -45,6 +46,7 @@ class Feature(enum.IntFlag):
     STEPS = 0x40
     TAKE_ARM = 0x80
     USO = 0x100
+    HOLDOFF = 0x200
 
 
 @dataclasses.dataclass(frozen=True)

@@ -59,6 +59,9 @@ typedef struct snapnet_config {
      * there is nothing to take any more, opaque may be gone. */
     void (*interrupt)(snapnet *q, void *opaque);
     void *opaque;
+    /* Nanoseconds from some time on, of a clock that may stand still while the
+     * queue is halted. In any thread, with the mutex held. */
+    int64_t (*clock_ns)(void);
     uint64_t hash_key[2]; /* of flows: one for all queues, and secret */
     uint32_t delay_us;    /* for tests: the thread waits before each packet */
 } snapnet_config;
@@ -136,12 +139,17 @@ bool snapnet_rx_resume(snapnet *q);
 uint64_t snapnet_take(snapnet *q, bool arm);
 /* The register ARM; true if that is an interrupt at once. */
 bool snapnet_arm(snapnet *q, bool armed);
+/* The register HOLDOFF. */
+void snapnet_set_holdoff(snapnet *q, uint32_t us);
 
 /* ---- Telling the guest -------------------------------------------------- */
 
 /* An interrupt of VECTOR_DATA is due; true once. To be asked after
- * receive, halt and detach, and in interrupt(). */
+ * receive, arm, set_holdoff, halt and detach, and in interrupt(). */
 bool snapnet_take_interrupt(snapnet *q);
+/* Nanoseconds until it is, of one that is held back; or -1. Detached, the
+ * caller asks again after that time. */
+int64_t snapnet_held_ns(snapnet *q);
 /* Store both words. tx_paused: sending is paused by the caller, too. */
 void snapnet_publish(snapnet *q, bool tx_paused);
 void snapnet_get_counters(snapnet *q, snapnet_counters *out);
