@@ -131,6 +131,33 @@ static int snap_ethtool_set_channels(struct net_device *netdev,
 	return snap_netdev_set_channels(netdev, channels->combined_count);
 }
 
+static int snap_ethtool_get_coalesce(struct net_device *netdev,
+				     struct ethtool_coalesce *coalesce,
+				     struct kernel_ethtool_coalesce *kernel_coalesce,
+				     struct netlink_ext_ack *extack)
+{
+	struct snap_netdev *sn = netdev_priv(netdev);
+
+	if (!(sn->sd->features & SNAP_F_HOLDOFF))
+		return -EOPNOTSUPP;
+	coalesce->rx_coalesce_usecs = sn->rx_usecs;
+	coalesce->use_adaptive_rx_coalesce = sn->rx_adaptive;
+	return 0;
+}
+
+static int snap_ethtool_set_coalesce(struct net_device *netdev,
+				     struct ethtool_coalesce *coalesce,
+				     struct kernel_ethtool_coalesce *kernel_coalesce,
+				     struct netlink_ext_ack *extack)
+{
+	if (coalesce->rx_coalesce_usecs > SNAP_HOLDOFF_MAX) {
+		NL_SET_ERR_MSG_FMT(extack, "rx-usecs is at most %u", SNAP_HOLDOFF_MAX);
+		return -EINVAL;
+	}
+	return snap_moderation_set(netdev_priv(netdev), coalesce->rx_coalesce_usecs,
+				   coalesce->use_adaptive_rx_coalesce);
+}
+
 /* What is behind the device has no speed that it tells us. */
 static int snap_ethtool_get_link_ksettings(struct net_device *netdev,
 					   struct ethtool_link_ksettings *settings)
@@ -146,6 +173,10 @@ static int snap_ethtool_get_link_ksettings(struct net_device *netdev,
  * device has none; EOPNOTSUPP says so.
  */
 const struct ethtool_ops snap_ethtool_ops = {
+	.supported_coalesce_params = ETHTOOL_COALESCE_RX_USECS |
+				     ETHTOOL_COALESCE_USE_ADAPTIVE_RX,
+	.get_coalesce = snap_ethtool_get_coalesce,
+	.set_coalesce = snap_ethtool_set_coalesce,
 	.get_drvinfo = snap_ethtool_get_drvinfo,
 	.get_channels = snap_ethtool_get_channels,
 	.set_channels = snap_ethtool_set_channels,

@@ -6,6 +6,7 @@
 #ifndef SNAP_NETDEV_H
 #define SNAP_NETDEV_H
 
+#include <linux/dim.h>
 #include <linux/netdevice.h>
 #include <linux/virtio_net.h>
 
@@ -45,6 +46,9 @@ struct snap_tx_slot {
  * @rx_copied: payload bytes copied because frames were short, or
  * @rx_over: of them, because received packets keep their share
  * @rx_small: payload bytes copied because they fill no more than half a frame
+ * @rx_packets: entries of batches, @rx_bytes of packets and
+ * @rx_polls: polls that were completed, for @dim; NAPI only
+ * @dim: the kernel's rule for interrupts; NAPI and its own work, in turns
  * @tx: packets whose entries are in the slots TX; transmit lock
  * @tx_first: the first of them that the device has not taken; likewise
  * @tx_end: behind the last one; 0 if there is none; written under the transmit lock
@@ -62,6 +66,10 @@ struct snap_channel {
 	u64 rx_copied;
 	u64 rx_over;
 	u64 rx_small;
+	u64 rx_packets;
+	u64 rx_bytes;
+	u16 rx_polls;
+	struct dim dim;
 	/* another processor may receive meanwhile */
 	struct snap_tx_slot tx[SNAP_TX_SLOTS] ____cacheline_aligned_in_smp;
 	u32 tx_first;
@@ -75,12 +83,16 @@ struct snap_channel {
  * @sd: the device; valid as long as the interface
  * @link_work: reads the status area after a control interrupt
  * @nrecord: channels below are those of which packets say by which they came
+ * @rx_usecs: least time between interrupts for received packets, unless
+ * @rx_adaptive: each channel has one of its own, which follows its traffic
  * @channel: sd->nqueues of them
  */
 struct snap_netdev {
 	struct snap_dev *sd;
 	struct work_struct link_work;
 	u32 nrecord;
+	u32 rx_usecs;
+	bool rx_adaptive;
 	struct snap_channel channel[];
 };
 
@@ -110,6 +122,20 @@ bool snap_netdev_is(const struct net_device *netdev);
  * are as they were.
  */
 int snap_netdev_set_channels(struct net_device *netdev, u32 n);
+
+/* moderation.c: the time between interrupts */
+void snap_moderation_init(struct snap_channel *ch);
+/* NAPI is disabled, and no interrupt schedules it. */
+void snap_moderation_stop(struct snap_channel *ch);
+/*
+ * snap_moderation_set() - of all channels, used or not
+ * @rx_usecs: up to SNAP_HOLDOFF_MAX; what is in force when @rx_adaptive ends
+ *
+ * Context: RTNL.  Return: 0, or EOPNOTSUPP if the device cannot.
+ */
+int snap_moderation_set(struct snap_netdev *sn, u32 rx_usecs, bool rx_adaptive);
+/* A poll of NAPI is complete. */
+void snap_moderation_learn(struct snap_channel *ch);
 
 /* ethtool.c */
 extern const struct ethtool_ops snap_ethtool_ops;

@@ -119,6 +119,7 @@ static void snap_rx_pass(struct snap_channel *ch, struct sk_buff *skb)
 	struct snap_netdev *sn = netdev_priv(ch->napi.dev);
 
 	dev_sw_netstats_rx_add(ch->napi.dev, skb->len);
+	ch->rx_bytes += skb->len;
 	skb->protocol = eth_type_trans(skb, ch->napi.dev);
 	if (snap_channel_index(ch) < READ_ONCE(sn->nrecord))
 		skb_record_rx_queue(skb, snap_channel_index(ch));
@@ -353,8 +354,11 @@ int snap_rx_poll(struct napi_struct *napi, int budget)
 	if (snap_rx_short(sd))
 		snap_frames_reclaim(sd->frames);
 	ch->calm = done <= SNAP_RX_CALM;
+	ch->rx_packets += done;
 	if (done == budget)
 		return done;
+	ch->rx_polls++;
+	snap_moderation_learn(ch);
 	if (!napi_complete_done(napi, done))
 		/* whoever polls on, or will, asks for no interrupt meanwhile */
 		ch->calm = false;
