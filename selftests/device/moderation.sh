@@ -1,0 +1,104 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# ethtool -C: what it takes, refuses and keeps; that received packets interrupt no
+# more often than it allows, and that one alone arrives all the same.
+#
+# Machines: auto-2 copy-1 newest
+set -uo pipefail
+# shellcheck source=../lib/tap.sh
+. "$(dirname "$(readlink -f "$0")")/tap.sh"
+trap 'rm -rf "$work"' EXIT
+
+most=100000 # SNAP_HOLDOFF_MAX
+packets=400
+
+counter() {
+    ethtool -S snap0 | sed -n "s/^ *$1: //p"
+}
+# These are run by name, by check().
+# shellcheck disable=SC2317
+shows() { # RX-USECS on|off
+    ethtool -c snap0 >"$work/shown"
+    grep -x "rx-usecs:[[:space:]]*$1" "$work/shown" &&
+        grep "^Adaptive RX: $2 " "$work/shown"
+}
+# shellcheck disable=SC2317
+refuses() { # WORD... OPTION VALUE
+    ! ethtool -C snap0 "${@: -2}" 2>"$work/said" && cat "$work/said" &&
+        grep -qi "$1" "$work/said"
+}
+# shellcheck disable=SC2317
+survives() {
+    local channels
+    channels=$(ethtool -l snap0 | sed -n 's/^Combined:[[:space:]]*//p' | tail -n 1)
+    ip link set snap0 down && ip link set snap0 up &&
+        { ((channels < 2)) || { ethtool -L snap0 combined 1 &&
+            ethtool -L snap0 combined "$channels"; }; } && shows "$1" off
+}
+# Packets that an echo sends back one by one: the interrupts of that, and how many
+# there may be, from the time that it took.
+# shellcheck disable=SC2317
+flood() { # sets: interrupts, allowed, came
+    local before echo i start us at
+    before=$(counter interrupts)
+    came=$(counter rx_packets)
+    start=${EPOCHREALTIME/./}
+    exec {echo}<>"/dev/udp/10.77.0.1/$SNAP_HOST_ECHO"
+    for ((i = 0; i < packets; i++)); do
+        printf x >&"$echo"
+    done
+    for ((i = 0; i < 200; i++)); do
+        at=$(counter rx_packets)
+        ((at < came + packets)) || break
+        sleep 0.05
+    done
+    exec {echo}>&-
+    us=$((${EPOCHREALTIME/./} - start))
+    interrupts=$(($(counter interrupts) - before))
+    came=$((at - came))
+    # a batch has room for twenty such at least, and does not wait if it is full; of
+    # each queue
+    allowed=$(((us / most + packets / 20 + 2) * $(nproc)))
+    echo "$came packets, $interrupts interrupts, $allowed allowed, $us us"
+}
+# shellcheck disable=SC2317
+interrupts_fall() {
+    local freely
+    flood
+    freely=$interrupts
+    ethtool -C snap0 rx-usecs "$most" || return
+    flood
+    ((came >= packets && interrupts <= allowed && interrupts < freely))
+}
+# shellcheck disable=SC2317
+adapts() {
+    ethtool -C snap0 adaptive-rx on && shows "$most" on || return
+    flood
+    ((came >= packets)) && ping -q -c 1 -W 10 10.77.0.1 &&
+        ethtool -C snap0 adaptive-rx off && shows "$most" off || return
+    flood
+    ((came >= packets && interrupts <= allowed))
+}
+
+if [[ -z ${SNAP_HOST_ECHO:-} ]]; then
+    echo "TAP version 13"
+    echo "1..0 # SKIP no echo on the host"
+    exit 4
+fi
+bad=$(counter bad_register)
+echo "TAP version 13"
+echo "1..9"
+check "nothing is held back at first" shows 0 off
+check "more than the device knows is refused" refuses "at most $most" \
+    rx-usecs $((most + 1))
+check "what the device has not is refused" refuses "" tx-usecs 10
+check "nothing has changed" shows 0 off
+check "interrupts for packets become fewer" interrupts_fall
+check "one packet arrives" ping -q -c 1 -W 10 10.77.0.1
+check "it survives other settings" survives "$most"
+check "adaptive" adapts
+check "the device was asked for nothing that it has not" \
+    test "$(counter bad_register)" -eq "$bad"
+ethtool -C snap0 rx-usecs 0
+exit $((failures != 0))
