@@ -46,8 +46,9 @@ struct snap_tx_slot {
  * @rx_copied: payload bytes copied because frames were short, or
  * @rx_over: of them, because received packets keep their share
  * @rx_small: payload bytes copied because they fill no more than half a frame
- * @rx_packets: entries of batches, @rx_bytes of packets and
- * @rx_polls: polls that were completed, for @dim; NAPI only
+ * @rx_packets: entries of batches, for @dim, as are
+ * @rx_bytes: of packets, and
+ * @rx_polls: that were completed; NAPI only
  * @dim: the kernel's rule for interrupts; NAPI and its own work, in turns
  * @tx: packets whose entries are in the slots TX; transmit lock
  * @tx_first: the first of them that the device has not taken; likewise
