@@ -86,11 +86,12 @@ class Engine final : private StoreSink {
                                  bool step = false);
     void abandon() noexcept;
     snapmem_status region_destroy(std::uint32_t region);
+    void reset() noexcept;
+    void get_counters(snapmem_counters &out) const noexcept;
+    // engine_capture.cpp
     snapmem_status capture(std::uint32_t handle, std::uint64_t offset,
                            std::uint32_t length, std::span<Frame> frames,
                            std::uint32_t &nframes);
-    void reset() noexcept;
-    void get_counters(snapmem_counters &out) const noexcept;
     // engine_frames.cpp
     snapmem_status release(std::span<const Frame> frames, std::size_t &done);
     [[nodiscard]] bool guest_holds(Frame first,

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Captures of regions and snapshots.
+#include "engine.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+namespace snapmem_impl {
+
+Engine::Cut Engine::cut(std::uint64_t offset, std::uint32_t length) {
+    const std::uint64_t stop = offset + length;
+    Cut c{};
+    c.first = static_cast<Page>(offset / page_bytes);
+    c.end = static_cast<Page>((stop + page_bytes - 1) / page_bytes);
+    c.head = offset % page_bytes;
+    c.tail = (page_bytes - stop % page_bytes) % page_bytes;
+    c.whole_first = c.first + (c.head != 0 ? 1 : 0);
+    c.whole_end = std::max(c.end - (c.tail != 0 ? 1 : 0), c.whole_first);
+    return c;
+}
+
+bool Engine::wants_share(Region &r, const Cut &c) const {
+    if (!trap_ || mode_ == SNAPMEM_COPY || c.wholes() == 0) {
+        return false;
+    }
+    return mode_ == SNAPMEM_SHARE || r.policy.share(c.wholes());
+}
+
+// A page shared for the first time needs a frame for the store that may come,
+// so a copy never gets by with fewer frames than a share.
+std::uint32_t Engine::frames_needed(const PageMap &m, const Cut &c,
+                                    bool share) const {
+    std::uint32_t n = 0;
+    bool zero = false;
+    maps_.each(m, c.first, c.pages(), [&](Page p, Frame f) {
+        if (f == no_frame) {
+            zero = true;
+        } else if (share && c.is_whole(p) && pool_.takes_holds(f)) {
+            n += pool_.is_own(f) && !pool_.held(f);
+        } else {
+            ++n;
+        }
+    });
+    return n + (zero && !pool_.has_zero() ? 1 : 0);
+}
+
+bool Engine::prepare_share(Region &r, const Cut &c) {
+    std::uint32_t promise = 0;
+    bool full = false;
+    Page first = c.whole_end; // of the pages to arm
+    Page last = 0;
+    maps_.each(r.map, c.whole_first, c.wholes(), [&](Page p, Frame f) {
+        if (f != no_frame) {
+            full = full || !pool_.takes_holds(f);
+            promise += pool_.is_own(f) && !pool_.held(f);
+        }
+        if (r.writable.has(p)) {
+            first = std::min(first, p);
+            last = p;
+        }
+    });
+    if (full || !maps_allow(mapper(r), 0, promise)) {
+        return false;
+    }
+    if (first < c.whole_end) {
+        // When it fails, pages may be armed that are not known to be. A store
+        // to them disarms them.
+        if (!arm(r.first + first, last - first + 1)) {
+            return false;
+        }
+        for (Page p = first; p <= last; ++p) {
+            r.writable.remove(p);
+        }
+    }
+    return true;
+}
+
+Frame Engine::copy_frame(Frame from, std::size_t head, std::size_t tail) {
+    if (from == no_frame) {
+        return pool_.take_zero(Holder::guest);
+    }
+    const Frame f = pool_.take(Holder::guest);
+    std::uint8_t *to = pool_.data(f);
+    std::memset(to, 0, head);
+    std::memcpy(to + head, pool_.data(from) + head, page_bytes - head - tail);
+    std::memset(to + page_bytes - tail, 0, tail);
+    return f;
+}
+
+snapmem_status Engine::capture(std::uint32_t handle, std::uint64_t offset,
+                               std::uint32_t length, std::span<Frame> frames,
+                               std::uint32_t &nframes) {
+    const Lock lock(mutex_);
+    Region *r = regions_.find(handle);
+    const Snapshot *s = r == nullptr ? snapshots_.find(handle) : nullptr;
+    if (r == nullptr && s == nullptr) {
+        return SNAPMEM_BAD_REGION;
+    }
+    if (length == 0 || length > SNAPMEM_CAPTURE_BYTES_MAX) {
+        return SNAPMEM_BAD_LENGTH;
+    }
+    const PageMap &map = r != nullptr ? r->map : s->map;
+    const std::uint64_t size = std::uint64_t{map.npages} * page_bytes;
+    if (offset > size || length > size - offset) {
+        return SNAPMEM_BAD_OFFSET;
+    }
+    const Cut c = cut(offset, length);
+    if (frames.size() < c.pages()) {
+        return SNAPMEM_BAD_LENGTH;
+    }
+
+    bool share = s != nullptr || wants_share(*r, c);
+    const auto need = [&] { return Need{frames_needed(map, c, share), 0}; };
+    snapmem_status status = afford(0, SNAPMEM_QUOTA_NONE, need, Look::step);
+    if (status == SNAPMEM_OK && share && r != nullptr &&
+        !prepare_share(*r, c)) {
+        share = false;
+        status = afford(0, SNAPMEM_QUOTA_NONE, need, Look::step);
+    }
+    if (status != SNAPMEM_OK) {
+        return status;
+    }
+
+    // Nothing fails from here on. Shared pages are armed by now: a store
+    // that raced has landed wholly before, or waits for the mutex.
+    std::uint32_t n = 0;
+    maps_.each(map, c.first, c.pages(), [&](Page p, Frame f) {
+        if (share && c.is_whole(p) && f != no_frame &&
+            pool_.takes_one_hold(f)) {
+            pool_.add(f, Holder::guest);
+            if (r != nullptr) {
+                pool_.set_captured(f, true);
+            }
+            frames[n++] = f;
+        } else {
+            frames[n++] = copy_frame(f, p == c.first ? c.head : 0,
+                                     p == c.end - 1 ? c.tail : 0);
+        }
+    });
+    nframes = n;
+    const std::uint32_t shared = share ? c.wholes() : 0;
+    if (r != nullptr) {
+        r->policy.shared(shared);
+        r->shared_pages += shared;
+        r->copied_pages += n - shared;
+    }
+    ++counters_.captures;
+    counters_.shared_bytes += shared * page_bytes;
+    counters_.copied_bytes += length - shared * page_bytes;
+    return SNAPMEM_OK;
+}
+
+} // namespace snapmem_impl
