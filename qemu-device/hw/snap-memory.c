@@ -66,8 +66,8 @@ uint32_t snap_capture(SnapState *s, unsigned queue, void *entry, void *out)
     if (!c->length || c->length > SNAP_CAPTURE_BYTES_MAX) {
         return SNAP_ST_BAD_LENGTH;
     }
-    status = snap_status_of(snapmem_capture(s->mem, c->region, c->offset,
-                                            c->length, c->frame,
+    status = snap_status_of(snapmem_capture(s->mem, queue, c->region,
+                                            c->offset, c->length, c->frame,
                                             ARRAY_SIZE(c->frame), &nframes));
     if (status == SNAP_ST_OK) {
         memcpy(to->frame, c->frame, nframes * sizeof(c->frame[0]));
@@ -89,7 +89,7 @@ uint32_t snap_release(SnapState *s, unsigned queue, void *entry, void *out)
     if (!r->count || r->count > SNAP_RELEASE_MAX) {
         return SNAP_ST_BAD_COUNT;
     }
-    status = snapmem_release(s->mem, r->frame, r->count, &done);
+    status = snapmem_release(s->mem, queue, r->frame, r->count, &done);
     to->done = done;
     trace_snap_release(s, r->count, done);
     return snap_status_of(status);

@@ -197,6 +197,7 @@ static bool snap_make_engine(SnapState *s, Error **errp)
     config.rx_reserve = reserve;
     config.mode = s->capture;
     config.dedup = s->dedup;
+    config.queues = s->queues;
     s->mem = snapmem_new(&config, kvm_enabled(), &why);
     if (!s->mem) {
         error_setg(errp, "snap: no snapshot memory: %s", why);

@@ -20,12 +20,13 @@ void count_bytes(benchmark::State &state) {
     state.SetBytesProcessed(state.iterations() * std::int64_t{capture_bytes});
 }
 
-void capture_and_release(Rig &rig, const RegionName &r) {
+void capture_and_release(Rig &rig, const RegionName &r,
+                         std::uint32_t queue = 0) {
     std::array<Frame, capture_pages> frames{};
     std::uint32_t n = 0;
-    must(rig->capture(r.handle, 0, capture_bytes, frames, n), "capture");
+    must(rig->capture(r.handle, 0, capture_bytes, frames, n, queue), "capture");
     std::size_t done = 0;
-    must(rig->release(std::span(frames).first(n), done), "release");
+    must(rig->release(std::span(frames).first(n), done, queue), "release");
 }
 
 // The room of all threads.
@@ -89,7 +90,7 @@ BENCHMARK_CAPTURE(rewritten_64k, copy, SNAPMEM_COPY);
 BENCHMARK_CAPTURE(rewritten_64k, share, SNAPMEM_SHARE)->UseRealTime();
 BENCHMARK_CAPTURE(rewritten_64k, auto, SNAPMEM_AUTO) -> UseRealTime();
 
-// Several threads, each with a region of its own.
+// Several threads, each with a region and a queue of its own.
 std::unique_ptr<Rig> shared_rig;
 
 template <snapmem_mode mode>
@@ -105,7 +106,8 @@ void unshare_rig(const benchmark::State & /*state*/) {
 void capture_threads(benchmark::State &state) {
     const RegionName r = shared_rig->create(capture_pages);
     for ([[maybe_unused]] auto _ : state) {
-        capture_and_release(*shared_rig, r);
+        capture_and_release(*shared_rig, r,
+                            static_cast<std::uint32_t>(state.thread_index()));
     }
     count_bytes(state);
 }

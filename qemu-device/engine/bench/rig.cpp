@@ -36,7 +36,8 @@ Rig::Rig(Trap kind, Size size, snapmem_mode mode, std::uint32_t budget) {
                                 .window_pages = size.window_pages,
                                 .rx_reserve = 0,
                                 .mode = mode,
-                                .dedup = false};
+                                .dedup = false,
+                                .queues = queues};
     std::unique_ptr<snapmem_impl::WriteTrap> trap;
     if (kind == Trap::null) {
         auto null = std::make_unique<NullTrap>();

@@ -64,6 +64,9 @@ class Rig {
     // after a snapshot, `regions` times.
     static Size size_for(std::uint32_t npages, std::uint32_t regions = 1);
 
+    // As many as threads in the largest row.
+    static constexpr std::uint32_t queues = 4;
+
     // May the host have to map each page of a region on its own?
     static bool host_can_map(std::uint32_t npages);
 

@@ -51,6 +51,7 @@ Guest::Guest(Reader &choices) : choices_(choices), config_{} {
     const std::uint8_t flags = choices.byte();
     config_.mode = static_cast<snapmem_mode>(flags % 3);
     config_.dedup = (flags & 0x80) != 0;
+    config_.queues = queues;
     const char *error = nullptr;
     engine_.reset(snapmem_new(&config_, false, &error));
     if (!engine_) { // a host without userfaultfd
@@ -163,9 +164,10 @@ void Guest::expect_region(const Region &r) const {
 void Guest::expect_snapshot(const Snapshot &s) {
     std::array<std::uint32_t, region_pages_max> frames{};
     std::uint32_t n = 0;
-    const snapmem_status status = snapmem_capture(
-        engine_.get(), s.handle, 0, static_cast<std::uint32_t>(s.bytes.size()),
-        frames.data(), frames.size(), &n);
+    const snapmem_status status =
+        snapmem_capture(engine_.get(), queue(), s.handle, 0,
+                        static_cast<std::uint32_t>(s.bytes.size()),
+                        frames.data(), frames.size(), &n);
     if (status == SNAPMEM_NO_FRAMES) { // for the frame of zeros
         return;
     }
@@ -177,7 +179,7 @@ void Guest::expect_snapshot(const Snapshot &s) {
                 "a snapshot is not what the region was");
     }
     std::size_t done = 0;
-    require(snapmem_release(engine_.get(), frames.data(), n, &done) ==
+    require(snapmem_release(engine_.get(), queue(), frames.data(), n, &done) ==
                 SNAPMEM_OK,
             "what was captured cannot be released");
 }
@@ -303,9 +305,9 @@ void Guest::capture() {
                                  : frames.size();
     std::uint32_t n = 0;
     const Levels before = levels();
-    const snapmem_status status =
-        snapmem_capture(engine_.get(), bytes != nullptr ? handle : bad_handle(),
-                        offset, length, frames.data(), room, &n);
+    const snapmem_status status = snapmem_capture(
+        engine_.get(), queue(), bytes != nullptr ? handle : bad_handle(),
+        offset, length, frames.data(), room, &n);
     if (bytes == nullptr) {
         expect_failure(status, before, {SNAPMEM_BAD_REGION});
         return;
@@ -583,8 +585,8 @@ void Guest::release() {
         frames.push_back(h.frame);
     }
     std::size_t done = 0;
-    require(snapmem_release(engine_.get(), frames.data(), frames.size(),
-                            &done) == SNAPMEM_OK &&
+    require(snapmem_release(engine_.get(), queue(), frames.data(),
+                            frames.size(), &done) == SNAPMEM_OK &&
                 done == frames.size(),
             "holds cannot be released");
 }
@@ -610,8 +612,8 @@ void Guest::release_badly() {
     frames.push_back(f);
     frames.push_back(0);
     std::size_t done = 0;
-    require(snapmem_release(engine_.get(), frames.data(), frames.size(),
-                            &done) == SNAPMEM_BAD_FRAME &&
+    require(snapmem_release(engine_.get(), queue(), frames.data(),
+                            frames.size(), &done) == SNAPMEM_BAD_FRAME &&
                 done == good,
             "a frame that is not held was released");
 }

@@ -91,6 +91,9 @@ class Guest {
     void drop_holds();
     void reset();
 
+    // In turn; one more than there are.
+    static constexpr std::uint32_t queues = 3;
+    std::uint32_t queue() { return queue_++ % (queues + 1); }
     snapmem_region_spec spec(std::uint32_t npages);
     // Of an owner: mostly none.
     std::uint32_t quota();
@@ -131,6 +134,7 @@ class Guest {
     std::vector<Hold> guest_;
     std::vector<Hold> device_;
     std::vector<std::uint32_t> old_handles_;
+    std::uint32_t queue_ = 0;
 };
 
 } // namespace snapmem_fuzz

@@ -18,11 +18,16 @@ constexpr std::array<std::uint8_t, page_bytes> zeros{};
 Engine::Engine(const snapmem_config &config, std::unique_ptr<WriteTrap> trap,
                const Tuning &tuning)
     : mode_(config.mode), rx_reserve_(config.rx_reserve),
-      map_budget_(tuning.map_budget),
+      map_budget_(tuning.map_budget), lock_(std::max(config.queues, 1U)),
+      tallies_(lock_.lanes()),
       file_(make_memory_file(
           "snapmem",
           (std::uint64_t{config.frames} + config.window_pages) * page_bytes)),
-      ledger_(SNAPMEM_REGIONS_MAX), pool_(file_, config.frames, ledger_),
+      ledger_(SNAPMEM_REGIONS_MAX),
+      pool_(file_, config.frames, ledger_,
+            {.lanes = lock_.lanes(),
+             .frames = mode_ == SNAPMEM_SHARE ? 0 : tuning.cache_frames,
+             .reserve = config.rx_reserve}),
       maps_(pool_, ledger_, tuning.fanout_bits),
       window_(file_, config.frames, config.window_pages, SNAPMEM_REGIONS_MAX),
       regions_(SNAPMEM_REGIONS_MAX, 0),
@@ -230,7 +235,7 @@ void Engine::abandon_growth() noexcept {
 }
 
 void Engine::abandon() noexcept {
-    const Lock lock(mutex_);
+    const Lock lock(lock_);
     abandon_growth();
 }
 
@@ -338,7 +343,7 @@ snapmem_status Engine::give_birth(Region &r, bool armed, std::uint32_t &region,
 snapmem_status Engine::region_create(const snapmem_region_spec &spec,
                                      std::uint32_t &region, std::uint32_t &page,
                                      bool step) {
-    const Lock lock(mutex_);
+    const Lock lock(lock_);
     const bool sparse = spec.sparse && trap_;
     if (step && !sparse && grows(spec, 0)) {
         return go_on(step, region, page);
@@ -401,7 +406,7 @@ void Engine::lose(Region &r) noexcept {
 }
 
 snapmem_status Engine::region_destroy(std::uint32_t region) {
-    const Lock lock(mutex_);
+    const Lock lock(lock_);
     Region *r = regions_.find(region);
     if (r == nullptr) {
         return SNAPMEM_BAD_REGION;
@@ -413,7 +418,7 @@ snapmem_status Engine::region_destroy(std::uint32_t region) {
 }
 
 void Engine::reset() noexcept {
-    const Lock lock(mutex_);
+    const Lock lock(lock_);
     growth_ = {};
     for (Region &r : regions_) {
         if (r.used) {
@@ -430,8 +435,13 @@ void Engine::reset() noexcept {
 }
 
 void Engine::get_counters(snapmem_counters &out) const noexcept {
-    const Lock lock(mutex_);
+    const Lock lock(lock_);
     out = counters_;
+    for (const Tally &t : tallies_) {
+        out.captures += t.captures;
+        out.copied_bytes += t.copied_bytes;
+        out.released += t.released;
+    }
     out.free_frames = pool_.free();
     out.guest_frames = pool_.guest();
     out.region_frames = pool_.mapped();

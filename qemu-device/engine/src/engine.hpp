@@ -6,6 +6,7 @@
 
 #include "dedup_cache.hpp"
 #include "frame_pool.hpp"
+#include "lane_lock.hpp"
 #include "ledger.hpp"
 #include "page_map.hpp"
 #include "region.hpp"
@@ -24,8 +25,9 @@
 namespace snapmem_impl {
 
 struct Tuning {
-    std::uint32_t map_budget;      // mapping segments the window may use
-    std::uint32_t fanout_bits = 6; // of the page maps, from 1
+    std::uint32_t map_budget = 0;     // mapping segments the window may use
+    std::uint32_t fanout_bits = 6;    // of the page maps, from 1
+    std::uint32_t cache_frames = 128; // free frames of a queue, at most
 };
 
 // What has been done in all, in steps: that the work of an operation has a
@@ -39,11 +41,19 @@ struct Work {
     std::uint64_t counted = 0;   // window pages, for segments
 };
 
-// Locking: mutex_ guards everything that is not constant. It is a leaf for
+// Locking: lock_ guards everything that is not constant. It is a leaf for
 // the threads that call in; a trap may take locks of its own inside it, and
 // calls resolve_store() without them. The fault thread waits for nothing
 // else, so a thread that is stopped in a store while it holds any lock of its
 // own (the BQL, say) still goes on.
+//
+// Whoever changes anything has lock_ for itself. Captures that copy and
+// releases of such frames have a lane of it instead, one for each data queue:
+// they read what the others change, and write what is the lane's (its cache of
+// frames, its Tally), guest holds of frames that nobody else has, and counters
+// of the region, these two atomically. So they go on at the same time, and what
+// they copy stays where it is, and is of one moment as far as the engine
+// changes it: a commit comes before or after all of a capture.
 //
 // A page of a region is *writable*, or *armed*: the trap stops stores to it.
 // Its frame is *own* if no snapshot and no other region has it; a page without
@@ -91,9 +101,10 @@ class Engine final : private StoreSink {
     // engine_capture.cpp
     snapmem_status capture(std::uint32_t handle, std::uint64_t offset,
                            std::uint32_t length, std::span<Frame> frames,
-                           std::uint32_t &nframes);
+                           std::uint32_t &nframes, std::uint32_t queue = 0);
     // engine_frames.cpp
-    snapmem_status release(std::span<const Frame> frames, std::size_t &done);
+    snapmem_status release(std::span<const Frame> frames, std::size_t &done,
+                           std::uint32_t queue = 0);
     [[nodiscard]] bool guest_holds(Frame first,
                                    std::uint32_t count) const noexcept;
     snapmem_status receive(std::span<Frame> frames);
@@ -139,7 +150,7 @@ class Engine final : private StoreSink {
 
     [[nodiscard]] const char *check_nodes() const;
 
-    using Lock = std::lock_guard<std::mutex>;
+    using Lock = std::lock_guard<LaneLock>;
 
     // A capture, cut at page borders. Pages are those of the region.
     struct Cut {
@@ -157,7 +168,37 @@ class Engine final : private StoreSink {
         }
     };
 
-    // All below: the caller holds mutex_, but for resolve_store().
+    // What is captured.
+    struct Source {
+        Region *region = nullptr; // or a snapshot
+        const PageMap *map = nullptr;
+        Cut cut{};
+    };
+
+    // What lanes count for themselves.
+    struct alignas(64) Tally {
+        std::uint64_t captures = 0;
+        std::uint64_t copied_bytes = 0;
+        std::uint64_t released = 0;
+    };
+    // Several threads may share a lane, but one at a time.
+    [[nodiscard]] std::uint32_t lane_of(std::uint32_t queue) const {
+        return queue % lock_.lanes();
+    }
+    // Not where captures share: it would be in vain.
+    [[nodiscard]] bool enter_lane(std::uint32_t lane) {
+        return mode_ != SNAPMEM_SHARE && lock_.try_lock_lane(lane);
+    }
+    // In a lane: a capture that copies, if that is all it takes. False: it is
+    // for whoever has the lock.
+    bool capture_in_lane(std::uint32_t lane, std::uint32_t handle,
+                         std::uint64_t offset, std::uint32_t length,
+                         std::span<Frame> frames, std::uint32_t &nframes);
+    // Release frames until one takes more than the lane; returns how many.
+    std::size_t release_in_lane(std::uint32_t lane,
+                                std::span<const Frame> frames);
+
+    // All below: the caller holds lock_, but for resolve_store().
 
     // What a region is made of besides its slot; nothing is taken by it yet.
     struct Birth {
@@ -200,14 +241,21 @@ class Engine final : private StoreSink {
     void lose(Region &r) noexcept;
 
     static Cut cut(std::uint64_t offset, std::uint32_t length);
+    // Also in a lane.
+    snapmem_status find_source(std::uint32_t handle, std::uint64_t offset,
+                               std::uint32_t length, std::size_t room,
+                               Source &source) const;
+    [[nodiscard]] bool copies_always(const Cut &c) const {
+        return !trap_ || mode_ == SNAPMEM_COPY || c.wholes() == 0;
+    }
     [[nodiscard]] bool wants_share(Region &r, const Cut &c) const;
     // Frames a capture takes or promises.
     [[nodiscard]] std::uint32_t frames_needed(const PageMap &m, const Cut &c,
                                               bool share) const;
     // Make the whole pages of c fit to be held; false: copy them instead.
     bool prepare_share(Region &r, const Cut &c);
-    // The range of a page without the first `head` and last `tail` bytes.
-    Frame copy_frame(Frame f, std::size_t head, std::size_t tail);
+    // The bytes of page p that the range covers, and zeros around them.
+    void copy_page(Frame to, Frame from, Page p, const Cut &c) const;
 
     // What an operation takes or promises: frames, those of them that count
     // for the owner, and nodes that come to be shared, which do and are paid
@@ -313,7 +361,8 @@ class Engine final : private StoreSink {
     const std::uint32_t rx_reserve_; // frames
     const std::uint32_t map_budget_; // segments
 
-    mutable std::mutex mutex_;
+    mutable LaneLock lock_;
+    std::vector<Tally> tallies_;
     Fd file_; // the frames, then the scratch pages of the window
     Ledger ledger_;
     FramePool pool_;
@@ -331,7 +380,7 @@ class Engine final : private StoreSink {
     Page reclaim_page_ = 0;
     std::uint32_t reclaim_left_ = 0;
     mutable Work work_;           // of what the parts do not count themselves
-    snapmem_counters counters_{}; // the levels are kept elsewhere
+    snapmem_counters counters_{}; // the levels and tallies are elsewhere
     // Set once; the thread it may have ends in ~Engine().
     std::unique_ptr<WriteTrap> trap_;
 };

@@ -4,7 +4,7 @@
 #include "engine.hpp"
 
 #include <algorithm>
-#include <array>
+#include <atomic>
 #include <cstring>
 
 namespace snapmem_impl {
@@ -22,10 +22,8 @@ Engine::Cut Engine::cut(std::uint64_t offset, std::uint32_t length) {
 }
 
 bool Engine::wants_share(Region &r, const Cut &c) const {
-    if (!trap_ || mode_ == SNAPMEM_COPY || c.wholes() == 0) {
-        return false;
-    }
-    return mode_ == SNAPMEM_SHARE || r.policy.share(c.wholes());
+    return !copies_always(c) &&
+           (mode_ == SNAPMEM_SHARE || r.policy.share(c.wholes()));
 }
 
 // A page shared for the first time needs a frame for the store that may come,
@@ -77,22 +75,22 @@ bool Engine::prepare_share(Region &r, const Cut &c) {
     return true;
 }
 
-Frame Engine::copy_frame(Frame from, std::size_t head, std::size_t tail) {
-    if (from == no_frame) {
-        return pool_.take_zero(Holder::guest);
+void Engine::copy_page(Frame to, Frame from, Page p, const Cut &c) const {
+    const std::size_t head = p == c.first ? c.head : 0;
+    const std::size_t tail = p == c.end - 1 ? c.tail : 0;
+    std::uint8_t *data = pool_.data(to);
+    if (head + tail == 0) { // at less cost
+        std::memcpy(data, pool_.data(from), page_bytes);
+        return;
     }
-    const Frame f = pool_.take(Holder::guest);
-    std::uint8_t *to = pool_.data(f);
-    std::memset(to, 0, head);
-    std::memcpy(to + head, pool_.data(from) + head, page_bytes - head - tail);
-    std::memset(to + page_bytes - tail, 0, tail);
-    return f;
+    std::memset(data, 0, head);
+    std::memcpy(data + head, pool_.data(from) + head, page_bytes - head - tail);
+    std::memset(data + page_bytes - tail, 0, tail);
 }
 
-snapmem_status Engine::capture(std::uint32_t handle, std::uint64_t offset,
-                               std::uint32_t length, std::span<Frame> frames,
-                               std::uint32_t &nframes) {
-    const Lock lock(mutex_);
+snapmem_status Engine::find_source(std::uint32_t handle, std::uint64_t offset,
+                                   std::uint32_t length, std::size_t room,
+                                   Source &source) const {
     Region *r = regions_.find(handle);
     const Snapshot *s = r == nullptr ? snapshots_.find(handle) : nullptr;
     if (r == nullptr && s == nullptr) {
@@ -106,14 +104,74 @@ snapmem_status Engine::capture(std::uint32_t handle, std::uint64_t offset,
     if (offset > size || length > size - offset) {
         return SNAPMEM_BAD_OFFSET;
     }
-    const Cut c = cut(offset, length);
-    if (frames.size() < c.pages()) {
-        return SNAPMEM_BAD_LENGTH;
-    }
+    source = {r, &map, cut(offset, length)};
+    return room < source.cut.pages() ? SNAPMEM_BAD_LENGTH : SNAPMEM_OK;
+}
 
-    bool share = s != nullptr || wants_share(*r, c);
+bool Engine::capture_in_lane(std::uint32_t lane, std::uint32_t handle,
+                             std::uint64_t offset, std::uint32_t length,
+                             std::span<Frame> frames, std::uint32_t &nframes) {
+    Source source;
+    if (find_source(handle, offset, length, frames.size(), source) !=
+            SNAPMEM_OK ||
+        source.region == nullptr) {
+        return false;
+    }
+    const Cut &c = source.cut;
+    const std::span<const Frame> fresh = pool_.cached(lane, c.pages());
+    if (fresh.empty()) {
+        return false;
+    }
+    // What is captured stands where the answer will.
+    std::uint32_t n = 0;
+    bool hole = false;
+    maps_.each(*source.map, c.first, c.pages(), [&](Page, Frame f) {
+        hole = hole || f == no_frame;
+        frames[n++] = f;
+    });
+    Region &r = *source.region;
+    if (hole || !(copies_always(c) ||
+                  (mode_ == SNAPMEM_AUTO && r.policy.copies(c.wholes())))) {
+        return false;
+    }
+    for (std::uint32_t i = 0; i < n; ++i) {
+        copy_page(fresh[i], frames[i], c.first + i, c);
+        frames[i] = fresh[i];
+    }
+    pool_.hand_out(lane, n);
+    nframes = n;
+    std::atomic_ref(r.copied_pages).fetch_add(n, std::memory_order_relaxed);
+    ++tallies_[lane].captures;
+    tallies_[lane].copied_bytes += length;
+    return true;
+}
+
+snapmem_status Engine::capture(std::uint32_t handle, std::uint64_t offset,
+                               std::uint32_t length, std::span<Frame> frames,
+                               std::uint32_t &nframes, std::uint32_t queue) {
+    const std::uint32_t lane = lane_of(queue);
+    if (enter_lane(lane)) {
+        const bool done =
+            capture_in_lane(lane, handle, offset, length, frames, nframes);
+        lock_.unlock_lane(lane);
+        if (done) {
+            return SNAPMEM_OK;
+        }
+    }
+    const Lock lock(lock_);
+    Source source;
+    snapmem_status status =
+        find_source(handle, offset, length, frames.size(), source);
+    if (status != SNAPMEM_OK) {
+        return status;
+    }
+    Region *r = source.region;
+    const PageMap &map = *source.map;
+    const Cut &c = source.cut;
+
+    bool share = r == nullptr || wants_share(*r, c);
     const auto need = [&] { return Need{frames_needed(map, c, share), 0}; };
-    snapmem_status status = afford(0, SNAPMEM_QUOTA_NONE, need, Look::step);
+    status = afford(0, SNAPMEM_QUOTA_NONE, need, Look::step);
     if (status == SNAPMEM_OK && share && r != nullptr &&
         !prepare_share(*r, c)) {
         share = false;
@@ -135,8 +193,12 @@ snapmem_status Engine::capture(std::uint32_t handle, std::uint64_t offset,
             }
             frames[n++] = f;
         } else {
-            frames[n++] = copy_frame(f, p == c.first ? c.head : 0,
-                                     p == c.end - 1 ? c.tail : 0);
+            frames[n] = f == no_frame ? pool_.take_zero(Holder::guest)
+                                      : pool_.take(Holder::guest);
+            if (f != no_frame) {
+                copy_page(frames[n], f, p, c);
+            }
+            ++n;
         }
     });
     nframes = n;
@@ -149,6 +211,9 @@ snapmem_status Engine::capture(std::uint32_t handle, std::uint64_t offset,
     ++counters_.captures;
     counters_.shared_bytes += shared * page_bytes;
     counters_.copied_bytes += length - shared * page_bytes;
+    if (!share) {
+        pool_.refill(lane);
+    }
     return SNAPMEM_OK;
 }
 

@@ -50,7 +50,7 @@ const char *Engine::check_nodes() const {
 }
 
 Work Engine::work() const {
-    const Lock lock(mutex_);
+    const Lock lock(lock_);
     Work w = work_;
     w.searched = pool_.searched();
     w.cleared = pool_.cleared();
@@ -59,7 +59,7 @@ Work Engine::work() const {
 }
 
 const char *Engine::check() const {
-    const Lock lock(mutex_);
+    const Lock lock(lock_);
     if (const char *message = pool_.check()) {
         return message;
     }

@@ -5,11 +5,30 @@
 
 namespace snapmem_impl {
 
-snapmem_status Engine::release(std::span<const Frame> frames,
-                               std::size_t &done) {
-    const Lock lock(mutex_);
+std::size_t Engine::release_in_lane(std::uint32_t lane,
+                                    std::span<const Frame> frames) {
+    std::size_t n = 0;
+    while (n < frames.size() && pool_.take_back(lane, frames[n])) {
+        ++n;
+    }
+    tallies_[lane].released += n;
+    return n;
+}
+
+snapmem_status Engine::release(std::span<const Frame> frames, std::size_t &done,
+                               std::uint32_t queue) {
+    const std::uint32_t lane = lane_of(queue);
     done = 0;
-    for (const Frame f : frames) {
+    if (enter_lane(lane)) {
+        done = release_in_lane(lane, frames);
+        lock_.unlock_lane(lane);
+        if (done == frames.size()) {
+            return SNAPMEM_OK;
+        }
+    }
+    const Lock lock(lock_);
+    pool_.spill(lane);
+    for (const Frame f : frames.subspan(done)) {
         if (f >= pool_.frames() || pool_.guest_holds(f) == 0) {
             return SNAPMEM_BAD_FRAME;
         }
@@ -21,7 +40,7 @@ snapmem_status Engine::release(std::span<const Frame> frames,
 }
 
 bool Engine::guest_holds(Frame first, std::uint32_t count) const noexcept {
-    const Lock lock(mutex_);
+    const Lock lock(lock_);
     if (first > pool_.frames() || count > pool_.frames() - first) {
         return false;
     }
@@ -34,7 +53,7 @@ bool Engine::guest_holds(Frame first, std::uint32_t count) const noexcept {
 }
 
 snapmem_status Engine::receive(std::span<Frame> frames) {
-    const Lock lock(mutex_);
+    const Lock lock(lock_);
     if (pool_.available() < frames.size()) {
         reclaim(Look::step);
     }
@@ -51,7 +70,7 @@ snapmem_status Engine::receive(std::span<Frame> frames) {
 // checked what the guest named, and a mistake must not damage the pool.
 
 void Engine::give(std::span<const Frame> frames) noexcept {
-    const Lock lock(mutex_);
+    const Lock lock(lock_);
     for (const Frame f : frames) {
         if (f < pool_.frames() && pool_.device_holds(f) != 0) {
             pool_.add(f, Holder::guest);
@@ -61,7 +80,7 @@ void Engine::give(std::span<const Frame> frames) noexcept {
 }
 
 void Engine::hold(std::span<const Frame> frames) noexcept {
-    const Lock lock(mutex_);
+    const Lock lock(lock_);
     for (const Frame f : frames) {
         if (f < pool_.frames() && pool_.held(f)) {
             pool_.add(f, Holder::device);
@@ -70,7 +89,7 @@ void Engine::hold(std::span<const Frame> frames) noexcept {
 }
 
 void Engine::drop(std::span<const Frame> frames) noexcept {
-    const Lock lock(mutex_);
+    const Lock lock(lock_);
     for (const Frame f : frames) {
         if (f < pool_.frames() && pool_.device_holds(f) != 0) {
             pool_.drop(f, Holder::device);

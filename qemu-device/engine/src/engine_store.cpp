@@ -99,7 +99,7 @@ bool Engine::copy_from(Region &r, Page p) noexcept {
 }
 
 bool Engine::resolve_store(Page p) noexcept {
-    const Lock lock(mutex_);
+    const Lock lock(lock_);
     if (p >= window_.pages()) {
         return true;
     }

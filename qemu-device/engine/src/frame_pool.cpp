@@ -17,13 +17,20 @@ namespace {
 
 constexpr std::uint32_t one_less = ~std::uint32_t{0}; // modular
 constexpr std::size_t populate_min = 8;               // frames
+constexpr std::uint32_t never = 1U << 31;             // so many are free
 
 } // namespace
 
-FramePool::FramePool(const Fd &file, std::uint32_t frames, Ledger &ledger)
+FramePool::FramePool(const Fd &file, std::uint32_t frames, Ledger &ledger,
+                     const FrameCaches &caches)
     : ledger_(ledger), memory_(file, 0, frames * page_bytes), entries_(frames),
       free_bits_((frames + 63) / 64), used_bits_(free_bits_.size()),
-      few_below_(frames) {
+      few_below_(frames), cache_frames_(caches.frames),
+      cache_above_(caches.frames != 0 ? caches.reserve + caches.frames : never),
+      caches_(caches.lanes) {
+    for (Cache &c : caches_) {
+        c.frames.reserve(cache_frames_);
+    }
     for (Frame f = frames; f-- > 0;) {
         link_free(f);
     }
@@ -32,10 +39,11 @@ FramePool::FramePool(const Fd &file, std::uint32_t frames, Ledger &ledger)
 }
 
 void FramePool::update_available() {
-    // Below zero only in the middle of a copy-on-write, under the mutex.
-    const std::uint32_t kept = ledger_.kept();
-    available_.store(free_ > kept ? free_ - kept : 0,
-                     std::memory_order_relaxed);
+    available_.store(free_ - ledger_.kept(), std::memory_order_relaxed);
+    if (plenty() != caching_) {
+        caching_ = !caching_;
+        empty_caches();
+    }
 }
 
 // by: 1, or the modular -1. A free frame counts for nobody but as free.
@@ -80,6 +88,7 @@ void FramePool::link_free(Frame f) {
         entries_[head_].free.prev = f;
     }
     head_ = f;
+    ++listed_;
     free_bits_[f / 64] |= std::uint64_t{1} << (f % 64);
 }
 
@@ -93,8 +102,86 @@ void FramePool::unlink_free(Frame f) {
     if (links.next != no_frame) {
         entries_[links.next].free.prev = links.prev;
     }
+    --listed_;
     free_bits_[f / 64] &= ~(std::uint64_t{1} << (f % 64));
 }
+
+// ---- Caches -----------------------------------------------------------------
+
+std::span<const Frame> FramePool::cached(std::uint32_t lane,
+                                         std::uint32_t n) const {
+    const std::span<const Frame> all(caches_[lane].frames);
+    return n <= all.size() ? all.last(n) : std::span<const Frame>();
+}
+
+// Only now may the guest give them back, to any lane: they have been filled.
+void FramePool::hand_out(std::uint32_t lane, std::uint32_t n) {
+    Cache &c = caches_[lane];
+    for (const Frame f : cached(lane, n)) {
+        std::atomic_ref(entries_[f].guest).store(1, std::memory_order_release);
+    }
+    c.frames.resize(c.frames.size() - n);
+    c.count(n);
+}
+
+// What others than the guest have of a frame, and its mark, is written by
+// nobody who has no more than a lane.
+bool FramePool::take_back(std::uint32_t lane, Frame f) {
+    Cache &c = caches_[lane];
+    if (!caching_ || c.frames.size() == cache_frames_ || f >= frames()) {
+        return false;
+    }
+    Entry &e = entries_[f];
+    std::uint32_t last = 1;
+    if (std::atomic_ref(e.guest).load(std::memory_order_relaxed) != last ||
+        e.device != 0 || e.maps != 0 || e.mark.owner != 0 || f == zero_ ||
+        !std::atomic_ref(e.guest).compare_exchange_strong(
+            last, 0, std::memory_order_acquire, std::memory_order_relaxed)) {
+        return false;
+    }
+    c.frames.push_back(f);
+    c.count(one_less);
+    return true;
+}
+
+void FramePool::refill(std::uint32_t lane) {
+    std::vector<Frame> &frames = caches_[lane].frames;
+    const std::uint32_t half = cache_frames_ / 2;
+    if (frames.size() < half && plenty(half)) {
+        while (frames.size() < half) {
+            const Frame f = head_;
+            unlink_free(f);
+            entries_[f].mark = {0, 0, 0, 0};
+            frames.push_back(f);
+        }
+    }
+}
+
+void FramePool::spill(std::uint32_t lane) {
+    std::vector<Frame> &frames = caches_[lane].frames;
+    if (frames.size() < cache_frames_) {
+        return;
+    }
+    const auto half = frames.begin() + cache_frames_ / 2;
+    std::for_each(frames.begin(), half, [this](Frame f) { uncache(f); });
+    frames.erase(frames.begin(), half);
+}
+
+void FramePool::uncache(Frame f) {
+    used_bits_[f / 64] |= std::uint64_t{1} << (f % 64);
+    link_free(f);
+}
+
+void FramePool::empty_caches() {
+    for (Cache &c : caches_) {
+        for (const Frame f : c.frames) {
+            uncache(f);
+        }
+        c.frames.clear();
+    }
+}
+
+// ---- All frames -------------------------------------------------------------
 
 void FramePool::take_at(Frame f, Holder who, Owner owner) {
     Entry &e = entries_[f];
@@ -153,6 +240,7 @@ void FramePool::drop(Frame f, Holder who) {
 }
 
 void FramePool::drop_all_guest_holds() {
+    empty_caches();
     for (Frame f = 0; f < frames(); ++f) {
         if (entries_[f].guest != 0) {
             reclassify(f, [](Entry &e) { e.guest = 0; });
@@ -272,19 +360,22 @@ const char *FramePool::check() const {
     std::uint32_t free = 0;
     std::uint32_t guest = 0;
     std::uint32_t mapped = 0;
+    std::uint32_t listed = 0;
     for (Frame f = 0; f < frames(); ++f) {
         const Entry &e = entries_[f];
         free += e.is_free();
         guest += e.guest != 0;
         mapped += e.maps != 0;
-        if (has_bit(free_bits_, f) != e.is_free()) {
+        if (has_bit(free_bits_, f) && !e.is_free()) {
             return "a free bit is wrong";
         }
+        listed += has_bit(free_bits_, f);
         if (!e.is_free() && is_own(e) && e.maps != 1) {
             return "an own frame is in several maps";
         }
     }
-    if (free != free_ || guest != guest_ || mapped != mapped_) {
+    if (free != this->free() || guest != this->guest() || mapped != mapped_ ||
+        listed != listed_) {
         return "a level of the pool is wrong";
     }
     if (free < ledger_.kept()) {
@@ -300,16 +391,37 @@ const char *FramePool::check() const {
             return "the frame of zeros is none";
         }
     }
+    return check_lists();
+}
+
+// Each free frame is in the list, or in one cache.
+const char *FramePool::check_lists() const {
     std::uint32_t listed = 0;
     Frame prev = no_frame;
     for (Frame f = head_; f != no_frame; f = entries_[f].free.next) {
-        if (!entries_[f].is_free() || entries_[f].free.prev != prev ||
-            ++listed > free) {
+        if (!has_bit(free_bits_, f) || entries_[f].free.prev != prev ||
+            ++listed > listed_) {
             return "the free list is damaged";
         }
         prev = f;
     }
-    return listed == free ? nullptr : "the free list lost a frame";
+    if (listed != listed_) {
+        return "the free list lost a frame";
+    }
+    std::vector<bool> seen(frames());
+    for (const Cache &c : caches_) {
+        for (const Frame f : c.frames) {
+            if (seen[f] || has_bit(free_bits_, f) || !entries_[f].is_free()) {
+                return "a cache has a frame that is not free";
+            }
+            seen[f] = true;
+            ++listed;
+        }
+    }
+    if (listed != listed_ && !plenty()) {
+        return "caches have frames that are kept for others";
+    }
+    return listed == free() ? nullptr : "a free frame is nowhere";
 }
 
 } // namespace snapmem_impl

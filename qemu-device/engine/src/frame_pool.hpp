@@ -17,7 +17,14 @@ namespace snapmem_impl {
 // a page map, of a region or a snapshot.
 enum class Holder : std::uint8_t { guest, device, map };
 
-// Not thread-safe (the engine's mutex), but for available() and data().
+struct FrameCaches {
+    std::uint32_t lanes = 1;
+    std::uint32_t frames = 0;  // in each at most; 0: no caches
+    std::uint32_t reserve = 0; // free frames kept from lanes
+};
+
+// For one thread at a time (the engine's lock), but for available(), data()
+// and what is said to be for a lane.
 //
 // Levels, all kept by reclassify():
 //   free      nobody holds the frame
@@ -25,10 +32,19 @@ enum class Holder : std::uint8_t { guest, device, map };
 //   mapped    frames with a map hold
 // The ledger counts own frames, own frames that someone else holds too, and
 // frames by owner. free >= what it keeps for stores and nodes, always.
+//
+// Each lane has a cache of free frames, which whoever has the lane takes and
+// puts back without the others. So it writes to no line that they write to, and
+// gets the frames that are in the caches of its processor. Frames in caches are
+// free like all others, but in no list. There are some only as long as what is
+// in the list is enough for all that free frames are kept for, and cache_frames
+// more: when fewer are, update_available() puts all of them into the list, and
+// caches stay empty. So nobody lacks a frame because a cache has it.
 class FramePool {
   public:
     // file: the frames are its first pages. The ledger must live longer.
-    FramePool(const Fd &file, std::uint32_t frames, Ledger &ledger);
+    FramePool(const Fd &file, std::uint32_t frames, Ledger &ledger,
+              const FrameCaches &caches = {});
 
     [[nodiscard]] std::uint32_t frames() const {
         return static_cast<std::uint32_t>(entries_.size());
@@ -41,7 +57,10 @@ class FramePool {
     // Frames that are free, and neither promised to a store nor set aside for
     // shared nodes. Any thread.
     [[nodiscard]] std::uint32_t available() const {
-        return available_.load(std::memory_order_relaxed);
+        // Below zero only in the middle of a copy-on-write, under the lock.
+        const auto n = static_cast<std::int32_t>(
+            available_.load(std::memory_order_relaxed) - out());
+        return n > 0 ? static_cast<std::uint32_t>(n) : 0;
     }
     // After the ledger's promises, or its shared nodes, changed other than
     // through a frame.
@@ -66,6 +85,20 @@ class FramePool {
     // Make frames zero that were just taken. Those that were never freed before
     // cost nothing: the file was made of zeros. O(count).
     void clear(std::span<const Frame> frames);
+    // For a lane: n frames of its cache, which stay there until hand_out()
+    // gives the guest a hold on each; none if there are not so many.
+    [[nodiscard]] std::span<const Frame> cached(std::uint32_t lane,
+                                                std::uint32_t n) const;
+    void hand_out(std::uint32_t lane, std::uint32_t n);
+    // For a lane: drop the last hold on a frame, the guest's, into the cache.
+    // False if it is anything else, or does not fit. Several lanes may try that
+    // with one frame.
+    [[nodiscard]] bool take_back(std::uint32_t lane, Frame f);
+    // Fill the cache of a lane to the half, if it has fewer frames and there
+    // are plenty; empty it to the half if it is full.
+    void refill(std::uint32_t lane);
+    void spill(std::uint32_t lane);
+
     // Frames that had to be written to be zero.
     [[nodiscard]] std::uint64_t cleared() const { return cleared_; }
 
@@ -126,8 +159,8 @@ class FramePool {
     // Of a frame that is not free.
     [[nodiscard]] Owner owner(Frame f) const { return entries_[f].mark.owner; }
 
-    [[nodiscard]] std::uint32_t free() const { return free_; }
-    [[nodiscard]] std::uint32_t guest() const { return guest_; }
+    [[nodiscard]] std::uint32_t free() const { return free_ - out(); }
+    [[nodiscard]] std::uint32_t guest() const { return guest_ + out(); }
     [[nodiscard]] std::uint32_t mapped() const { return mapped_; }
 
     // Recount everything: a message, or nullptr.
@@ -162,6 +195,17 @@ class FramePool {
         }
     };
     static_assert(sizeof(Entry) == 20);
+    // Who has its lane writes it.
+    struct alignas(64) Cache {
+        std::vector<Frame> frames; // the one used last is at the end
+        // Handed out, less those taken back: the levels lack it. Modular.
+        std::atomic<std::uint32_t> out = 0;
+
+        void count(std::uint32_t by) {
+            out.store(out.load(std::memory_order_relaxed) + by,
+                      std::memory_order_relaxed);
+        }
+    };
 
     [[nodiscard]] bool is_own(const Entry &e) const {
         return e.maps != 0 && e.mark.epoch == ledger_.epoch(e.mark.slot);
@@ -171,6 +215,20 @@ class FramePool {
     void count(const Entry &e, std::uint32_t by);
     void link_free(Frame f);
     void unlink_free(Frame f);
+    void uncache(Frame f);
+    void empty_caches();
+    [[nodiscard]] std::uint32_t out() const {
+        std::uint32_t n = 0;
+        for (const Cache &c : caches_) {
+            n += c.out.load(std::memory_order_relaxed);
+        }
+        return n;
+    }
+    // Are there enough frames in the list without those of the caches?
+    [[nodiscard]] bool plenty(std::uint32_t n = 0) const {
+        return listed_ >= ledger_.kept() + cache_above_ + n;
+    }
+    [[nodiscard]] const char *check_lists() const;
     void take_at(Frame f, Holder who, Owner owner);
     [[nodiscard]] bool has_bit(const std::vector<std::uint64_t> &bits,
                                Frame f) const {
@@ -194,9 +252,14 @@ class FramePool {
     std::uint64_t cleared_ = 0;
     Frame head_ = no_frame;
     Frame zero_ = no_frame;
-    std::uint32_t free_ = 0;
-    std::uint32_t guest_ = 0;
+    std::uint32_t listed_ = 0;
+    std::uint32_t free_ = 0;  // with those that lanes have handed out
+    std::uint32_t guest_ = 0; // without them
     std::uint32_t mapped_ = 0;
+    const std::uint32_t cache_frames_;
+    const std::uint32_t cache_above_; // of the list, besides what is kept
+    bool caching_ = false;
+    std::vector<Cache> caches_;
     std::atomic<std::uint32_t> available_ = 0;
 };
 

@@ -2,21 +2,35 @@
 #include "region.hpp"
 
 #include <algorithm>
+#include <atomic>
 
 namespace snapmem_impl {
+
+// Of two captures at a time one may not be counted.
+bool SharePolicy::copies(std::uint32_t whole_pages) {
+    if (hint_ == SNAPMEM_HINT_KEEP) {
+        return false;
+    }
+    if (hint_ == SNAPMEM_HINT_REWRITE || whole_pages < share_pages_min) {
+        return true;
+    }
+    const std::atomic_ref wait(wait_);
+    const std::uint32_t left = wait.load(std::memory_order_relaxed);
+    if (sharing_ || left == 0) {
+        return false;
+    }
+    wait.store(left - 1, std::memory_order_relaxed);
+    return true;
+}
 
 bool SharePolicy::share(std::uint32_t whole_pages) {
     if (hint_ == SNAPMEM_HINT_KEEP) {
         return true;
     }
-    if (hint_ == SNAPMEM_HINT_REWRITE || whole_pages < share_pages_min) {
+    if (copies(whole_pages)) {
         return false;
     }
     if (!sharing_) {
-        if (wait_ > 0) {
-            --wait_;
-            return false;
-        }
         sharing_ = true;
         shared_ = 0;
         faults_ = 0;

@@ -36,6 +36,9 @@ class SharePolicy {
 
     // Asked once per capture that covers that many pages wholly.
     bool share(std::uint32_t whole_pages);
+    // The same for several threads at a time: true if it has to copy. If not,
+    // share() knows.
+    bool copies(std::uint32_t whole_pages);
     // The capture did share so many pages; a store to one of them trapped,
     // or made it writable with others.
     void shared(std::uint32_t pages) { shared_ += pages; }
@@ -73,7 +76,8 @@ class StoreAhead {
     std::uint32_t pages_ = 1;
 };
 
-struct Region : SlotBase {
+// Captures of several regions at a time share no cache line.
+struct alignas(64) Region : SlotBase {
     Page first = 0; // in the window
     std::uint32_t npages = 0;
     PageMap map;

@@ -55,7 +55,16 @@ struct snapmem {
     snapmem(const snapmem_config &config,
             std::unique_ptr<snapmem_impl::WriteTrap> trap)
         : budget(config.window_pages),
-          engine(config, std::move(trap), {.map_budget = budget.get()}) {}
+          engine(config, std::move(trap),
+                 {.map_budget = budget.get(),
+                  .cache_frames = cache_frames(config)}) {}
+
+    // All caches have an eighth of the pool at most.
+    static std::uint32_t cache_frames(const snapmem_config &config) {
+        const std::uint32_t queues = std::max(config.queues, 1U);
+        return std::min(snapmem_impl::Tuning().cache_frames,
+                        config.frames / 8 / queues);
+    }
 
     MapBudget budget;
     Engine engine;
@@ -170,12 +179,13 @@ snapmem_status snapmem_region_destroy(snapmem *m, uint32_t region) {
     return guarded([&] { return m->engine.region_destroy(region); });
 }
 
-snapmem_status snapmem_capture(snapmem *m, uint32_t region, uint64_t offset,
-                               uint32_t length, uint32_t *frames, size_t room,
+snapmem_status snapmem_capture(snapmem *m, uint32_t queue, uint32_t region,
+                               uint64_t offset, uint32_t length,
+                               uint32_t *frames, size_t room,
                                uint32_t *nframes) {
     return guarded([&] {
         return m->engine.capture(region, offset, length, {frames, room},
-                                 *nframes);
+                                 *nframes, queue);
     });
 }
 
@@ -244,12 +254,13 @@ uint32_t snapmem_charged(const snapmem *m, uint32_t owner) {
         m->engine.charged(owner), std::numeric_limits<uint32_t>::max()));
 }
 
-snapmem_status snapmem_release(snapmem *m, const uint32_t *frames, size_t count,
+snapmem_status snapmem_release(snapmem *m, uint32_t queue,
+                               const uint32_t *frames, size_t count,
                                size_t *done) {
     return guarded([&] {
         size_t dropped = 0;
         const snapmem_status status =
-            m->engine.release({frames, count}, dropped);
+            m->engine.release({frames, count}, dropped, queue);
         if (done != nullptr) {
             *done = dropped;
         }

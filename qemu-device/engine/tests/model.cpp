@@ -92,7 +92,7 @@ void ModelGuest::capture(std::uint32_t handle, const Bytes &bytes) {
     const std::uint32_t first = offset / page_bytes;
     const std::uint32_t pages = (offset + length - 1) / page_bytes - first + 1;
     const std::uint32_t available = rig_->available();
-    const Captured c = rig_.capture(handle, offset, length);
+    const Captured c = rig_.capture(handle, offset, length, pick(0, 3));
     if (c.status == SNAPMEM_NO_FRAMES) {
         if (limits_.alone) {
             ASSERT_LT(available, pages + limits_.rx_reserve);
@@ -122,7 +122,7 @@ void ModelGuest::release() {
         expect_frame(h);
         frames.push_back(h.frame);
     }
-    rig_.release(frames);
+    rig_.release(frames, pick(0, 3));
 }
 
 void ModelGuest::receive() {

@@ -79,7 +79,7 @@ class Net {
     explicit Net(const Options &o)
         : vnet_hdr_(o.vnet_hdr), beside_(o.beside),
           free_(beside_ != nullptr ? beside_->free_ : own_free_) {
-        const snapmem_config config{o.frames, 1, 0, SNAPMEM_COPY, false};
+        const snapmem_config config{o.frames, 1, 0, SNAPMEM_COPY, false, 1};
         mem_ = beside_ != nullptr ? beside_->mem_
                                   : snapmem_new(&config, false, nullptr);
         std::array<int, 2> ends{};
@@ -199,7 +199,7 @@ class Net {
         if (!frames.empty()) {
             std::size_t done = 0;
             EXPECT_EQ(
-                snapmem_release(mem_, frames.data(), frames.size(), &done),
+                snapmem_release(mem_, 0, frames.data(), frames.size(), &done),
                 SNAPMEM_OK);
         }
         snapnet_publish(q_, false);
@@ -316,7 +316,7 @@ class Net {
     }
     void release_all() {
         std::size_t done = 0;
-        EXPECT_EQ(snapmem_release(mem_, kept_.data(), kept_.size(), &done),
+        EXPECT_EQ(snapmem_release(mem_, 0, kept_.data(), kept_.size(), &done),
                   SNAPMEM_OK);
         kept_.clear();
         snapmem_publish_free_frames(mem_, &free_);

@@ -29,7 +29,8 @@ inline std::string no_userfault() {
                              .window_pages = 1,
                              .rx_reserve = 0,
                              .mode = SNAPMEM_SHARE,
-                             .dedup = false},
+                             .dedup = false,
+                             .queues = 1},
                             std::make_unique<snapmem_impl::UserfaultTrap>(),
                             {.map_budget = 100});
         return {};
@@ -63,7 +64,7 @@ struct Captured {
 class Rig {
   public:
     Rig(Trap kind, const snapmem_config &config, std::uint32_t budget = 10000,
-        std::uint32_t fanout_bits = 6) {
+        std::uint32_t fanout_bits = 6, std::uint32_t cache_frames = 128) {
         std::unique_ptr<snapmem_impl::WriteTrap> trap;
         if (kind == Trap::fake) {
             auto fake = std::make_unique<FakeTrap>();
@@ -75,7 +76,8 @@ class Rig {
         engine_ = std::make_unique<Engine>(
             config, std::move(trap),
             snapmem_impl::Tuning{.map_budget = budget,
-                                 .fanout_bits = fanout_bits});
+                                 .fanout_bits = fanout_bits,
+                                 .cache_frames = cache_frames});
     }
 
     Engine *operator->() { return engine_.get(); }
@@ -146,17 +148,17 @@ class Rig {
                        npages * static_cast<std::uint32_t>(page_bytes));
     }
     Captured capture(std::uint32_t region, std::uint64_t offset,
-                     std::uint32_t length) {
+                     std::uint32_t length, std::uint32_t queue = 0) {
         Captured c;
         c.frames.resize(SNAPMEM_CAPTURE_BYTES_MAX / page_bytes + 1);
         std::uint32_t n = 0;
-        c.status = engine_->capture(region, offset, length, c.frames, n);
+        c.status = engine_->capture(region, offset, length, c.frames, n, queue);
         c.frames.resize(n);
         return c;
     }
-    void release(const std::vector<Frame> &frames) {
+    void release(const std::vector<Frame> &frames, std::uint32_t queue = 0) {
         std::size_t done = 0;
-        EXPECT_EQ(engine_->release(frames, done), SNAPMEM_OK);
+        EXPECT_EQ(engine_->release(frames, done, queue), SNAPMEM_OK);
         EXPECT_EQ(done, frames.size());
     }
     [[nodiscard]] snapmem_counters counters() const {

@@ -21,13 +21,13 @@ Handle make(snapmem_config config, const char **error) {
 
 TEST(CBoundary, RefusesBadSizes) {
     const std::array<snapmem_config, 7> bad{{
-        {0, 1, 0, SNAPMEM_COPY, false},
-        {1, 0, 0, SNAPMEM_COPY, false},
-        {(1U << 24) + 1, 1, 0, SNAPMEM_COPY, false},
-        {1, (1U << 24) + 1, 0, SNAPMEM_COPY, false},
-        {~0U, ~0U, 0, SNAPMEM_COPY, false},
-        {4, 4, 4, SNAPMEM_COPY, false},
-        {4, 4, 0, static_cast<snapmem_mode>(3), false},
+        {0, 1, 0, SNAPMEM_COPY, false, 1},
+        {1, 0, 0, SNAPMEM_COPY, false, 1},
+        {(1U << 24) + 1, 1, 0, SNAPMEM_COPY, false, 1},
+        {1, (1U << 24) + 1, 0, SNAPMEM_COPY, false, 1},
+        {~0U, ~0U, 0, SNAPMEM_COPY, false, 1},
+        {4, 4, 4, SNAPMEM_COPY, false, 1},
+        {4, 4, 0, static_cast<snapmem_mode>(3), false, 1},
     }};
     for (const snapmem_config &config : bad) {
         const char *error = nullptr;
@@ -43,18 +43,18 @@ TEST(CBoundary, FreeTakesNull) {
 
 TEST(CBoundary, SaysWhetherItCanShare) {
     for (const snapmem_mode mode : {SNAPMEM_COPY, SNAPMEM_AUTO}) {
-        const Handle m = make({8, 8, 0, mode, false}, nullptr);
+        const Handle m = make({8, 8, 0, mode, false, 1}, nullptr);
         EXPECT_EQ(snapmem_can_share(m.get()), no_userfault().empty());
     }
     const char *error = nullptr;
-    const Handle share = make({8, 8, 0, SNAPMEM_SHARE, false}, &error);
+    const Handle share = make({8, 8, 0, SNAPMEM_SHARE, false, 1}, &error);
     EXPECT_EQ(share != nullptr, no_userfault().empty());
     EXPECT_EQ(error == nullptr, no_userfault().empty());
 }
 
 TEST(CBoundary, SaysWhatMappingsTheFirstHasLeft) {
-    const snapmem_config large{8, 1U << 24, 0, SNAPMEM_COPY, false};
-    const snapmem_config small{8, 8, 0, SNAPMEM_COPY, false};
+    const snapmem_config large{8, 1U << 24, 0, SNAPMEM_COPY, false, 1};
+    const snapmem_config small{8, 8, 0, SNAPMEM_COPY, false, 1};
     {
         const Handle first = make(small, nullptr);
         EXPECT_EQ(snapmem_maps_lacking(first.get()), 0U);
@@ -70,14 +70,14 @@ TEST(CBoundary, SaysWhatMappingsTheFirstHasLeft) {
 
 TEST(CBoundary, MakesAndFreesALargeEngineLazily) {
     const Handle m =
-        make({1U << 20, 1U << 20, 64, SNAPMEM_COPY, false}, nullptr);
+        make({1U << 20, 1U << 20, 64, SNAPMEM_COPY, false, 1}, nullptr);
     ASSERT_NE(m, nullptr);
     EXPECT_EQ(snapmem_free_frames(m.get()), 1U << 20);
 }
 
 TEST(CBoundary, RoundTrip) {
     for (const snapmem_mode mode : {SNAPMEM_COPY, SNAPMEM_AUTO}) {
-        const Handle m = make({64, 64, 4, mode, false}, nullptr);
+        const Handle m = make({64, 64, 4, mode, false, 1}, nullptr);
         ASSERT_NE(m, nullptr);
         std::uint32_t region = 0;
         std::uint32_t page = 0;
@@ -89,7 +89,7 @@ TEST(CBoundary, RoundTrip) {
         std::memset(at, 1, 8192);
         std::array<std::uint32_t, 4> frames{};
         std::uint32_t n = 0;
-        ASSERT_EQ(snapmem_capture(m.get(), region, 0, 8192, frames.data(),
+        ASSERT_EQ(snapmem_capture(m.get(), 0, region, 0, 8192, frames.data(),
                                   frames.size(), &n),
                   SNAPMEM_OK);
         ASSERT_EQ(n, 2U);
@@ -101,14 +101,14 @@ TEST(CBoundary, RoundTrip) {
             EXPECT_TRUE(snapmem_guest_holds(m.get(), frames[i], 1));
         }
         std::size_t done = 0;
-        EXPECT_EQ(snapmem_release(m.get(), frames.data(), n, &done),
+        EXPECT_EQ(snapmem_release(m.get(), 0, frames.data(), n, &done),
                   SNAPMEM_OK);
         EXPECT_EQ(done, 2U);
 
         ASSERT_EQ(snapmem_receive(m.get(), frames.data(), 2), SNAPMEM_OK);
         snapmem_give(m.get(), frames.data(), 2);
         snapmem_hold(m.get(), frames.data(), 1);
-        EXPECT_EQ(snapmem_release(m.get(), frames.data(), 2, nullptr),
+        EXPECT_EQ(snapmem_release(m.get(), 0, frames.data(), 2, nullptr),
                   SNAPMEM_OK);
         snapmem_drop(m.get(), frames.data(), 1);
         EXPECT_EQ(snapmem_free_frames(m.get()), 60U);
@@ -125,7 +125,7 @@ TEST(CBoundary, RoundTrip) {
 
 TEST(CBoundary, SnapshotsRoundTrip) {
     SKIP_WITHOUT(Trap::real);
-    const Handle handle = make({64, 64, 4, SNAPMEM_COPY, true}, nullptr);
+    const Handle handle = make({64, 64, 4, SNAPMEM_COPY, true, 1}, nullptr);
     snapmem *m = handle.get();
     const snapmem_region_spec spec = spec_for(4);
     std::uint32_t region = 0;

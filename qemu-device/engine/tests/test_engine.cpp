@@ -13,7 +13,8 @@ snapmem_config config_for(snapmem_mode mode) {
             .window_pages = 64,
             .rx_reserve = 8,
             .mode = mode,
-            .dedup = false};
+            .dedup = false,
+            .queues = 1};
 }
 
 // Every way to capture.

@@ -117,7 +117,8 @@ class World {
                    .window_pages = 128,
                    .rx_reserve = 4,
                    .mode = v.mode,
-                   .dedup = v.dedup},
+                   .dedup = v.dedup,
+                   .queues = 1},
                   std::unique_ptr<snapmem_impl::WriteTrap>(trap_),
                   {.map_budget = 10000, .fanout_bits = v.fanout_bits}) {
         region = create(npages, true);
@@ -463,7 +464,8 @@ TEST(Injection, EngineThatCannotBeMade) {
                                     .window_pages = 8,
                                     .rx_reserve = 0,
                                     .mode = SNAPMEM_AUTO,
-                                    .dedup = true};
+                                    .dedup = true,
+                                    .queues = 1};
         const bool failed =
             with_failure(n, [&] { m = snapmem_new(&config, false, &error); });
         snapmem_free(m);
@@ -484,7 +486,8 @@ TEST(Injection, StoresNeedNoMemory) {
                                 .window_pages = npages,
                                 .rx_reserve = 0,
                                 .mode = SNAPMEM_AUTO,
-                                .dedup = false};
+                                .dedup = false,
+                                .queues = 1};
     const char *error = nullptr;
     snapmem *m = snapmem_new(&config, false, &error);
     ASSERT_NE(m, nullptr) << error;

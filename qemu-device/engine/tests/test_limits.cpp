@@ -13,7 +13,8 @@ snapmem_config share_config(std::uint32_t frames, std::uint32_t reserve) {
             .window_pages = 64,
             .rx_reserve = reserve,
             .mode = SNAPMEM_SHARE,
-            .dedup = false};
+            .dedup = false,
+            .queues = 1};
 }
 
 // Take all frames that can be had.
@@ -121,7 +122,8 @@ TEST(Limits, RegionsNeedMappings) {
              .window_pages = 64,
              .rx_reserve = 0,
              .mode = SNAPMEM_COPY,
-             .dedup = false},
+             .dedup = false,
+             .queues = 1},
             5);
     const auto all = drain(rig);
     std::vector<Frame> odd;
@@ -214,7 +216,8 @@ TEST(Limits, AsManyRegionsAsPromised) {
                          .window_pages = 2000,
                          .rx_reserve = 0,
                          .mode = SNAPMEM_SHARE,
-                         .dedup = false});
+                         .dedup = false,
+                         .queues = 1});
     std::uint32_t handle = 0;
     std::uint32_t page = 0;
     for (std::uint32_t i = 0; i < SNAPMEM_REGIONS_MAX; ++i) {
@@ -261,7 +264,8 @@ class ManyNodes : public testing::Test {
               .window_pages = 2 * npages,
               .rx_reserve = 0,
               .mode = SNAPMEM_SHARE,
-              .dedup = false}};
+              .dedup = false,
+              .queues = 1}};
     RegionName region_;
 };
 
@@ -340,7 +344,8 @@ TEST(Limits, UsersWhoMakeNodesLeaveRoomForOthers) {
                          .window_pages = frames,
                          .rx_reserve = reserve,
                          .mode = SNAPMEM_SHARE,
-                         .dedup = false});
+                         .dedup = false,
+                         .queues = 1});
     const auto quota = [&](std::uint32_t user) {
         const auto has = static_cast<std::uint32_t>(rig->charged(user));
         const std::uint32_t room =
@@ -414,7 +419,8 @@ TEST(Limits, UsersWhoTakeMappingsLeaveSomeForOthers) {
              .window_pages = 32768,
              .rx_reserve = 0,
              .mode = SNAPMEM_SHARE,
-             .dedup = false},
+             .dedup = false,
+             .queues = 1},
             budget);
     const auto spec = [&](std::uint32_t user, std::uint32_t n, bool sparse) {
         snapmem_region_spec s = spec_for(n, sparse);
@@ -491,7 +497,8 @@ TEST(Limits, WhoHasMoreMappingsThanAreLeftKeepsThem) {
              .window_pages = 4096,
              .rx_reserve = 0,
              .mode = SNAPMEM_SHARE,
-             .dedup = false},
+             .dedup = false,
+             .queues = 1},
             1100);
     snapmem_region_spec s = spec_for(500, true);
     s.owner = 1;
@@ -564,7 +571,8 @@ TEST(Limits, AutoCountsOnlyWhatCapturesHaveArmed) {
                          .window_pages = 64,
                          .rx_reserve = 0,
                          .mode = SNAPMEM_AUTO,
-                         .dedup = false});
+                         .dedup = false,
+                         .queues = 1});
     const RegionName r = rig.create(32);
     snapmem_object o{};
     for (int i = 0; i < 80 && !o.sharing; ++i) {
@@ -601,7 +609,8 @@ TEST(Limits, AutoFindsABufferThatStaysAndOneThatDoesNot) {
                          .window_pages = 64,
                          .rx_reserve = 0,
                          .mode = SNAPMEM_AUTO,
-                         .dedup = false});
+                         .dedup = false,
+                         .queues = 1});
     const RegionName stays = rig.create(16);
     for (int i = 0; i < 200; ++i) {
         rig.release(rig.capture(stays.handle, 0, 16 * page_bytes).frames);

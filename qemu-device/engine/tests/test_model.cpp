@@ -16,6 +16,8 @@ constexpr std::uint32_t pool_frames = 384;
 constexpr std::uint32_t window_pages = 160;
 constexpr std::uint32_t reserve = 16;
 constexpr std::uint32_t region_pages = 40;
+constexpr std::uint32_t queues = 3;
+constexpr std::uint32_t cache_frames = 48;
 
 std::uint64_t from_environment(const char *name, std::uint64_t otherwise) {
     const char *text = std::getenv(name);
@@ -57,10 +59,11 @@ class ModelTest : public testing::TestWithParam<Variant> {
     void SetUp() override {
         const Variant &v = GetParam();
         SKIP_WITHOUT(v.trap);
-        rig_ = std::make_unique<Rig>(
-            v.trap,
-            snapmem_config{pool_frames, window_pages, reserve, v.mode, v.dedup},
-            v.budget, v.fanout_bits);
+        rig_ = std::make_unique<Rig>(v.trap,
+                                     snapmem_config{pool_frames, window_pages,
+                                                    reserve, v.mode, v.dedup,
+                                                    queues},
+                                     v.budget, v.fanout_bits, cache_frames);
         rig_->poison_pool(pool_frames);
     }
     Rig &rig() { return *rig_; }

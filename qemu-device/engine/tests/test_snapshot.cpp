@@ -28,7 +28,8 @@ class SnapshotTest : public testing::TestWithParam<Trap> {
     }
     void make(snapmem_mode mode, bool dedup) {
         rig_ = std::make_unique<Rig>(
-            GetParam(), snapmem_config{pool_frames, 256, reserve, mode, dedup});
+            GetParam(),
+            snapmem_config{pool_frames, 256, reserve, mode, dedup, 1});
         rig_->poison_pool(pool_frames);
     }
     Rig &rig() { return *rig_; }
@@ -428,7 +429,7 @@ TEST_P(SnapshotTest, AsManyAsPromised) {
 }
 
 TEST(Snapshot, NeedsATrap) {
-    Rig rig(Trap::none, {64, 64, 0, SNAPMEM_COPY, false});
+    Rig rig(Trap::none, {64, 64, 0, SNAPMEM_COPY, false, 1});
     const RegionName r = rig.create(4, true);
     EXPECT_EQ(rig.counters().region_frames, 4U) << "not sparse";
     std::uint32_t out = 0;
@@ -443,7 +444,7 @@ TEST(Snapshot, NeedsATrap) {
 }
 
 TEST(Snapshot, NeedsMappings) {
-    Rig rig(Trap::fake, {256, 128, 0, SNAPMEM_COPY, false}, 30);
+    Rig rig(Trap::fake, {256, 128, 0, SNAPMEM_COPY, false, 1}, 30);
     const RegionName small = rig.create(20);
     std::uint32_t out = 0;
     std::uint64_t version = 0;
@@ -456,7 +457,7 @@ TEST(Snapshot, NeedsMappings) {
 }
 
 TEST(Snapshot, AnArmThatFailsTakesNone) {
-    Rig rig(Trap::fake, {256, 64, 0, SNAPMEM_COPY, false});
+    Rig rig(Trap::fake, {256, 64, 0, SNAPMEM_COPY, false, 1});
     const RegionName r = rig.create(8);
     rig.fake().fail_arm = true;
     std::uint32_t out = 0;
@@ -473,7 +474,7 @@ TEST(Snapshot, AnArmThatFailsTakesNone) {
 // Neither the new pages can be watched nor the old ones again: the content
 // goes, but not the place in the window, which somebody has mapped.
 TEST(Snapshot, ACommitThatCannotBeUndoneLosesTheContent) {
-    Rig rig(Trap::fake, {256, 64, 0, SNAPMEM_COPY, false});
+    Rig rig(Trap::fake, {256, 64, 0, SNAPMEM_COPY, false, 1});
     const RegionName r = rig.create(8);
     const std::uint32_t empty = rig.snapshot(r);
     const RegionName clone = rig.clone(empty);
@@ -497,7 +498,7 @@ TEST(Snapshot, ACommitThatCannotBeUndoneLosesTheContent) {
 
 // The frames of one clone become another's alone by stores, too.
 TEST(Snapshot, PromisesComeBackWhenTheOtherSideIsWritten) {
-    Rig rig(Trap::fake, {64, 64, 0, SNAPMEM_COPY, false});
+    Rig rig(Trap::fake, {64, 64, 0, SNAPMEM_COPY, false, 1});
     const RegionName a = rig.create(16);
     const std::uint32_t s = rig.snapshot(a);
     rig.clone(s);
@@ -510,7 +511,7 @@ TEST(Snapshot, PromisesComeBackWhenTheOtherSideIsWritten) {
 }
 
 TEST(Snapshot, DiscardingHolesTakesNoMemory) {
-    Rig rig(Trap::fake, {8192, 8192, 0, SNAPMEM_COPY, false});
+    Rig rig(Trap::fake, {8192, 8192, 0, SNAPMEM_COPY, false, 1});
     const RegionName r = rig.create(4096, true);
     for (Page p = 0; p < 4096; p += 64) {
         rig.fill(r.page + p, 1);

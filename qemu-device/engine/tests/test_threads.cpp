@@ -71,7 +71,8 @@ TEST_P(ThreadsTest, CapturesAreInstantsAndStay) {
                          .window_pages = 64,
                          .rx_reserve = 8,
                          .mode = SNAPMEM_SHARE,
-                         .dedup = false});
+                         .dedup = false,
+                         .queues = 1});
     const std::array<RegionName, 2> regions{rig.create(writer_pages),
                                             rig.create(writer_pages)};
     std::atomic<bool> stop = false;
@@ -148,7 +149,8 @@ TEST_P(ThreadsTest, SnapshotsAreInstantsAndStay) {
                          .window_pages = 256,
                          .rx_reserve = 8,
                          .mode = SNAPMEM_COPY,
-                         .dedup = false});
+                         .dedup = false,
+                         .queues = 1});
     const std::array<RegionName, 2> regions{rig.create(writer_pages),
                                             rig.create(writer_pages, true)};
     std::atomic<bool> stop = false;
@@ -214,7 +216,8 @@ TEST(Threads, RegionsGoWhileStoresWait) {
                          .window_pages = 16,
                          .rx_reserve = 0,
                          .mode = SNAPMEM_SHARE,
-                         .dedup = false});
+                         .dedup = false,
+                         .queues = 1});
     std::atomic<bool> stop = false;
     std::atomic<std::uint64_t> stores = 0;
     std::thread writer([&] {

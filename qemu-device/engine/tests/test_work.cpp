@@ -18,7 +18,8 @@ snapmem_config config(std::uint32_t frames, std::uint32_t window_pages) {
             .window_pages = window_pages,
             .rx_reserve = 0,
             .mode = SNAPMEM_COPY,
-            .dedup = false};
+            .dedup = false,
+            .queues = 1};
 }
 
 std::vector<Frame> receive_all(Rig &rig) {

@@ -8,9 +8,12 @@
  * capture names the frames that hold a range of a region at one instant, a
  * snapshot all of it; they never change afterwards.
  *
- * Thread safety: every function may be called from any thread; one mutex
- * inside serialises them with the thread that resolves write faults.  No
- * function throws; the ones that can fail return a snapmem_status.
+ * Thread safety: every function may be called from any thread; one lock
+ * inside serialises them with the thread that resolves write faults.  Captures
+ * that copy, and releases of such frames, go on at the same time if they come
+ * from different queues (any number; those that the engine was not made for
+ * share with others).  No function throws; the ones that can fail return a
+ * snapmem_status.
  *
  * Accounting: "guest holds" are counted per frame.  A frame is free when no
  * guest hold, no device hold, no region and no snapshot is left on it.  What
@@ -84,6 +87,7 @@ typedef struct snapmem_config {
     uint32_t rx_reserve;   /* frames that only snapmem_receive() may use */
     snapmem_mode mode;
     bool dedup; /* pages of a new snapshot that exist already are shared */
+    uint32_t queues; /* data queues that capture and release; 0 as 1 */
 } snapmem_config;
 
 typedef struct snapmem_region_spec {
@@ -199,8 +203,9 @@ snapmem_status snapmem_region_destroy(snapmem *m, uint32_t region);
  * everything as it was; whole pages of a snapshot never end so. BAD_LENGTH
  * also when room is too small. O(pages).
  */
-snapmem_status snapmem_capture(snapmem *m, uint32_t region, uint64_t offset,
-                               uint32_t length, uint32_t *frames, size_t room,
+snapmem_status snapmem_capture(snapmem *m, uint32_t queue, uint32_t region,
+                               uint64_t offset, uint32_t length,
+                               uint32_t *frames, size_t room,
                                uint32_t *nframes);
 
 /*
@@ -283,7 +288,8 @@ uint32_t snapmem_charged(const snapmem *m, uint32_t owner);
 
 /* Drop one guest hold per entry, in order; *done entries were dropped when
  * BAD_FRAME ends it. O(count). */
-snapmem_status snapmem_release(snapmem *m, const uint32_t *frames, size_t count,
+snapmem_status snapmem_release(snapmem *m, uint32_t queue,
+                               const uint32_t *frames, size_t count,
                                size_t *done);
 
 /* Does the guest hold every frame of [first, first + count)? False for
