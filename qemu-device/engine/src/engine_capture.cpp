@@ -182,7 +182,7 @@ snapmem_status Engine::capture(std::uint32_t handle, std::uint64_t offset,
     }
 
     // Nothing fails from here on. Shared pages are armed by now: a store
-    // that raced has landed wholly before, or waits for the mutex.
+    // that raced has landed wholly before, or waits for the lock.
     std::uint32_t n = 0;
     maps_.each(map, c.first, c.pages(), [&](Page p, Frame f) {
         if (share && c.is_whole(p) && f != no_frame &&

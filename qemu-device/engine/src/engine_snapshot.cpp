@@ -87,7 +87,7 @@ snapmem_status Engine::snapshot(std::uint32_t region, std::uint32_t quota,
     }
 
     // Nothing fails from here on, and all pages are armed: a store that raced
-    // has landed before, or waits for the mutex.
+    // has landed before, or waits for the lock.
     s->map = maps_.share(r->map);
     ledger_.share_nodes(slot(*r));
     s->owner_id = ledger_.owner_id(o);

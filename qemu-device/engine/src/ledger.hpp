@@ -28,7 +28,7 @@ namespace snapmem_impl {
 // they were promised: so who sees what is free sees the nodes, too, and there
 // are no more of them than the pool has frames for.
 //
-// Not thread-safe (the engine's mutex).
+// Not thread-safe (the engine's lock).
 class Ledger {
   public:
     explicit Ledger(std::uint32_t slots);

@@ -18,7 +18,7 @@ using Node = std::uint32_t;
 // Nodes of one size: a count of references and 2^bits slots. A slot of a leaf
 // is a frame plus one, a slot of another node a node; 0 is empty in both.
 //
-// Not thread-safe (the engine's mutex).
+// Not thread-safe (the engine's lock).
 class NodeArena {
   public:
     explicit NodeArena(std::uint32_t bits);

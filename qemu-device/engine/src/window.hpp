@@ -22,7 +22,7 @@ using Backing = std::uint32_t;
 // neighbours whose offsets ascend, and segments() is an upper bound that
 // holds (private anonymous memory would not merge again once written).
 //
-// Not thread-safe (the engine's mutex).
+// Not thread-safe (the engine's lock).
 class Window {
   public:
     // file has `frames` pages of frames and `pages` scratch pages after them.

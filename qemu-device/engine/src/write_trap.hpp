@@ -24,11 +24,11 @@ class StoreSink {
 
     // A thread is about to store to a page and waits. True: let it try
     // again. False: no mapping could be had; call again after a pause.
-    // Takes the engine's mutex: a trap calls it without any lock of its own.
+    // Takes the engine's lock: a trap calls it without any lock of its own.
     virtual bool resolve_store(Page p) noexcept = 0;
 };
 
-// The engine calls these under its mutex, all but start() and stop(). Ranges
+// The engine calls these under its lock, all but start() and stop(). Ranges
 // lie within one region.
 class WriteTrap {
   public:
