@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::uint32_t queues = 3;
 constexpr std::uint32_t frames = 200;
-constexpr std::uint32_t reserve = 16;
+constexpr std::uint32_t reserve = 50; // more than a cache has
 constexpr std::uint32_t cache_frames = 20;
 constexpr std::uint32_t pages = 8; // of a region
 

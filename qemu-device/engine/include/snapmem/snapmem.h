@@ -86,7 +86,7 @@ typedef struct snapmem_config {
     uint32_t window_pages; /* size of the window area, pages */
     uint32_t rx_reserve;   /* frames that only snapmem_receive() may use */
     snapmem_mode mode;
-    bool dedup; /* pages of a new snapshot that exist already are shared */
+    bool dedup;      /* pages of a new snapshot that exist already are shared */
     uint32_t queues; /* data queues that capture and release; 0 as 1 */
 } snapmem_config;
 
