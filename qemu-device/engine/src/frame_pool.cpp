@@ -147,7 +147,7 @@ bool FramePool::take_back(std::uint32_t lane, Frame f) {
 void FramePool::refill(std::uint32_t lane) {
     std::vector<Frame> &frames = caches_[lane].frames;
     const std::uint32_t half = cache_frames_ / 2;
-    if (frames.size() < half && plenty(half)) {
+    if (caching_ && frames.size() < half && plenty(half)) {
         while (frames.size() < half) {
             const Frame f = head_;
             unlink_free(f);
