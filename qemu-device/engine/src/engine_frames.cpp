@@ -11,6 +11,7 @@ std::size_t Engine::release_in_lane(std::uint32_t lane,
     while (n < frames.size() && pool_.take_back(lane, frames[n])) {
         ++n;
     }
+    pool_.sort_cache(lane);
     tallies_[lane].released += n;
     return n;
 }

@@ -141,7 +141,16 @@ bool FramePool::take_back(std::uint32_t lane, Frame f) {
     }
     c.frames.push_back(f);
     c.count(one_less);
+    ++c.unsorted;
     return true;
+}
+
+void FramePool::sort_cache(std::uint32_t lane) {
+    Cache &c = caches_[lane];
+    if (c.unsorted >= cache_frames_ / 2) {
+        std::sort(c.frames.begin(), c.frames.end());
+        c.unsorted = 0;
+    }
 }
 
 void FramePool::refill(std::uint32_t lane) {
@@ -149,7 +158,7 @@ void FramePool::refill(std::uint32_t lane) {
     const std::uint32_t half = cache_frames_ / 2;
     if (caching_ && frames.size() < half && plenty(half)) {
         while (frames.size() < half) {
-            const Frame f = head_;
+            const Frame f = next_free();
             unlink_free(f);
             entries_[f].mark = {0, 0, 0, 0};
             frames.push_back(f);
@@ -193,10 +202,14 @@ void FramePool::take_at(Frame f, Holder who, Owner owner) {
     update_available();
 }
 
-Frame FramePool::take(Holder who, Owner owner) {
+Frame FramePool::next_free() const {
     const std::uint32_t word = head_ / 64;
-    const Frame f = word * 64 + static_cast<std::uint32_t>(
-                                    std::countr_zero(free_bits_[word]));
+    return word * 64 +
+           static_cast<std::uint32_t>(std::countr_zero(free_bits_[word]));
+}
+
+Frame FramePool::take(Holder who, Owner owner) {
+    const Frame f = next_free();
     take_at(f, who, owner);
     return f;
 }

@@ -94,6 +94,9 @@ class FramePool {
     // False if it is anything else, or does not fit. Several lanes may try that
     // with one frame.
     [[nodiscard]] bool take_back(std::uint32_t lane, Frame f);
+    // Afterwards: once half a cache has come back, what is in it is sorted, so
+    // that the next captures get frames in a row, as from take().
+    void sort_cache(std::uint32_t lane);
     // Fill the cache of a lane to the half, if it has fewer frames and there
     // are plenty; empty it to the half if it is full.
     void refill(std::uint32_t lane);
@@ -197,7 +200,8 @@ class FramePool {
     static_assert(sizeof(Entry) == 20);
     // Who has its lane writes it.
     struct alignas(64) Cache {
-        std::vector<Frame> frames; // the one used last is at the end
+        std::vector<Frame> frames;  // taken from the end
+        std::uint32_t unsorted = 0; // taken back since they were sorted
         // Handed out, less those taken back: the levels lack it. Modular.
         std::atomic<std::uint32_t> out = 0;
 
@@ -215,6 +219,7 @@ class FramePool {
     void count(const Entry &e, std::uint32_t by);
     void link_free(Frame f);
     void unlink_free(Frame f);
+    [[nodiscard]] Frame next_free() const; // of the list
     void uncache(Frame f);
     void empty_caches();
     [[nodiscard]] std::uint32_t out() const {

@@ -5,6 +5,7 @@
 #include "lane_lock.hpp"
 #include "rig.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -83,6 +84,21 @@ TEST_F(LanesTest, FramesInCachesAreFree) {
     snapmem_object object;
     ASSERT_EQ(rig_->get_object(r.handle, object), SNAPMEM_OK);
     EXPECT_EQ(object.copied_pages, n.captures * pages);
+}
+
+TEST_F(LanesTest, FramesComeInARowWhenTheyWereBackInNone) {
+    const RegionName r = rig_.create(pages);
+    fill_cache(r, 0);
+    Captured a = capture(r, 0);
+    const Captured b = capture(r, 0);
+    a.frames.insert(a.frames.begin() + pages / 2, b.frames.begin(),
+                    b.frames.end());
+    std::reverse(a.frames.begin(), a.frames.end());
+    rig_.release(a.frames, 0);
+    const Captured c = capture(r, 0);
+    ASSERT_EQ(c.frames.size(), pages);
+    EXPECT_TRUE(std::is_sorted(c.frames.begin(), c.frames.end()));
+    rig_.release(c.frames, 0);
 }
 
 TEST_F(LanesTest, CapturesGetTheFramesInOtherCaches) {
