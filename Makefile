@@ -10,7 +10,7 @@ vm := selftests/vm/snap-vm
 	check-engine check-tools check-device check-guest check-debug \
 	check-all check-mutations check-programs check-stress check-series \
 	check-kernels check-newest check-own-machine check-packages check-install \
-	soak bench bench-engine debug-kernel deb install uninstall clean help
+	soak bench bench-engine profile debug-kernel deb install uninstall clean help
 .NOTPARALLEL:
 
 all: deps qemu kmod tools selftests
@@ -52,6 +52,9 @@ soak: deps
 bench: all
 	@selftests/bench/bench.sh $(ROWS)
 
+profile: all
+	@selftests/bench/profile.sh $(ROW) $(FUNCTION)
+
 bench-engine: deps
 	@qemu-device/engine/bench/bench.sh
 
@@ -91,6 +94,7 @@ help:
 	@echo '                  a stock Debian guest, as your-own-machine.rst says'
 	@echo 'make bench        measure sockets and device beside their peers, an hour;'
 	@echo '                  QUICK=1: minutes; ROWS=NAME...: some of the rows'
+	@echo 'make profile      where instructions go in one row: ROW=NAME, FUNCTION=NAME'
 	@echo 'make bench-engine measure the engine, without QEMU'
 	@echo 'make debug-kernel build the debug kernel and a module for it'
 	@echo 'make deb          Debian packages of all, into build/deb'

@@ -210,7 +210,8 @@ def main():
         sys.exit("report.py: nothing was measured")
     where = taken(logs, accelerator)
     with open(os.path.join(out, "results.json"), "w", encoding="utf-8") as file:
-        json.dump({"taken": where, "rows": rows}, file, indent=1)
+        json.dump({"SPDX-License-Identifier": "GPL-2.0-only",
+                   "taken": where, "rows": rows}, file, indent=1)
         file.write("\n")
     lines = table(rows, where)
     for kind in plots(rows, out):

@@ -186,7 +186,7 @@ check_length() {
 
 check_spdx() {
     local found
-    found=$(sources -size +0 | grep -Ev '^LICENSES?(/|$)|\.md$|/licenses/|/debian/(copyright|source/format)$|^selftests/mutations/' |
+    found=$(sources -size +0 | grep -Ev '^LICENSES?(/|$)|\.(md|png)$|/licenses/|/debian/(copyright|source/format)$|^selftests/mutations/' |
         xargs grep -L 'SPDX-License-Identifier' || true)
     echo "$found"
     [[ -z $found ]]
