@@ -36,19 +36,6 @@ static void snap_tx_segment(struct snap_tx *tx, unsigned int i, u16 kind,
 	seg->reserved = 0;
 }
 
-/* Frames that follow each other in the pool are one segment. */
-static bool snap_tx_extend(struct snap_tx *tx, unsigned int n, u64 addr, u32 length)
-{
-	struct snap_segment *last = &tx->seg[n - 1];
-	u32 has = le32_to_cpu(last->length);
-
-	if (last->kind != cpu_to_le16(SNAP_SEG_FRAME) ||
-	    le64_to_cpu(last->addr) + has != addr)
-		return false;
-	last->length = cpu_to_le32(has + length);
-	return true;
-}
-
 /* The device is done with the mappings when it has stored a status. */
 static void snap_tx_unmap(struct snap_dev *sd, const struct snap_tx_map *map)
 {
@@ -80,6 +67,8 @@ static int snap_tx_segments(struct snap_channel *ch, u32 slot, struct sk_buff *s
 	u32 at = SNAP_SLOT_TX_INLINE(slot);
 	struct snap_dev *sd = ch->q->sd;
 	unsigned int len = skb_headlen(skb);
+	u32 run = 0;		/* bytes of the last segment, if it is of frames */
+	u64 end = U64_MAX;	/* where it ends in the pool */
 	unsigned int i, n = 0;
 	dma_addr_t addr;
 
@@ -108,10 +97,14 @@ static int snap_tx_segments(struct snap_channel *ch, u32 slot, struct sk_buff *s
 		if (snap_frames_owns(sd->frames, page)) {
 			addr = snap_frames_offset(sd->frames, page) +
 			       skb_frag_off(frag);
-			if (!snap_tx_extend(tx, n, addr, len))
-				snap_tx_segment(tx, n++, SNAP_SEG_FRAME, addr, len);
+			/* frames in a row are one segment */
+			run = addr == end ? run + len : len;
+			n += addr != end;
+			end = addr + len;
+			snap_tx_segment(tx, n - 1, SNAP_SEG_FRAME, end - run, run);
 			continue;
 		}
+		end = U64_MAX;
 		addr = skb_frag_dma_map(&sd->pdev->dev, frag, 0, len,
 					DMA_TO_DEVICE);
 		if (!snap_tx_mapped(sd, map, addr, len)) {
@@ -315,13 +308,13 @@ void snap_tx_drop(struct snap_channel *ch)
 
 /*
  * May it wait for the sender's next message?  Not if that may have to wait for this
- * one, for want of room in the socket.
+ * one, for want of room in the socket; nor what TCP sends by the way.
  */
 static bool snap_tx_may_wait(const struct sk_buff *skb)
 {
 	const struct sock *sk = skb->sk;
 
-	return snap_batch_is_here() && sk && sk_fullsock(sk) &&
+	return snap_batch_is_here() && sk && sk_is_udp(sk) &&
 	       2 * sk_wmem_alloc_get(sk) < READ_ONCE(sk->sk_sndbuf);
 }
 
