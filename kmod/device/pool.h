@@ -69,7 +69,8 @@ struct snap_frame_lock {
  * @nhomes: how many
  * @out: number of frames OUT; from 0 to 1 it takes the module, back it puts it; and
  *	SNAP_OUT_ORPHAN once whoever drops the last one frees the pool
- * @received: of them, those of received packets, without those in views
+ * @received: of them, those of received packets, without those in views; both count
+ *	frames that are about to be taken already
  * @forgotten: frees what processors keep for later, while frames are OUT
  * @reap: frees an orphan
  */

@@ -33,9 +33,9 @@ void snap_moderation_init(struct snap_channel *ch)
 
 void snap_moderation_stop(struct snap_channel *ch)
 {
-	cancel_work_sync(&ch->dim.work);
-	/* the rule waits for what may not have run */
-	ch->dim.state = DIM_START_MEASURE;
+	/* the rule waits for it, and takes what it has found for done */
+	if (cancel_work_sync(&ch->dim.work))
+		snap_moderation_work(&ch->dim.work);
 }
 
 /* The rule says only what changes, so it and the device begin with the same. */
