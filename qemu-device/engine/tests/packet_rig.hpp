@@ -248,7 +248,7 @@ class Net {
     [[nodiscard]] Bytes with_offload(const Bytes &bytes) const {
         const std::size_t head = vnet_hdr_ ? sizeof(snap_offload) : 0;
         Bytes all(head + bytes.size());
-        std::ranges::copy(bytes, all.begin() + head);
+        std::ranges::copy(bytes, std::span(all).subspan(head).begin());
         return all;
     }
     bool to_wire(const Bytes &bytes) {

@@ -193,6 +193,7 @@ TEST(LaneLock, OneWriterOrOneReaderInEachLane) {
     std::array<int, 2> own{};
     std::atomic<bool> stop = false;
     std::vector<std::thread> threads;
+    threads.reserve(4);
     for (int i = 0; i < 4; ++i) {
         threads.emplace_back([&, lane = static_cast<std::uint32_t>(i % 2)] {
             while (!stop) {

@@ -61,6 +61,7 @@ typedef struct snapnet_config {
     void *opaque;
     /* Nanoseconds from some time on, of a clock that may stand still while the
      * queue is halted. In any thread, with the mutex held. */
+    /* NOLINTNEXTLINE(modernize-redundant-void-arg): C has no other way */
     int64_t (*clock_ns)(void);
     uint64_t hash_key[2]; /* of flows: one for all queues, and secret */
     uint32_t delay_us;    /* for tests: the thread waits before each packet */
