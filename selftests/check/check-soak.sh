@@ -31,6 +31,9 @@ report "$status" "the machine is well, and all frames are home"
 
 kinds=$(grep -Ec '^[a-z]+: [1-9][0-9]* ended' "$logs.tap") || true
 report "$((kinds != 7))" "each of 7 kinds got through ($kinds)"
+right=$(grep -Ec '^(versions|checkpoints|commits|loopback): .*, 0 failed$' \
+    "$logs.tap") || true
+report "$((right != 4))" "4 kinds that need no link never failed ($right)"
 
 # seconds and KiB: sets first, after a quarter of the time, last and most
 read -r first last most < <(awk -v warm=$((minutes * 15)) '

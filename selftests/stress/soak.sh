@@ -5,7 +5,8 @@
 # The guest's end of check-soak.sh: all kinds of traffic at once, and snapshots,
 # each by one short program after another, many of which are killed on the way, while
 # the link goes down and up.  Says of each how many ended, were killed, or failed,
-# as they may without a link.  While it does so there is a file "soak" in the share.
+# as those may that need the link; what they say is in the share, and as long as they
+# run a file "soak".
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 tools=$here/../../build/tools
@@ -29,7 +30,7 @@ again() {
         esac
         # no matter what it does without a link: not as fast as it can
         ((status == 0 || status == 137)) || sleep 1
-    done >/dev/null 2>&1
+    done >"$SNAP_VM_SHARE/$name" 2>&1
     echo "$name: $ended ended, $killed killed, $failed failed"
 }
 
@@ -81,4 +82,5 @@ for ((seconds = 0; seconds < 120; seconds++)); do
     [[ $(frames_out) != 0 ]] || break
     sleep 1
 done
+((seconds < 120)) || { echo "frames are out: $(frames_out)" && exit 1; }
 echo "all frames were home after $seconds s"
