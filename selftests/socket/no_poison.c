@@ -18,6 +18,7 @@
 #include "kselftest_harness.h"
 #include "snap_test_util.h"
 
+#define BROADCAST4	"10.77.0.255"
 #define POISON4		0xa5a5a5a5a5a5a5a5ull
 /*
  * Messages start and end with bytes that nothing else has.  Not the shortest
@@ -277,17 +278,24 @@ static bool scan_after(size_t length, size_t last)
 	return false;
 }
 
-/* So that whoever listens on the wire knows that poison would be found. */
-static void send_poison_openly(void)
+/*
+ * So that whoever listens on the wire knows that poison would be found.  To all, since
+ * that gets no answer: one from the host has the poison in it, and may lie in a free
+ * frame that had bytes of a message before.
+ */
+static int send_poison_openly(void)
 {
-	int fd = udp_socket(AF_INET, AF_INET);
+	int fd = udp_socket(AF_INET, AF_INET), on = 1;
 	char text[64];
 	union address to;
+	ssize_t n;
 
 	memset(text, POISON, sizeof(text));
-	sendto(fd, text, sizeof(text), 0, &to.sa,
-	       address_set(&to, AF_INET, HOST4, 7010));
+	setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &on, sizeof(on));
+	n = sendto(fd, text, sizeof(text), 0, &to.sa,
+		   address_set(&to, AF_INET, BROADCAST4, 7010));
 	close(fd);
+	return n == sizeof(text) ? 0 : -1;
 }
 
 TEST_F_TIMEOUT(poison, stays_where_it_is, 300)
@@ -299,7 +307,7 @@ TEST_F_TIMEOUT(poison, stays_where_it_is, 300)
 	uint64_t frames = 0;
 	const char *pool = map_pool(&frames);
 
-	send_poison_openly();
+	ASSERT_EQ(0, send_poison_openly());
 	for (i = 0; i < ARRAY_SIZE(offsets); i++) {
 		/* afresh, because the frames used last are used again */
 		ASSERT_GT(poison_pool(), 0);
