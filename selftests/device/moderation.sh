@@ -33,6 +33,7 @@ survives() {
     local channels
     channels=$(ethtool -l snap0 | sed -n 's/^Combined:[[:space:]]*//p' | tail -n 1)
     ip link set snap0 down && ip link set snap0 up &&
+        ip addr replace fd77::2/64 dev snap0 nodad &&
         { ((channels < 2)) || { ethtool -L snap0 combined 1 &&
             ethtool -L snap0 combined "$channels"; }; } && shows "$1" off || return
     # the device knows it, too
