@@ -23,16 +23,14 @@ source=$("$SNAP_TOP/tools/setup/fetch-qemu" | sed -n 's/^source=//p')
 read -ra glib < <(pkg-config --cflags glib-2.0)
 run_step "building the counter" "$SNAP_LOGS/bench/count.log" \
     c++ -std=c++20 -O2 -Wall -Wextra -Werror -shared -fPIC -o "$plugin" \
-    "$here/profile/count.cpp" -isystem "$source/include/qemu" "${glib[@]}"
+    "$here/profile/count.cpp" -iquote "$source/include/qemu" "${glib[@]}"
 
-printf -v pid %q "$logs/qemu.pid"
 printf -v counts %q "$logs/counts"
 # In the guest's shell.
 # shellcheck disable=SC2016
 "$here/../vm/snap-vm" --name bench/profile/machine --mtu 65000 --virtio-net --smp 1 \
-    --timeout 600 --extra \
-    "-name bench,debug-threads=on -pidfile $pid -plugin $plugin,counts=$counts" \
-    --host "exec $(printf %q "$bench") --pid-file $pid serve" \
+    --timeout 600 --extra "-plugin $plugin,counts=$counts" \
+    --host "exec $(printf %q "$bench") serve" \
     -- bash -c 'cp /proc/kallsyms "$SNAP_VM_SHARE/" && sleep 1 &&
         exec "$@" --rounds 1 --milliseconds 4000 --attempts 1 run "$0"' \
     "$1" "$bench"

@@ -17,7 +17,7 @@
 #include <utility>
 
 extern "C" {
-#include <qemu-plugin.h>
+#include "qemu-plugin.h"
 QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
 }
 
