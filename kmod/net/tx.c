@@ -97,11 +97,14 @@ static int snap_tx_segments(struct snap_channel *ch, u32 slot, struct sk_buff *s
 		if (snap_frames_owns(sd->frames, page)) {
 			addr = snap_frames_offset(sd->frames, page) +
 			       skb_frag_off(frag);
-			/* frames in a row are one segment */
-			run = addr == end ? run + len : len;
-			n += addr != end;
+			if (addr == end) {	/* frames in a row are one segment */
+				run += len;
+				tx->seg[n - 1].length = cpu_to_le32(run);
+			} else {
+				run = len;
+				snap_tx_segment(tx, n++, SNAP_SEG_FRAME, addr, len);
+			}
 			end = addr + len;
-			snap_tx_segment(tx, n - 1, SNAP_SEG_FRAME, end - run, run);
 			continue;
 		}
 		end = U64_MAX;
