@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Frames by their bytes, to find the ones that exist already.
+// Versions by their bytes, to find the ones that exist already.
 #pragma once
 
 #include "types.hpp"
@@ -11,16 +11,16 @@
 namespace snapmem_impl {
 
 // A hint only: a slot per frame of the pool, overwritten by whoever comes
-// later. What it finds may hold other bytes by now, or be free.
+// later. What it finds may have other bytes by now, or be nobody's.
 class DedupCache {
   public:
     // 0 slots: finds nothing.
-    explicit DedupCache(std::uint32_t slots) : slots_(slots, no_frame) {}
+    explicit DedupCache(std::uint32_t slots) : slots_(slots, no_version) {}
 
     [[nodiscard]] bool enabled() const { return !slots_.empty(); }
 
-    // The slot for that page of bytes: no_frame, or a frame to look at.
-    [[nodiscard]] Frame &slot(const std::uint8_t *bytes) {
+    // The slot for that page of bytes: no_version, or one to look at.
+    [[nodiscard]] Version &slot(const std::uint8_t *bytes) {
         return slots_[hash(bytes) % slots_.size()];
     }
 
@@ -36,7 +36,7 @@ class DedupCache {
         return h;
     }
 
-    std::vector<Frame> slots_;
+    std::vector<Version> slots_;
 };
 
 } // namespace snapmem_impl

@@ -149,6 +149,7 @@ class Engine final : private StoreSink {
     static constexpr std::uint32_t populate_max = 256;
 
     [[nodiscard]] const char *check_nodes() const;
+    [[nodiscard]] const char *check_versions() const;
 
     using Lock = std::lock_guard<LaneLock>;
 

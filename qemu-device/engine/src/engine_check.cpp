@@ -49,6 +49,43 @@ const char *Engine::check_nodes() const {
     return maps_.spare() < debt ? "stores lack nodes" : nullptr;
 }
 
+// Each version that a map names lies in a frame of its own, which has map
+// holds.
+const char *Engine::check_versions() const {
+    std::vector<Version> in(pool_.frames(), no_version);
+    std::uint32_t versions = 0;
+    bool two = false;
+    const auto look = [&](const PageMap &m) {
+        maps_.each(m, 0, m.npages, [&](Page p, Frame f) {
+            if (f == no_frame) {
+                return;
+            }
+            const Version v = maps_.version(m, p);
+            if (in[f] == no_version) {
+                in[f] = v;
+                ++versions;
+            }
+            two = two || in[f] != v || pool_.map_holds(f) == 0;
+        });
+    };
+    for (const Region &r : regions_) {
+        if (r.used) {
+            look(r.map);
+        }
+    }
+    for (const Snapshot &s : snapshots_) {
+        if (s.used) {
+            look(s.map);
+        }
+    }
+    if (two) {
+        return "a frame has several versions, or none";
+    }
+    return versions == maps_.versions() && versions == pool_.mapped()
+               ? nullptr
+               : "versions are in no map";
+}
+
 Work Engine::work() const {
     const Lock lock(lock_);
     Work w = work_;
@@ -74,6 +111,9 @@ const char *Engine::check() const {
     }
 
     if (const char *message = check_nodes()) {
+        return message;
+    }
+    if (const char *message = check_versions()) {
         return message;
     }
 

@@ -31,18 +31,19 @@ void Engine::share_duplicates(Region &r, PageMap &snapshot) noexcept {
             if (f == no_frame || !r.writable.has(p)) {
                 continue;
             }
-            Frame &known = dedup_.slot(pool_.data(f));
+            Version &found = dedup_.slot(pool_.data(f));
+            const Frame known =
+                found == no_version ? no_frame : maps_.frame_of(found);
             if (known == no_frame || known == f ||
                 pool_.map_holds(known) == 0 || pool_.is_own(known) ||
                 ledger_.owner_id(pool_.owner(known)) != id ||
                 std::memcmp(pool_.data(known), pool_.data(f), page_bytes) !=
                     0) {
-                known = f;
+                found = maps_.version(r.map, p);
                 continue;
             }
             may_reclaim(); // the region's frame may be its own alone
-            pool_.add(known, Holder::map);
-            maps_.set(snapshot, p, known);
+            maps_.set_version(snapshot, p, found);
             ++counters_.dedup_pages;
         }
         return true;

@@ -95,7 +95,7 @@ void PageMaps::unref(const PageMap &m, Node n, std::uint32_t level) noexcept {
     for (std::uint32_t i = 0; i < arena_.fanout(); ++i) {
         const std::uint32_t slot = arena_.slots(n)[i];
         if (slot != 0 && level == 1) {
-            pool_.drop(slot - 1, Holder::map);
+            unhold(slot);
         } else if (slot != 0) {
             unref(m, slot, level - 1);
         }
@@ -111,7 +111,7 @@ PageMaps::Found PageMaps::find(const PageMap &m, Page p) const {
         found.exclusive = found.exclusive && arena_.refs(n) == 1;
         const std::uint32_t slot = arena_.slots(n)[slot_of(p, level)];
         if (level == 1) {
-            found.frame = slot - 1;
+            found.frame = frame_in(slot);
             break;
         }
         n = slot;
@@ -133,7 +133,7 @@ Node PageMaps::own(const PageMap &m, Node n, std::uint32_t level) noexcept {
         const std::uint32_t slot = arena_.slots(n)[i];
         arena_.slots(copy)[i] = slot;
         if (slot != 0 && level == 1) {
-            pool_.add(slot - 1, Holder::map);
+            hold(slot);
         } else if (slot != 0) {
             ++arena_.refs(slot);
         }
@@ -142,18 +142,44 @@ Node PageMaps::own(const PageMap &m, Node n, std::uint32_t level) noexcept {
     return copy;
 }
 
-void PageMaps::set(PageMap &m, Page p, Frame f) noexcept {
+const std::uint32_t *PageMaps::leaf_slot(const PageMap &m, Page p) const {
+    Node n = m.root;
+    for (std::uint32_t level = m.levels; level > 1; --level) {
+        n = arena_.slots(n)[slot_of(p, level)];
+    }
+    return &arena_.slots(n)[slot_of(p, 1)];
+}
+
+void PageMaps::unhold(std::uint32_t slot) noexcept {
+    const Frame f = frame_in(slot);
+    if (pool_.map_holds(f) == 1) {
+        versions_.remove(slot - 1);
+    }
+    pool_.drop(f, Holder::map);
+}
+
+// The map hold on its frame is there.
+void PageMaps::put(PageMap &m, Page p, Version v) noexcept {
     std::uint32_t *link = &m.root;
     for (std::uint32_t level = m.levels; level > 0; --level) {
         *link = own(m, *link, level);
         link = &arena_.slots(*link)[slot_of(p, level)];
     }
     if (*link != 0) {
-        pool_.drop(*link - 1, Holder::map);
+        unhold(*link);
     } else {
         ++m.populated;
     }
-    *link = f + 1;
+    *link = v + 1;
+}
+
+void PageMaps::set(PageMap &m, Page p, Frame f) noexcept {
+    put(m, p, versions_.add(f));
+}
+
+void PageMaps::set_version(PageMap &m, Page p, Version v) noexcept {
+    hold(v + 1);
+    put(m, p, v);
 }
 
 std::uint32_t PageMaps::count(Node n, std::uint32_t level) const {
@@ -218,7 +244,7 @@ Node PageMaps::clear_below(const PageMap &m, Node n, std::uint32_t level,
     for (std::uint32_t i = range.first; i < range.end; ++i) {
         std::uint32_t &slot = arena_.slots(n)[i];
         if (slot != 0 && level == 1) {
-            pool_.drop(slot - 1, Holder::map);
+            unhold(slot);
             ++cleared;
             slot = 0;
         } else {

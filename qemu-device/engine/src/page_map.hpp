@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Which frame each page of a region or snapshot has: a persistent radix tree.
+// Which version each page of a region or snapshot has: a persistent radix tree.
 #pragma once
 
 #include "frame_pool.hpp"
 #include "types.hpp"
+#include "versions.hpp"
 
 #include <algorithm>
 #include <memory>
@@ -16,7 +17,7 @@ namespace snapmem_impl {
 using Node = std::uint32_t;
 
 // Nodes of one size: a count of references and 2^bits slots. A slot of a leaf
-// is a frame plus one, a slot of another node a node; 0 is empty in both.
+// is a version plus one, a slot of another node a node; 0 is empty in both.
 //
 // Not thread-safe (the engine's lock).
 class NodeArena {
@@ -76,16 +77,18 @@ struct PageMap {
     std::uint32_t populated = 0; // pages with a frame
 };
 
-// Operations on maps. A node with several references is shared and never
-// changes; who has to change it copies it, with all nodes above it. Each leaf
-// has one map hold on each of its frames.
+// Operations on maps. They name versions; who uses them sees the frames where
+// these lie. A node with several references is shared and never changes; who
+// has to change it copies it, with all nodes above it. Each leaf has one map
+// hold on the frame of each of its versions.
 //
 // Those that change a map take nodes of the arena: see nodes_for(). None
 // fails.
 class PageMaps {
   public:
     PageMaps(FramePool &pool, Ledger &ledger, std::uint32_t bits)
-        : pool_(pool), ledger_(ledger), arena_(bits) {}
+        : pool_(pool), ledger_(ledger), versions_(pool.frames()), arena_(bits) {
+    }
 
     [[nodiscard]] PageMap empty(std::uint32_t npages, Owner owner = 0,
                                 Slot account = no_slot) const;
@@ -112,9 +115,20 @@ class PageMaps {
         return find(m, p).frame;
     }
 
-    // Give the page a frame, whose map hold (the caller's) becomes the
-    // leaf's; the hold on the frame before is dropped.
+    // Give the page a new version in a frame that no map has; the map hold on
+    // it, the caller's, becomes the leaf's. The version before is dropped.
     void set(PageMap &m, Page p, Frame f) noexcept;
+    // Give it a version that another map has.
+    void set_version(PageMap &m, Page p, Version v) noexcept;
+    // Of a page with a frame.
+    [[nodiscard]] Version version(const PageMap &m, Page p) const {
+        return *leaf_slot(m, p) - 1;
+    }
+    // The frame of a version, if it is one by now.
+    [[nodiscard]] Frame frame_of(Version v) const {
+        return versions_.used(v) ? versions_.frame(v) : no_frame;
+    }
+    [[nodiscard]] std::uint32_t versions() const { return versions_.used(); }
     // Pages without frames.
     void clear(PageMap &m, Page first, std::uint32_t n) noexcept;
 
@@ -173,6 +187,19 @@ class PageMaps {
     [[nodiscard]] std::uint32_t slot_of(Page p, std::uint32_t level) const {
         return p >> (arena_.bits() * (level - 1)) & (arena_.fanout() - 1);
     }
+    // What a slot of a leaf stands for.
+    [[nodiscard]] Frame frame_in(std::uint32_t slot) const {
+        return slot == 0 ? no_frame : versions_.frame(slot - 1);
+    }
+    // The slot of a page that has a frame.
+    [[nodiscard]] const std::uint32_t *leaf_slot(const PageMap &m,
+                                                 Page p) const;
+    // A leaf comes to have, or has no more, what such a slot stands for.
+    void hold(std::uint32_t slot) noexcept {
+        pool_.add(frame_in(slot), Holder::map);
+    }
+    void unhold(std::uint32_t slot) noexcept;
+    void put(PageMap &m, Page p, Version v) noexcept;
     // All for a map, whose owner pays for what is taken.
     Node alloc(const PageMap &m) noexcept;
     Node own(const PageMap &m, Node n, std::uint32_t level) noexcept;
@@ -210,7 +237,7 @@ class PageMaps {
             const std::uint32_t slot = n != 0 ? arena_.slots(n)[i] : 0;
             const std::uint64_t at = base + i * step;
             if (level == 1) {
-                visit(static_cast<Page>(at), slot - 1);
+                visit(static_cast<Page>(at), frame_in(slot));
             } else {
                 each_below(slot, level - 1, at, r, visit);
             }
@@ -235,7 +262,7 @@ class PageMaps {
             const std::uint32_t slot = arena_.slots(n)[i];
             const std::uint64_t at = base + i * step;
             if (slot != 0 && level == 1) {
-                visit(static_cast<Page>(at), slot - 1);
+                visit(static_cast<Page>(at), frame_in(slot));
             } else if (slot != 0 &&
                        !exclusive_below(slot, level - 1, at, w, visit)) {
                 return false;
@@ -263,7 +290,8 @@ class PageMaps {
                 continue;
             }
             if (level == 1
-                    ? !visit(static_cast<Page>(at), in_a - 1, in_b - 1)
+                    ? !visit(static_cast<Page>(at), frame_in(in_a),
+                             frame_in(in_b))
                     : !diff_below(in_a, in_b, level - 1, at, r, visit, leaf)) {
                 return false;
             }
@@ -273,6 +301,7 @@ class PageMaps {
 
     FramePool &pool_;
     Ledger &ledger_;
+    Versions versions_;
     NodeArena arena_;
 };
 

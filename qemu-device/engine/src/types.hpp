@@ -8,13 +8,15 @@
 
 namespace snapmem_impl {
 
-using Frame = std::uint32_t; // index of a frame in the pool
-using Page = std::uint32_t;  // index of a page: in the window, or in a region
-using Slot = std::uint16_t;  // index of a region's slot
-using Owner = std::uint16_t; // index of an owner in the ledger; 0: nobody
+using Frame = std::uint32_t;   // index of a frame in the pool
+using Version = std::uint32_t; // of a page's bytes: versions.hpp
+using Page = std::uint32_t;    // index of a page: in the window, or in a region
+using Slot = std::uint16_t;    // index of a region's slot
+using Owner = std::uint16_t;   // index of an owner in the ledger; 0: nobody
 
 inline constexpr std::size_t page_bytes = 4096;
 inline constexpr Frame no_frame = ~Frame{0};
+inline constexpr Version no_version = ~Version{0};
 inline constexpr Slot no_slot = 0xffff;
 
 } // namespace snapmem_impl
