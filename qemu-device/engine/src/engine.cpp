@@ -29,7 +29,7 @@ Engine::Engine(const snapmem_config &config, std::unique_ptr<WriteTrap> trap,
              .frames = mode_ == SNAPMEM_SHARE ? 0 : tuning.cache_frames,
              .reserve = config.rx_reserve}),
       maps_(pool_, ledger_, tuning.fanout_bits),
-      window_(file_, config.frames, config.window_pages, SNAPMEM_REGIONS_MAX),
+      window_(file_, pool_, config.window_pages, SNAPMEM_REGIONS_MAX),
       regions_(SNAPMEM_REGIONS_MAX, 0),
       snapshots_(SNAPMEM_SNAPSHOTS_MAX, snapshot_tag),
       dedup_(config.dedup ? config.frames : 0), trap_(std::move(trap)) {

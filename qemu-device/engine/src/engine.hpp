@@ -39,6 +39,7 @@ struct Work {
     std::uint64_t reclaimed = 0; // slots of nodes, for frames that became own
     std::uint64_t compared = 0;  // pages, for a diff
     std::uint64_t counted = 0;   // window pages, for segments
+    std::uint64_t mapped = 0;    // mappings made
 };
 
 // Locking: lock_ guards everything that is not constant. It is a leaf for
@@ -345,6 +346,7 @@ class Engine final : private StoreSink {
     // engine_store.cpp
     bool resolve_store(Page p) noexcept override;
     [[nodiscard]] bool needs_copy(const PageMaps::Found &found) const;
+    [[nodiscard]] bool may_move(Frame f) const;
     void count_fault(Region &r, Frame f) noexcept;
     void make_writable(Region &r, Page p) noexcept;
     void disarm_from(Region &r, Page p) noexcept;

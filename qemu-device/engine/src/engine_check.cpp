@@ -92,6 +92,7 @@ Work Engine::work() const {
     w.searched = pool_.searched();
     w.cleared = pool_.cleared();
     w.counted = window_.counted();
+    w.mapped = window_.mapped();
     return w;
 }
 

@@ -13,6 +13,12 @@ bool Engine::needs_copy(const PageMaps::Found &found) const {
            pool_.map_holds(found.frame) != 1 || pool_.held(found.frame);
 }
 
+// Of a page that needs a copy: has nobody but maps the frame, and shows no
+// other window page it? Then its version may lie anywhere.
+bool Engine::may_move(Frame f) const {
+    return f != no_frame && !pool_.held(f) && pool_.shown_once(f);
+}
+
 // A store to a page that only a capture has armed tells against sharing; one
 // that a snapshot, a commit or a merge has armed does not.
 void Engine::count_fault(Region &r, Frame f) noexcept {
@@ -48,7 +54,11 @@ void Engine::disarm_from(Region &r, Page p) noexcept {
 }
 
 // Give p a frame of its own, and as many pages behind it in its extent as the
-// region's stores make likely. The frames, nodes and mappings are promised.
+// region's stores make likely, if they go the same way. Either a page keeps its
+// frame, and the version that others have there moves to a fresh one: the page
+// is armed until that is done, so its bytes stay as they are. Or the page shows
+// a fresh frame, and the others keep theirs. The frames, nodes and mappings are
+// promised.
 bool Engine::copy_from(Region &r, Page p) noexcept {
     const Page end =
         std::min({p + r.ahead.pages(p), r.npages,
@@ -56,11 +66,13 @@ bool Engine::copy_from(Region &r, Page p) noexcept {
     std::array<Frame, StoreAhead::pages_max> old{};
     std::array<Frame, StoreAhead::pages_max> fresh{};
     std::uint32_t n = 0;
+    bool moves = false;
     for (Page q = p; q < end && !r.writable.has(q); ++q) {
         const PageMaps::Found found = maps_.find(r.map, q);
-        if (!needs_copy(found)) {
+        if (!needs_copy(found) || (n != 0 && may_move(found.frame) != moves)) {
             break;
         }
+        moves = may_move(found.frame);
         old[n++] = found.frame;
     }
     const Owner owner_of_frames = ledger_.owner(slot(r));
@@ -73,7 +85,7 @@ bool Engine::copy_from(Region &r, Page p) noexcept {
         std::memcpy(pool_.data(fresh[i]), bytes(old[i]), page_bytes);
     }
     const std::uint32_t done =
-        window_.show(r.first + p, {fresh.data(), n}, owner(r));
+        moves ? n : window_.show(r.first + p, {fresh.data(), n}, owner(r));
     for (std::uint32_t i = 0; i < n; ++i) {
         if (i >= done) {
             pool_.drop(fresh[i], Holder::map);
@@ -83,8 +95,12 @@ bool Engine::copy_from(Region &r, Page p) noexcept {
             ++counters_.cow_copies;
             count_fault(r, old[i]);
         }
-        maps_.set(r.map, p + i, fresh[i]);
-        pool_.own(fresh[i], slot(r));
+        if (moves) {
+            maps_.move(r.map, p + i, fresh[i]);
+        } else {
+            maps_.set(r.map, p + i, fresh[i]);
+        }
+        pool_.own(moves ? old[i] : fresh[i], slot(r));
         make_writable(r, p + i);
     }
     if (done == 0) {
@@ -93,8 +109,11 @@ bool Engine::copy_from(Region &r, Page p) noexcept {
     may_reclaim(); // the old frames may be another region's alone now
     r.ahead.copied(p, done);
     counters_.ahead_pages += done - 1;
-    // If it fails the pages can only be copied from now on.
-    trap_->rebound(r.first + p, done);
+    if (moves) {
+        trap_->disarm(r.first + p, done);
+    } else { // if it fails the pages can only be copied from now on
+        trap_->rebound(r.first + p, done);
+    }
     return true;
 }
 

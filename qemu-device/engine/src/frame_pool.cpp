@@ -160,7 +160,7 @@ void FramePool::refill(std::uint32_t lane) {
         while (frames.size() < half) {
             const Frame f = next_free();
             unlink_free(f);
-            entries_[f].mark = {0, 0, 0, 0};
+            entries_[f].mark = Mark{};
             frames.push_back(f);
         }
     }
@@ -196,7 +196,8 @@ void FramePool::take_at(Frame f, Holder who, Owner owner) {
     Entry &e = entries_[f];
     unlink_free(f);
     --free_;
-    e.mark = {0, 0, 0, owner};
+    e.mark = Mark{};
+    e.mark.owner = owner;
     e.holds(who) = 1;
     count(e, 1);
     update_available();
@@ -261,10 +262,46 @@ void FramePool::drop_all_guest_holds() {
     }
 }
 
+// No level and no account changes: both frames have map holds and no others.
+// What windows show stays, and an epoch is worth nothing beside another slot.
+void FramePool::exchange(Frame a, Frame b) {
+    Entry &ea = entries_[a];
+    Entry &eb = entries_[b];
+    std::swap(ea.maps, eb.maps);
+    std::swap(ea.mark.owner, eb.mark.owner);
+    ea.mark.epoch = 0;
+    eb.mark.epoch = 0;
+}
+
+// A mark of the slot's does not become another's.
+void FramePool::show(Frame f, Slot slot) {
+    Mark &m = entries_[f].mark;
+    if (m.shown != Shown::never) {
+        m.shown = Shown::often;
+        return;
+    }
+    m.shown = Shown::once;
+    if (m.slot != slot) {
+        m.slot = slot;
+        m.epoch = 0;
+    }
+}
+
+void FramePool::hide(Frame f, Slot /*slot*/) {
+    Mark &m = entries_[f].mark;
+    if (m.shown == Shown::once) {
+        m.shown = Shown::never;
+    }
+}
+
+// It is in one map, so one page shows it, or will.
 void FramePool::own(Frame f, Slot slot) {
     reclassify(f, [&](Entry &e) {
         e.mark.slot = slot;
         e.mark.epoch = ledger_.epoch(slot);
+        if (e.mark.shown == Shown::often) {
+            e.mark.shown = Shown::once;
+        }
     });
 }
 
@@ -385,6 +422,9 @@ const char *FramePool::check() const {
         listed += has_bit(free_bits_, f);
         if (!e.is_free() && is_own(e) && e.maps != 1) {
             return "an own frame is in several maps";
+        }
+        if (!e.is_free() && e.maps == 0 && e.mark.shown == Shown::once) {
+            return "a window shows a frame of no map";
         }
     }
     if (free != this->free() || guest != this->guest() || mapped != mapped_ ||

@@ -54,6 +54,10 @@ class FramePool {
         return memory_.data() + f * page_bytes;
     }
 
+    // Swap what maps have of two frames: holds and owner. Neither is free, or
+    // anybody's own, or held by the guest or the device.
+    void exchange(Frame a, Frame b);
+
     // Frames that are free, and neither promised to a store nor set aside for
     // shared nodes. Any thread.
     [[nodiscard]] std::uint32_t available() const {
@@ -156,6 +160,20 @@ class FramePool {
     [[nodiscard]] bool is_own_of(Frame f, Slot slot) const {
         return is_own(f) && entries_[f].mark.slot == slot;
     }
+    // A page of that region's window shows the frame, from now on or no more.
+    // Regions of one owner may show the same; once a second page does, it is
+    // not known any more how many do, until the frame is somebody's own.
+    void show(Frame f, Slot slot);
+    void hide(Frame f, Slot slot);
+    [[nodiscard]] bool shown_once(Frame f) const {
+        return entries_[f].mark.shown == Shown::once;
+    }
+    [[nodiscard]] bool shown_often(Frame f) const {
+        return entries_[f].mark.shown == Shown::often;
+    }
+    // The region whose window shows it once.
+    [[nodiscard]] Slot shower(Frame f) const { return entries_[f].mark.slot; }
+
     // Held by the guest or the device.
     [[nodiscard]] bool held(Frame f) const { return entries_[f].held(); }
     [[nodiscard]] bool is_free(Frame f) const { return entries_[f].is_free(); }
@@ -174,10 +192,12 @@ class FramePool {
         Frame next = no_frame;
         Frame prev = no_frame;
     };
+    enum class Shown : Slot { never, once, often };
     struct Mark {
         std::uint32_t epoch; // own if the epoch of the slot's account; or 0
-        Slot slot : 15;
+        Slot slot : 12;      // whose own, and whose window shows it once
         Slot captured : 1;
+        Shown shown : 2;
         Owner owner;
     };
     struct Entry {
@@ -186,7 +206,7 @@ class FramePool {
         std::uint32_t maps = 0;
         union {
             Links free = {}; // is_free()
-            Mark mark;       // else
+            Mark mark;       // else, and in a cache
         };
 
         [[nodiscard]] bool held() const { return guest != 0 || device != 0; }

@@ -177,6 +177,14 @@ void PageMaps::set(PageMap &m, Page p, Frame f) noexcept {
     put(m, p, versions_.add(f));
 }
 
+void PageMaps::move(PageMap &m, Page p, Frame to) noexcept {
+    const Version v = version(m, p);
+    const Frame from = versions_.frame(v);
+    pool_.exchange(from, to);
+    versions_.move(v, to);
+    set(m, p, from);
+}
+
 void PageMaps::set_version(PageMap &m, Page p, Version v) noexcept {
     hold(v + 1);
     put(m, p, v);

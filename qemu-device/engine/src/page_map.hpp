@@ -120,6 +120,10 @@ class PageMaps {
     void set(PageMap &m, Page p, Frame f) noexcept;
     // Give it a version that another map has.
     void set_version(PageMap &m, Page p, Version v) noexcept;
+    // Let the version of a page lie in frame `to`, with a map hold of the
+    // caller's, and give the page a new one in the frame where it lay. The
+    // bytes are there already. Nobody but maps has either frame.
+    void move(PageMap &m, Page p, Frame to) noexcept;
     // Of a page with a frame.
     [[nodiscard]] Version version(const PageMap &m, Page p) const {
         return *leaf_slot(m, p) - 1;

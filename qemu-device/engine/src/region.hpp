@@ -103,6 +103,9 @@ struct Snapshot : SlotBase {
     Frame zero = no_frame;
 };
 
+// FramePool names slots with 12 bits.
+static_assert(SNAPMEM_REGIONS_MAX <= 1U << 12);
+
 // Handles of snapshots have this in their low half, those of regions do not.
 inline constexpr std::uint32_t snapshot_tag = 0x8000;
 static_assert(SNAPMEM_REGIONS_MAX <= snapshot_tag &&

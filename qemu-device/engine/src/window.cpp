@@ -7,13 +7,13 @@
 
 namespace snapmem_impl {
 
-Window::Window(const Fd &file, std::uint32_t frames, std::uint32_t pages,
+Window::Window(const Fd &file, FramePool &pool, std::uint32_t pages,
                std::uint32_t owners)
-    : file_(file), frames_(frames),
-      memory_(file, std::uint64_t{frames} * page_bytes, pages * page_bytes),
-      entries_(pages), segments_of_(owners + 1) {
+    : file_(file), pool_(pool), frames_(pool.frames()),
+      memory_(file, std::uint64_t{frames_} * page_bytes, pages * page_bytes),
+      backing_(pages), owner_(pages), segments_of_(owners + 1) {
     for (Page p = 0; p < pages; ++p) {
-        entries_[p] = {scratch(p), 0};
+        backing_[p] = scratch(p);
     }
     count_begins(0, pages, 1);
     advise(0, pages);
@@ -29,8 +29,8 @@ std::size_t Window::run_length(std::span<const Backing> pages) const {
 }
 
 bool Window::begins(Page p) const {
-    return p == 0 || entries_[p].owner != entries_[p - 1].owner ||
-           entries_[p].backing != entries_[p - 1].backing + 1;
+    return p == 0 || owner_[p] != owner_[p - 1] ||
+           backing_[p] != backing_[p - 1] + 1;
 }
 
 void Window::count_begins(Page first, Page end, std::uint32_t by) {
@@ -38,7 +38,7 @@ void Window::count_begins(Page first, Page end, std::uint32_t by) {
     for (Page p = first; p < end; ++p) {
         if (begins(p)) {
             segments_ += by;
-            segments_of_[entries_[p].owner] += by;
+            segments_of_[owner_[p]] += by;
         }
     }
 }
@@ -54,6 +54,7 @@ bool Window::map(Page p, std::uint32_t n, Backing backing,
         return false;
     }
     advise(p, n);
+    ++mapped_;
     return true;
 }
 
@@ -72,7 +73,7 @@ void Window::advise(Page p, std::uint32_t n) const noexcept {
 std::optional<Page> Window::find_gap(std::uint32_t n) const {
     std::uint32_t run = 0;
     for (Page p = 0; p < pages(); ++p) {
-        run = entries_[p].owner == 0 ? run + 1 : 0;
+        run = owner_[p] == 0 ? run + 1 : 0;
         if (run == n) {
             return p + 1 - n;
         }
@@ -92,8 +93,15 @@ void Window::record(Page p, std::uint32_t n, Backing backing,
                     std::uint32_t owner) noexcept {
     const Page end = std::min(p + n + 1, pages());
     count_begins(p, end, ~std::uint32_t{0});
-    for (std::uint32_t i = 0; i < n; ++i) {
-        entries_[p + i] = {backing + i, owner};
+    for (Page q = p; q < p + n; ++q) {
+        if (backing_[q] < frames_) {
+            pool_.hide(backing_[q], slot_of(q));
+        }
+        backing_[q] = backing + (q - p);
+        owner_[q] = static_cast<std::uint16_t>(owner);
+        if (backing_[q] < frames_) {
+            pool_.show(backing_[q], slot_of(q));
+        }
     }
     count_begins(p, end, 1);
 }
@@ -131,13 +139,26 @@ void Window::clear_scratch(Page p, std::uint32_t n) noexcept {
 const char *Window::check() const {
     std::uint32_t segments = 0;
     std::vector<std::uint32_t> of(segments_of_.size());
+    std::vector<std::uint32_t> shown(frames_);
     for (Page p = 0; p < pages(); ++p) {
-        const Entry &e = entries_[p];
-        if (e.backing != scratch(p) && (e.owner == 0 || e.backing >= frames_)) {
+        const Backing b = backing_[p];
+        if (b != scratch(p) && (owner_[p] == 0 || b >= frames_)) {
             return "a window page has the wrong backing";
         }
+        if (b < frames_) {
+            ++shown[b];
+            if (!pool_.shown_often(b) &&
+                (!pool_.shown_once(b) || pool_.shower(b) != slot_of(p))) {
+                return "it is not known who shows a frame";
+            }
+        }
         segments += begins(p);
-        of[e.owner] += begins(p);
+        of[owner_[p]] += begins(p);
+    }
+    for (Frame f = 0; f < frames_; ++f) {
+        if (!pool_.is_free(f) && pool_.shown_once(f) && shown[f] != 1) {
+            return "a frame is shown never, or often, not once";
+        }
     }
     return segments == segments_ && of == segments_of_
                ? nullptr

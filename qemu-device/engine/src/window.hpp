@@ -3,6 +3,7 @@
 // The window area: what each page shows, and the mappings for it.
 #pragma once
 
+#include "frame_pool.hpp"
 #include "os.hpp"
 #include "types.hpp"
 
@@ -25,21 +26,20 @@ using Backing = std::uint32_t;
 // Not thread-safe (the engine's lock).
 class Window {
   public:
-    // file has `frames` pages of frames and `pages` scratch pages after them.
-    // Owners are numbers up to `owners`.
-    Window(const Fd &file, std::uint32_t frames, std::uint32_t pages,
+    // file has the frames of the pool and `pages` scratch pages after them.
+    // Owners are numbers up to `owners`; that of a region is its slot plus one.
+    // The pool is told which frames are shown, and must live longer.
+    Window(const Fd &file, FramePool &pool, std::uint32_t pages,
            std::uint32_t owners);
 
     [[nodiscard]] std::uint32_t pages() const {
-        return static_cast<std::uint32_t>(entries_.size());
+        return static_cast<std::uint32_t>(backing_.size());
     }
     [[nodiscard]] std::uint8_t *base() const { return memory_.data(); }
 
     // Who bound the page: 0 means nobody.
-    [[nodiscard]] std::uint32_t owner(Page p) const {
-        return entries_[p].owner;
-    }
-    [[nodiscard]] Backing backing(Page p) const { return entries_[p].backing; }
+    [[nodiscard]] std::uint32_t owner(Page p) const { return owner_[p]; }
+    [[nodiscard]] Backing backing(Page p) const { return backing_[p]; }
     // What p shows as a hole.
     [[nodiscard]] Backing scratch(Page p) const { return frames_ + p; }
 
@@ -77,24 +77,24 @@ class Window {
     [[nodiscard]] std::uint32_t bind_cost(std::span<const Backing> pages) const;
     static constexpr std::uint32_t rebind_cost = 2;
 
-    // Pages that have been looked at to count them.
+    // Pages that have been looked at to count them; mappings that were made.
     [[nodiscard]] std::uint64_t counted() const { return counted_; }
+    [[nodiscard]] std::uint64_t mapped() const { return mapped_; }
 
     // Recount everything: a message, or nullptr.
     [[nodiscard]] const char *check() const;
 
   private:
-    struct Entry {
-        Backing backing;
-        std::uint32_t owner;
-    };
-
     // Length of the ascending run that begins at pages[0], frames or scratch.
     [[nodiscard]] std::size_t run_length(std::span<const Backing> pages) const;
     // Does a segment begin at p?
     [[nodiscard]] bool begins(Page p) const;
     // Count what begins in a range, by: 1 or the modular -1.
     void count_begins(Page first, Page end, std::uint32_t by);
+    // The region of a page that somebody bound.
+    [[nodiscard]] Slot slot_of(Page p) const {
+        return static_cast<Slot>(owner_[p] - 1);
+    }
     void record(Page p, std::uint32_t n, Backing backing,
                 std::uint32_t owner) noexcept;
     void advise(Page p, std::uint32_t n) const noexcept;
@@ -102,12 +102,15 @@ class Window {
                            bool populate) noexcept;
 
     const Fd &file_;
+    FramePool &pool_;
     std::uint32_t frames_;
     Mapping memory_;
-    std::vector<Entry> entries_;
+    std::vector<Backing> backing_;
+    std::vector<std::uint16_t> owner_;
     std::uint32_t segments_ = 0;
     std::vector<std::uint32_t> segments_of_; // by owner
     std::uint64_t counted_ = 0;
+    std::uint64_t mapped_ = 0;
 };
 
 } // namespace snapmem_impl

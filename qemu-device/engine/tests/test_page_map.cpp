@@ -66,6 +66,31 @@ TEST_P(PageMapTest, IsEmptyAtFirst) {
     }
 }
 
+// What shares the nodes finds a version where it has gone.
+TEST_P(PageMapTest, FollowsVersionsToOtherFrames) {
+    Pair a = make(70);
+    set(a, 3);
+    set(a, 69);
+    Pair b = copy(a);
+    const Frame before = a.model[69];
+    b.model[69] = pool_.take(Holder::map);
+    const Version moved = maps_.version(b.map, 69);
+    maps_.move(a.map, 69, b.model[69]);
+    expect_same(a);
+    expect_same(b);
+    EXPECT_EQ(maps_.version(b.map, 69), moved);
+    EXPECT_NE(maps_.version(a.map, 69), moved);
+    EXPECT_EQ(maps_.frame_of(moved), b.model[69]);
+    EXPECT_EQ(pool_.map_holds(before), 1U);
+    EXPECT_EQ(maps_.versions(), 3U);
+    maps_.drop(b.map);
+    EXPECT_EQ(maps_.frame_of(moved), no_frame);
+    EXPECT_EQ(maps_.versions(), 2U);
+    expect_same(a);
+    pool_.update_available(); // nodes went
+    EXPECT_STREQ(pool_.check(), nullptr);
+}
+
 TEST_P(PageMapTest, CountsTheNodesOfAFullMap) {
     for (const std::uint32_t n : {1U, 5U, 64U, 65U, 257U}) {
         const std::size_t wanted = maps_.nodes_for(n);

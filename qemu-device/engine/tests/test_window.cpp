@@ -18,12 +18,14 @@ class WindowTest : public testing::Test {
     static constexpr std::uint32_t pages = 64;
     Fd file_ = make_memory_file("snapmem-test",
                                 std::uint64_t{frames + pages} * page_bytes);
-    Mapping pool_{file_, 0, frames *page_bytes};
-    Window window_{file_, frames, pages, 8};
+    Ledger ledger_{8};
+    FramePool pool_{file_, frames, ledger_};
+    Window window_{file_, pool_, pages, 8};
 
     void SetUp() override {
         for (Frame f = 0; f < frames; ++f) {
-            pool_.data()[f * page_bytes] = static_cast<std::uint8_t>(f + 1);
+            ASSERT_EQ(pool_.take(Holder::map), f); // as of regions
+            *pool_.data(f) = static_cast<std::uint8_t>(f + 1);
         }
     }
     void TearDown() override { EXPECT_STREQ(window_.check(), nullptr); }
