@@ -162,9 +162,10 @@ static void snap_check_mappings(SnapState *s)
 
     if (snapmem_can_share(s->mem) && lacking) {
         warn_report("snap: %u of %u window pages have no mapping of the host, "
-                    "snapshots of many pages will fail (NO_FRAMES): raise "
-                    "vm.max_map_count by %" PRIu64, MIN(lacking,
-                    s->window_pages), s->window_pages, 2 * (uint64_t)lacking);
+                    "sparse regions and clones of many pages will fail "
+                    "(NO_FRAMES): raise vm.max_map_count by %" PRIu64,
+                    MIN(lacking, s->window_pages), s->window_pages,
+                    2 * (uint64_t)lacking);
     }
 }
 

@@ -29,7 +29,7 @@ Engine::Engine(const snapmem_config &config, std::unique_ptr<WriteTrap> trap,
              .frames = mode_ == SNAPMEM_SHARE ? 0 : tuning.cache_frames,
              .reserve = config.rx_reserve}),
       maps_(pool_, ledger_, tuning.fanout_bits),
-      window_(file_, pool_, config.window_pages, SNAPMEM_REGIONS_MAX),
+      window_(file_, pool_, ledger_, config.window_pages, SNAPMEM_REGIONS_MAX),
       regions_(SNAPMEM_REGIONS_MAX, 0),
       snapshots_(SNAPMEM_SNAPSHOTS_MAX, snapshot_tag),
       dedup_(config.dedup ? config.frames : 0), trap_(std::move(trap)) {
@@ -57,10 +57,10 @@ const std::uint8_t *Engine::bytes(Frame f) const {
 }
 
 bool Engine::maps_allow(const Mapper &m, std::uint64_t segments,
-                        std::uint64_t promise) const {
+                        const MoreRebinds &more) const {
     const std::uint64_t most =
         window_.segments() + segments +
-        (ledger_.promised() + promise) * Window::rebind_cost;
+        (ledger_.rebinds() + more.total()) * Window::rebind_cost;
     // Nobody has more than all together.
     if (most <= (m.limited ? map_budget_ / 2 : map_budget_)) {
         return true;
@@ -80,11 +80,11 @@ bool Engine::maps_allow(const Mapper &m, std::uint64_t segments,
         const std::uint32_t now = window_.segments_of(owner(r));
         // No store comes to a region of frames before it has them all.
         const bool alone = &r == growth_.region && growth_.snapshot == 0;
-        const std::uint64_t promised = alone ? 0 : ledger_.promise(slot(r));
-        const std::uint64_t before = now + promised * Window::rebind_cost;
+        const std::uint64_t rebinds = alone ? 0 : ledger_.rebinds(slot(r));
+        const std::uint64_t before = now + rebinds * Window::rebind_cost;
         const std::uint64_t after =
-            &r == m.region ? before + segments + promise * Window::rebind_cost
-                           : before;
+            before + (&r == m.region ? segments : 0) +
+            std::uint64_t{more.of(slot(r))} * Window::rebind_cost;
         sum += bound(r, after) - now;
         if (ledger_.owner(slot(r)) == m.owner) {
             had += bound(r, before);

@@ -16,6 +16,7 @@
 
 #include "snapmem/snapmem.h"
 
+#include <array>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -28,6 +29,28 @@ struct Tuning {
     std::uint32_t map_budget = 0;     // mapping segments the window may use
     std::uint32_t fanout_bits = 6;    // of the page maps, from 1
     std::uint32_t cache_frames = 128; // free frames of a queue, at most
+};
+
+// What an operation adds to the pages that stores may come to rebind, by
+// region.
+class MoreRebinds {
+  public:
+    void clear() {
+        if (total_ != 0) {
+            of_.fill(0);
+            total_ = 0;
+        }
+    }
+    void add(Slot slot, std::uint32_t pages = 1) {
+        of_[slot] += pages;
+        total_ += pages;
+    }
+    [[nodiscard]] std::uint32_t of(Slot slot) const { return of_[slot]; }
+    [[nodiscard]] std::uint64_t total() const { return total_; }
+
+  private:
+    std::array<std::uint32_t, SNAPMEM_REGIONS_MAX> of_{};
+    std::uint64_t total_ = 0;
 };
 
 // What has been done in all, in steps: that the work of an operation has a
@@ -64,8 +87,8 @@ struct Work {
 //   - each page shows the frame of its region's map, or, a hole, its scratch
 //     page, which is zero;
 //   - free frames >= promises of the ledger and frames for shared nodes, and
-//     mapping segments + what rebinding every promised page may add <=
-//     map_budget (so a store never fails);
+//     mapping segments + what rebinding every page that a store may rebind adds
+//     <= map_budget (so a store never fails);
 //   - the arena has nodes for the stores to come;
 //   - frames and nodes of a map are charged to the owner of its region, or of
 //     the region that its snapshot was taken of.
@@ -256,6 +279,8 @@ class Engine final : private StoreSink {
                                               bool share) const;
     // Make the whole pages of c fit to be held; false: copy them instead.
     bool prepare_share(Region &r, const Cut &c);
+    bool prepare_share(const PageMap &snapshot, const Cut &c);
+    [[nodiscard]] bool may_hold(const PageMap &snapshot, const Cut &c);
     // The bytes of page p that the range covers, and zeros around them.
     void copy_page(Frame to, Frame from, Page p, const Cut &c) const;
 
@@ -312,11 +337,18 @@ class Engine final : private StoreSink {
         return {ledger_.owner(slot(r)), r.limited, &r};
     }
     // Does the budget have that many more segments, and those that rebinding
-    // so many more pages may add? And an owner who is limited gets more only
+    // the pages of more_ may add? And an owner who is limited gets more only
     // as long as it has no more than what stays unused: then others find some,
     // however many there are. O(1) unless the budget is short, then O(regions).
     [[nodiscard]] bool maps_allow(const Mapper &m, std::uint64_t segments,
-                                  std::uint64_t promise = 0) const;
+                                  const MoreRebinds &more = {}) const;
+    // Whoever comes to have that frame, which a window page shows, makes a
+    // store to that page rebind it.
+    void add_rebind(Frame f) {
+        if (pool_.shown_once(f) && !pool_.held(f)) {
+            more_.add(pool_.shower(f));
+        }
+    }
     // Nodes for all stores to come, and more. Throws std::bad_alloc. There is
     // no other limit than that of frames: a free one is set aside for so many
     // shared nodes, and the others are the trees of regions.
@@ -375,6 +407,7 @@ class Engine final : private StoreSink {
     mutable SlotTable<Snapshot> snapshots_;
     DedupCache dedup_;
     Growth growth_;
+    MoreRebinds more_; // of one operation
     // Nodes that the maps of all regions have at most.
     std::size_t node_debt_ = 0;
     // Where reclaim_step() goes on, and the regions that it has yet to finish:

@@ -45,21 +45,21 @@ std::uint32_t Engine::frames_needed(const PageMap &m, const Cut &c,
 }
 
 bool Engine::prepare_share(Region &r, const Cut &c) {
-    std::uint32_t promise = 0;
     bool full = false;
+    more_.clear();
     Page first = c.whole_end; // of the pages to arm
     Page last = 0;
     maps_.each(r.map, c.whole_first, c.wholes(), [&](Page p, Frame f) {
         if (f != no_frame) {
             full = full || !pool_.takes_holds(f);
-            promise += pool_.is_own(f) && !pool_.held(f);
+            add_rebind(f);
         }
         if (r.writable.has(p)) {
             first = std::min(first, p);
             last = p;
         }
     });
-    if (full || !maps_allow(mapper(r), 0, promise)) {
+    if (full || !maps_allow(mapper(r), 0, more_)) {
         return false;
     }
     if (first < c.whole_end) {
@@ -73,6 +73,43 @@ bool Engine::prepare_share(Region &r, const Cut &c) {
         }
     }
     return true;
+}
+
+bool Engine::may_hold(const PageMap &snapshot, const Cut &c) {
+    bool limits = false;
+    more_.clear();
+    maps_.each(snapshot, c.whole_first, c.wholes(), [&](Page, Frame f) {
+        if (f != no_frame && pool_.shown_once(f)) {
+            add_rebind(f);
+            limits = limits || regions_.at(pool_.shower(f)).limited;
+        }
+    });
+    return maps_allow({snapshot.owner, limits}, 0, more_);
+}
+
+// A region that shows a frame of the snapshot has been promised one for the
+// store to come, but no mapping: the store would let it keep what it shows. If
+// there is none to be had, do what the store would have done: who reads a
+// snapshot lacks nothing. The region has each at the same page.
+bool Engine::prepare_share(const PageMap &snapshot, const Cut &c) {
+    if (may_hold(snapshot, c)) {
+        return true;
+    }
+    maps_.each(snapshot, c.whole_first, c.wholes(), [&](Page p, Frame f) {
+        if (!may_move(f)) {
+            return;
+        }
+        Region &r = regions_.at(pool_.shower(f));
+        if (p < r.npages && maps_.frame(r.map, p) == f) {
+            const Frame to = pool_.take(Holder::map, ledger_.owner(slot(r)));
+            std::memcpy(pool_.data(to), pool_.data(f), page_bytes);
+            maps_.move(r.map, p, to);
+            pool_.own(f, slot(r));
+            ++counters_.cow_copies;
+            ++counters_.ahead_pages;
+        }
+    });
+    return may_hold(snapshot, c);
 }
 
 void Engine::copy_page(Frame to, Frame from, Page p, const Cut &c) const {
@@ -172,8 +209,8 @@ snapmem_status Engine::capture(std::uint32_t handle, std::uint64_t offset,
     bool share = r == nullptr || wants_share(*r, c);
     const auto need = [&] { return Need{frames_needed(map, c, share), 0}; };
     status = afford(0, SNAPMEM_QUOTA_NONE, need, Look::step);
-    if (status == SNAPMEM_OK && share && r != nullptr &&
-        !prepare_share(*r, c)) {
+    if (status == SNAPMEM_OK && share &&
+        !(r != nullptr ? prepare_share(*r, c) : prepare_share(map, c))) {
         share = false;
         status = afford(0, SNAPMEM_QUOTA_NONE, need, Look::step);
     }

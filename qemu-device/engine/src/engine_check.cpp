@@ -126,8 +126,10 @@ const char *Engine::check() const {
         }
         std::uint32_t populated = 0;
         std::uint32_t own = 0;
+        std::uint32_t rebinds = 0;
         maps_.each(r.map, 0, r.npages, [&](Page p, Frame f) {
             const Page at = r.first + p;
+            rebinds += f == no_frame || pool_.held(f) || pool_.shown_often(f);
             if (window_.owner(at) != owner(r)) {
                 wrong = "a page of a region belongs to another one";
             } else if (f == no_frame) {
@@ -153,6 +155,9 @@ const char *Engine::check() const {
         });
         if (populated != r.map.populated || own != ledger_.own(slot(r))) {
             wrong = "the pages with frames, or with own ones, are miscounted";
+        }
+        if (rebinds != ledger_.rebinds(slot(r))) {
+            wrong = "the pages that stores may rebind are miscounted";
         }
         bound += r.npages;
     }

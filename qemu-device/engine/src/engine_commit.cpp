@@ -128,7 +128,9 @@ snapmem_status Engine::apply(Region &r, std::span<const Change> changes,
     if (status != SNAPMEM_OK) {
         return status;
     }
-    if (!maps_allow(mapper(r), 0, changes.size())) {
+    more_.clear();
+    more_.add(slot(r), static_cast<std::uint32_t>(changes.size()) - fresh);
+    if (!maps_allow(mapper(r), changes.size() * Window::rebind_cost, more_)) {
         return SNAPMEM_NO_MEMORY;
     }
     reserve_nodes();
@@ -273,7 +275,9 @@ snapmem_status Engine::discard(std::uint32_t region, Page first,
         r->dirty = true;
         return SNAPMEM_OK;
     }
-    if (!maps_allow(mapper(*r), Window::rebind_cost, n)) {
+    more_.clear();
+    more_.add(slot(*r), n);
+    if (!maps_allow(mapper(*r), Window::rebind_cost, more_)) {
         return SNAPMEM_NO_MEMORY;
     }
     reserve_nodes();

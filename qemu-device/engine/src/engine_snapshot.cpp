@@ -42,6 +42,17 @@ void Engine::share_duplicates(Region &r, PageMap &snapshot) noexcept {
                 found = maps_.version(r.map, p);
                 continue;
             }
+            // The snapshot has it elsewhere than the page that shows it is:
+            // prepare_share() would not find that.
+            if (pool_.shown_once(known)) {
+                more_.clear();
+                add_rebind(known);
+                if (!maps_allow(mapper(regions_.at(pool_.shower(known))), 0,
+                                more_)) {
+                    continue;
+                }
+                pool_.forget_shower(known);
+            }
             may_reclaim(); // the region's frame may be its own alone
             maps_.set_version(snapshot, p, found);
             ++counters_.dedup_pages;
@@ -78,9 +89,6 @@ snapmem_status Engine::snapshot(std::uint32_t region, std::uint32_t quota,
     });
     if (status != SNAPMEM_OK) {
         return status;
-    }
-    if (!maps_allow(mapper(*r), 0, ledger_.unpromised(slot(*r)))) {
-        return SNAPMEM_NO_MEMORY;
     }
     reserve_nodes(copies);
     if (!arm_written(*r)) {
@@ -157,9 +165,18 @@ snapmem_status Engine::clone(std::uint32_t snapshot,
         if (status != SNAPMEM_OK) {
             return status;
         }
-        // All pages of the region may come to be segments of their own.
+        // All pages of the region may come to be segments of their own, and a
+        // store to one that another region shows as well may rebind either.
+        more_.clear();
+        if (!copies) {
+            maps_.each(s->map, 0, whole.npages, [&](Page, Frame f) {
+                if (f != no_frame) {
+                    add_rebind(f);
+                }
+            });
+        }
         if (!maps_allow({birth.owner, limited(whole)},
-                        std::uint64_t{whole.npages} + 1)) {
+                        std::uint64_t{whole.npages} + 1, more_)) {
             return SNAPMEM_NO_MEMORY;
         }
         if (!copies) {

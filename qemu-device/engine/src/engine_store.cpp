@@ -13,8 +13,8 @@ bool Engine::needs_copy(const PageMaps::Found &found) const {
            pool_.map_holds(found.frame) != 1 || pool_.held(found.frame);
 }
 
-// Of a page that needs a copy: has nobody but maps the frame, and shows no
-// other window page it? Then its version may lie anywhere.
+// Of a page that needs a copy: does nobody but maps have its frame, and no
+// other window page show it? Then its version may lie anywhere.
 bool Engine::may_move(Frame f) const {
     return f != no_frame && !pool_.held(f) && pool_.shown_once(f);
 }

@@ -62,6 +62,9 @@ void FramePool::count(const Entry &e, std::uint32_t by) {
     if (is_own(e)) {
         ledger_.count_own(e.mark.slot, e.held(), by);
     }
+    if (e.mark.shown == Shown::once && e.held()) {
+        ledger_.count_rebind(e.mark.slot, by);
+    }
 }
 
 // Every change of holds goes through here, so the levels, the free list and
@@ -275,22 +278,38 @@ void FramePool::exchange(Frame a, Frame b) {
 
 // A mark of the slot's does not become another's.
 void FramePool::show(Frame f, Slot slot) {
-    Mark &m = entries_[f].mark;
-    if (m.shown != Shown::never) {
-        m.shown = Shown::often;
-        return;
+    Entry &e = entries_[f];
+    Mark &m = e.mark;
+    if (m.shown == Shown::once) {
+        forget_shower(f);
     }
-    m.shown = Shown::once;
-    if (m.slot != slot) {
-        m.slot = slot;
-        m.epoch = 0;
+    if (m.shown == Shown::often || e.held()) {
+        ledger_.count_rebind(slot, 1);
+    }
+    if (m.shown == Shown::never) {
+        m.shown = Shown::once;
+        if (m.slot != slot) {
+            m.slot = slot;
+            m.epoch = 0;
+        }
     }
 }
 
-void FramePool::hide(Frame f, Slot /*slot*/) {
-    Mark &m = entries_[f].mark;
-    if (m.shown == Shown::once) {
-        m.shown = Shown::never;
+void FramePool::forget_shower(Frame f) {
+    Entry &e = entries_[f];
+    if (!e.held()) {
+        ledger_.count_rebind(e.mark.slot, 1);
+    }
+    e.mark.shown = Shown::often;
+}
+
+void FramePool::hide(Frame f, Slot slot) {
+    Entry &e = entries_[f];
+    if (e.mark.shown == Shown::often || e.held()) {
+        ledger_.count_rebind(slot, one_less);
+    }
+    if (e.mark.shown == Shown::once) {
+        e.mark.shown = Shown::never;
     }
 }
 
@@ -300,6 +319,7 @@ void FramePool::own(Frame f, Slot slot) {
         e.mark.slot = slot;
         e.mark.epoch = ledger_.epoch(slot);
         if (e.mark.shown == Shown::often) {
+            ledger_.count_rebind(slot, one_less);
             e.mark.shown = Shown::once;
         }
     });

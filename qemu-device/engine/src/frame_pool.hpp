@@ -162,9 +162,13 @@ class FramePool {
     }
     // A page of that region's window shows the frame, from now on or no more.
     // Regions of one owner may show the same; once a second page does, it is
-    // not known any more how many do, until the frame is somebody's own.
+    // not known any more how many do, until the frame is somebody's own. The
+    // ledger counts the pages that a store would rebind: those of frames that
+    // are held or shown often.
     void show(Frame f, Slot slot);
     void hide(Frame f, Slot slot);
+    // Forget which region's window shows it, once.
+    void forget_shower(Frame f);
     [[nodiscard]] bool shown_once(Frame f) const {
         return entries_[f].mark.shown == Shown::once;
     }

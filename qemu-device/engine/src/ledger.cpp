@@ -104,7 +104,9 @@ const char *Ledger::check() const {
     };
     std::vector<Sums> sums(owners_.size());
     std::uint32_t promised = 0;
+    std::uint32_t rebinds = 0;
     for (const Account &a : accounts_) {
+        rebinds += a.rebinds;
         if (a.own > a.npages || a.own_held > a.own) {
             return "a region has more own frames than pages";
         }
@@ -125,6 +127,9 @@ const char *Ledger::check() const {
     }
     if (shared != shared_nodes_) {
         return "the sum of shared nodes is wrong";
+    }
+    if (rebinds != rebinds_) {
+        return "the sum of pages to rebind is wrong";
     }
     return promised == promised_ ? nullptr : "the sum of promises is wrong";
 }

@@ -20,6 +20,10 @@ namespace snapmem_impl {
 // Frames remember in which epoch of the account they were made own: a snapshot
 // begins a new epoch, and that is all it has to do with them.
 //
+// A store may also need mappings of the host, for fewer pages: where nobody but
+// maps has the frame, the page goes on showing it. Those are counted here, and
+// the budget is elsewhere.
+//
 // Nodes of page maps count for owners as well. What a region needs for a tree
 // of its own is in the price of its pages, so nodes that are known to be its
 // alone cost nothing. A snapshot makes all of them shared: they are charged
@@ -73,6 +77,19 @@ class Ledger {
     // For the pool: one more or less (`by`: 1 or the modular -1).
     void count_own(Slot slot, bool held, std::uint32_t by);
 
+    // For pool and window: the same of the window pages that a store would show
+    // another frame, and so may give a mapping of their own: holes, and pages
+    // whose frame the guest or the device holds, or another page shows.
+    void count_rebind(Slot slot, std::uint32_t by) {
+        accounts_[slot].rebinds += by;
+        rebinds_ += by;
+    }
+    [[nodiscard]] std::uint32_t rebinds(Slot slot) const {
+        return accounts_[slot].rebinds;
+    }
+    // Those of all.
+    [[nodiscard]] std::uint32_t rebinds() const { return rebinds_; }
+
     // For the maps: a node comes or goes, that of a region or of a snapshot
     // (no_slot). The one that comes is the region's alone.
     void count_node(Owner o, Slot slot, bool comes) noexcept;
@@ -119,6 +136,7 @@ class Ledger {
         std::uint32_t own = 0;
         std::uint32_t own_held = 0;
         std::uint32_t nodes = 0; // known to be the region's alone
+        std::uint32_t rebinds = 0;
         Owner owner = 0;
 
         [[nodiscard]] std::uint32_t promise() const {
@@ -149,6 +167,7 @@ class Ledger {
     std::vector<Account> accounts_;
     std::vector<OwnerEntry> owners_;
     std::uint32_t promised_ = 0;
+    std::uint32_t rebinds_ = 0;
     std::uint32_t shared_nodes_ = 0; // of all owners
 };
 

@@ -7,9 +7,9 @@
 
 namespace snapmem_impl {
 
-Window::Window(const Fd &file, FramePool &pool, std::uint32_t pages,
-               std::uint32_t owners)
-    : file_(file), pool_(pool), frames_(pool.frames()),
+Window::Window(const Fd &file, FramePool &pool, Ledger &ledger,
+               std::uint32_t pages, std::uint32_t owners)
+    : file_(file), pool_(pool), ledger_(ledger), frames_(pool.frames()),
       memory_(file, std::uint64_t{frames_} * page_bytes, pages * page_bytes),
       backing_(pages), owner_(pages), segments_of_(owners + 1) {
     for (Page p = 0; p < pages; ++p) {
@@ -89,19 +89,29 @@ std::uint32_t Window::bind_cost(std::span<const Backing> pages) const {
     return runs + 1;
 }
 
+// What a page of a region shows, or shows no more.
+void Window::tell(Page p, bool shown) noexcept {
+    if (owner_[p] == 0) {
+        return;
+    }
+    if (backing_[p] >= frames_) {
+        ledger_.count_rebind(slot_of(p), shown ? 1 : ~std::uint32_t{0});
+    } else if (shown) {
+        pool_.show(backing_[p], slot_of(p));
+    } else {
+        pool_.hide(backing_[p], slot_of(p));
+    }
+}
+
 void Window::record(Page p, std::uint32_t n, Backing backing,
                     std::uint32_t owner) noexcept {
     const Page end = std::min(p + n + 1, pages());
     count_begins(p, end, ~std::uint32_t{0});
     for (Page q = p; q < p + n; ++q) {
-        if (backing_[q] < frames_) {
-            pool_.hide(backing_[q], slot_of(q));
-        }
+        tell(q, false);
         backing_[q] = backing + (q - p);
         owner_[q] = static_cast<std::uint16_t>(owner);
-        if (backing_[q] < frames_) {
-            pool_.show(backing_[q], slot_of(q));
-        }
+        tell(q, true);
     }
     count_begins(p, end, 1);
 }

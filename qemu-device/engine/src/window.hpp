@@ -28,8 +28,9 @@ class Window {
   public:
     // file has the frames of the pool and `pages` scratch pages after them.
     // Owners are numbers up to `owners`; that of a region is its slot plus one.
-    // The pool is told which frames are shown, and must live longer.
-    Window(const Fd &file, FramePool &pool, std::uint32_t pages,
+    // The pool is told which frames are shown, the ledger of holes; both must
+    // live longer.
+    Window(const Fd &file, FramePool &pool, Ledger &ledger, std::uint32_t pages,
            std::uint32_t owners);
 
     [[nodiscard]] std::uint32_t pages() const {
@@ -91,6 +92,7 @@ class Window {
     [[nodiscard]] bool begins(Page p) const;
     // Count what begins in a range, by: 1 or the modular -1.
     void count_begins(Page first, Page end, std::uint32_t by);
+    void tell(Page p, bool shown) noexcept;
     // The region of a page that somebody bound.
     [[nodiscard]] Slot slot_of(Page p) const {
         return static_cast<Slot>(owner_[p] - 1);
@@ -103,6 +105,7 @@ class Window {
 
     const Fd &file_;
     FramePool &pool_;
+    Ledger &ledger_;
     std::uint32_t frames_;
     Mapping memory_;
     std::vector<Backing> backing_;

@@ -139,6 +139,61 @@ TEST(Limits, RegionsNeedMappings) {
     EXPECT_EQ(rig->region_create(spec_for(3), handle, page), SNAPMEM_OK);
 }
 
+// A capture of a snapshot gives the guest frames that a region shows, and a
+// store to them has to rebind the page. Without mappings for that, and without
+// frames, it is served all the same: from what the store was promised.
+TEST_P(LimitsTest, ShortOfMappingsSnapshotsAreCapturedAllTheSame) {
+    Rig rig(GetParam(), share_config(256, 0), 3 + 2 * 8);
+    const RegionName r = rig.create(32);
+    rig.fill(r.page, 7, 32);
+    const std::uint32_t s = rig.snapshot(r);
+    drain(rig);
+    const Captured few = rig.capture_all(s, 8);
+    ASSERT_EQ(rig.capture_all(s, 8).status, SNAPMEM_OK); // held already
+    EXPECT_EQ(rig.counters().cow_copies, 0U);
+    const Captured all = rig.capture_all(s, 32);
+    ASSERT_EQ(all.status, SNAPMEM_OK);
+    EXPECT_EQ(rig.counters().cow_copies, 24U);
+    EXPECT_EQ(rig.counters().copied_bytes, 0U);
+    EXPECT_STREQ(rig->check(), nullptr);
+    const std::uint64_t before = rig->work().mapped;
+    rig.fill(r.page, 1, 32);
+    EXPECT_EQ(rig.counters().cow_copies, 32U);
+    EXPECT_LE(rig->work().mapped - before, 8U);
+    EXPECT_STREQ(rig->check(), nullptr);
+    for (const Captured *c : {&few, &all}) {
+        for (const Frame f : c->frames) {
+            EXPECT_TRUE(all_bytes(rig.frame(f), page_bytes, 7));
+        }
+    }
+    // Of a region it copies, and may lack frames for that.
+    EXPECT_EQ(rig.capture_all(r.handle, 32).status, SNAPMEM_NO_FRAMES);
+}
+
+// Also pages that the region shows elsewhere: for those a mapping is there from
+// the snapshot on, or it does without them.
+TEST(Limits, ShortOfMappingsSnapshotsWithDuplicatesAreCapturedToo) {
+    for (const std::uint32_t budget : {3U, 4U, 5U, 100U}) {
+        snapmem_config config = share_config(64, 0);
+        config.dedup = true;
+        Rig rig(Trap::fake, config, budget);
+        const RegionName r = rig.create(8);
+        rig.fill(r.page, 7, 8);
+        const std::uint32_t s = rig.snapshot(r);
+        EXPECT_EQ(rig.counters().dedup_pages, budget < 4 ? 0U : 7U);
+        EXPECT_STREQ(rig->check(), nullptr);
+        drain(rig);
+        const Captured c = rig.capture_all(s, 8);
+        ASSERT_EQ(c.status, SNAPMEM_OK);
+        EXPECT_STREQ(rig->check(), nullptr);
+        rig.fill(r.page, 1, 8);
+        for (const Frame f : c.frames) {
+            EXPECT_TRUE(all_bytes(rig.frame(f), page_bytes, 7));
+        }
+        EXPECT_STREQ(rig->check(), nullptr);
+    }
+}
+
 // Taking promises back changes what an operation needs. 16 pages, 8 of them
 // own; nobody has the frames of the others any more, and 8 frames are free.
 class HalfReclaimed {
@@ -429,8 +484,8 @@ TEST(Limits, UsersWhoTakeMappingsLeaveSomeForOthers) {
         return s;
     };
     std::uint32_t user = 0;
-    // By regions without frames, a snapshot, holes, and captures: a region of
-    // frames needs no more than one as long as nobody shares its pages.
+    // By regions without frames, clones, holes, and captures: a region of
+    // frames needs no more than one as long as nobody else shows or holds them.
     const auto sparse = [&] {
         RegionName r;
         std::uint32_t n = 0;
@@ -439,14 +494,17 @@ TEST(Limits, UsersWhoTakeMappingsLeaveSomeForOthers) {
         }
         return n;
     };
-    const auto snapshots = [&] {
+    const auto clones = [&] {
         std::uint32_t n = 0;
         for (int i = 0; i < 64; ++i) {
             RegionName r;
+            RegionName clone;
             std::uint32_t s = 0;
             std::uint64_t version = 0;
             EXPECT_EQ(rig.try_create(spec(user, 32, false), r), SNAPMEM_OK);
-            if (rig->snapshot(r.handle, quota, s, version) != SNAPMEM_OK) {
+            EXPECT_EQ(rig->snapshot(r.handle, quota, s, version), SNAPMEM_OK);
+            if (rig->clone(s, spec(user, 0, false), clone.handle, clone.page) !=
+                SNAPMEM_OK) {
                 break;
             }
             n += 32;
@@ -473,7 +531,7 @@ TEST(Limits, UsersWhoTakeMappingsLeaveSomeForOthers) {
     user = 1;
     EXPECT_GT(sparse(), budget * 2 / 5);
     user = 2;
-    EXPECT_GT(snapshots(), budget / 5);
+    EXPECT_GT(clones(), budget / 10);
     user = 3;
     EXPECT_GT(holes(), budget / 50);
     user = 4;
@@ -516,8 +574,10 @@ TEST(Limits, WhoHasMoreMappingsThanAreLeftKeepsThem) {
     EXPECT_STREQ(rig->check(), nullptr);
     // By now it needs one mapping for a run of frames, and may not again.
     std::uint32_t again = 0;
+    RegionName clone;
     std::uint64_t version = 0;
-    EXPECT_EQ(rig->snapshot(mine.handle, 4000, again, version),
+    EXPECT_EQ(rig->snapshot(mine.handle, 4000, again, version), SNAPMEM_OK);
+    EXPECT_EQ(rig->clone(again, s, clone.handle, clone.page),
               SNAPMEM_NO_MEMORY);
     const Captured c = rig.capture_all(mine.handle, 200);
     EXPECT_EQ(c.status, SNAPMEM_OK);

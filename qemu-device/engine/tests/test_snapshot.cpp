@@ -443,16 +443,28 @@ TEST(Snapshot, NeedsATrap) {
     EXPECT_STREQ(rig->check(), nullptr);
 }
 
-TEST(Snapshot, NeedsMappings) {
-    Rig rig(Trap::fake, {256, 128, 0, SNAPMEM_COPY, false, 1}, 30);
-    const RegionName small = rig.create(20);
-    std::uint32_t out = 0;
-    std::uint64_t version = 0;
-    EXPECT_EQ(rig->snapshot(small.handle, no_quota, out, version), SNAPMEM_OK);
-    const RegionName r = rig.create(40);
-    EXPECT_EQ(rig->snapshot(r.handle, no_quota, out, version),
-              SNAPMEM_NO_MEMORY);
-    EXPECT_EQ(rig->clone(out, spec_for(0), out, out), SNAPMEM_NO_MEMORY);
+// Only what may come to show other frames than it does needs mappings: a clone,
+// and then the region whose frames it shows.
+TEST(Snapshot, NeedsNoMappingsButForClones) {
+    Rig rig(Trap::fake, {512, 256, 0, SNAPMEM_COPY, false, 1}, 30);
+    const RegionName small = rig.create(8);
+    const RegionName large = rig.create(100);
+    const std::uint32_t of_small = rig.snapshot(small);
+    for (std::uint8_t i = 1; i < 3; ++i) {
+        const std::uint32_t s = rig.snapshot(large);
+        rig.fill(large.page, i, 100);
+        RegionName clone;
+        EXPECT_EQ(rig->clone(s, spec_for(0), clone.handle, clone.page),
+                  SNAPMEM_NO_MEMORY);
+        EXPECT_EQ(rig->snapshot_drop(s), SNAPMEM_OK);
+        EXPECT_STREQ(rig->check(), nullptr);
+    }
+    const RegionName clone = rig.clone(of_small);
+    EXPECT_STREQ(rig->check(), nullptr);
+    for (Page p = 0; p < 8; p += 2) {
+        rig.fill(small.page + p, 1);
+        rig.fill(clone.page + p + 1, 2);
+    }
     EXPECT_STREQ(rig->check(), nullptr);
 }
 

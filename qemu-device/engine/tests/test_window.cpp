@@ -20,7 +20,7 @@ class WindowTest : public testing::Test {
                                 std::uint64_t{frames + pages} * page_bytes);
     Ledger ledger_{8};
     FramePool pool_{file_, frames, ledger_};
-    Window window_{file_, pool_, pages, 8};
+    Window window_{file_, pool_, ledger_, pages, 8};
 
     void SetUp() override {
         for (Frame f = 0; f < frames; ++f) {

@@ -156,8 +156,9 @@ inline constexpr Advice no_trap{
     "let its group open /dev/userfaultfd, or sysctl "
     "vm.unprivileged_userfaultfd=1"};
 inline constexpr Advice few_mappings{
-    Verdict::missing, "mappings",
-    "vm.max_map_count is NUMBER: enough for HAVE MiB of windows, not for WANT",
+    Verdict::note, "mappings",
+    "vm.max_map_count is NUMBER: enough for HAVE MiB of sparse regions and "
+    "clones, not for WANT",
     "sysctl vm.max_map_count=LIMIT, then start the machine again"};
 inline constexpr Advice no_tap{Verdict::note, "tap",
                                "you may not open /dev/net/tun",

@@ -35,8 +35,8 @@ Finding examine_trap(const System &system) {
 }
 
 // Windows may have half of what a process may map, and each device wants as
-// much as it has pages, and some more: qemu-device.rst, "Stores to shared
-// pages".
+// much as it has pages, and some more, if all of them are sparse regions and
+// clones: qemu-device.rst, "Stores to shared pages".
 Finding examine_mappings(const System &system, std::uint64_t window_bytes) {
     constexpr std::uint64_t more = 1025;
     const auto limit =
@@ -51,8 +51,8 @@ Finding examine_mappings(const System &system, std::uint64_t window_bytes) {
              {"WANT", std::to_string(window_bytes / mebibyte)},
              {"LIMIT",
               std::to_string(2 * (window_bytes / SNAP_FRAME_SIZE + more))}});
-    return good("mappings",
-                "enough for " + std::to_string(have) + " MiB of windows");
+    return good("mappings", "enough for " + std::to_string(have) +
+                                " MiB of sparse regions and clones");
 }
 
 Finding examine_tap(const System &system) {

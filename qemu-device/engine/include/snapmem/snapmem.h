@@ -156,9 +156,9 @@ void snapmem_free(snapmem *m);
  * Constant; O(1). */
 bool snapmem_can_share(const snapmem *m);
 
-/* Mappings of the host that the window could come to need and the engine may
- * not have: half of vm.max_map_count is for all engines of a process, first
- * come, first served. Constant; O(1). */
+/* Mappings of the host that the window could come to need, full of sparse
+ * regions and clones, and the engine may not have: half of vm.max_map_count is
+ * for all engines of a process, first come, first served. Constant; O(1). */
 uint32_t snapmem_maps_lacking(const snapmem *m);
 
 /* Base of the pool; frames * 4096 bytes. Frames that the guest or a region
