@@ -4,6 +4,7 @@
 // fork(), a private mapping of a memory file, a copy.
 #include "memory.hpp"
 #include "os.hpp"
+#include "processors.hpp"
 #include "rig.hpp"
 
 #include <array>
@@ -12,6 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 
 namespace snapmem_bench {
@@ -78,6 +80,28 @@ void fork_and_store_all(benchmark::State &state) {
     state.SetItemsProcessed(state.iterations() * pages_of(state));
 }
 BENCHMARK(fork_and_store_all)->Apply(sizes);
+
+// The same by two threads, each a half, on two processors.
+void fork_and_store_by_two(benchmark::State &state) {
+    use_all_processors();
+    Memory memory(pages_of(state));
+    const std::size_t half = memory.bytes() / 2;
+    for ([[maybe_unused]] auto _ : state) {
+        std::unique_ptr<Child> child;
+        state.SetIterationTime(seconds([&] {
+            child = std::make_unique<Child>();
+            std::thread other([&] { memory.write(half, memory.bytes()); });
+            memory.write(0, half);
+            other.join();
+        }));
+    }
+    use_first_processor();
+    state.SetItemsProcessed(state.iterations() * pages_of(state));
+}
+BENCHMARK(fork_and_store_by_two)
+    ->Arg(middle_pages)
+    ->UseManualTime()
+    ->MinTime(0.1);
 
 // The file is the snapshot, the program goes on in a private mapping of it.
 void private_mapping_and_store_all(benchmark::State &state) {

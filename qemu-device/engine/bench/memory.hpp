@@ -34,8 +34,9 @@ class Memory {
     [[nodiscard]] std::uint8_t *data() const { return data_; }
     [[nodiscard]] std::size_t bytes() const { return bytes_; }
     // One word in each page.
-    void write_all() {
-        for (std::size_t at = 0; at < bytes_; at += page_bytes) {
+    void write_all() { write(0, bytes_); }
+    void write(std::size_t at, std::size_t end) {
+        for (; at < end; at += page_bytes) {
             *reinterpret_cast<volatile std::uint64_t *>(data_ + at) = at;
         }
     }

@@ -24,11 +24,9 @@ void must(snapmem_status status, const char *what) {
 }
 
 Rig::Size Rig::size_for(std::uint32_t npages, std::uint32_t regions) {
-    return {2 * npages * regions + spare_frames, npages * regions};
-}
-
-bool Rig::host_can_map(std::uint32_t npages) {
-    return snapmem_impl::mappings_max() >= npages + 2 * spare_mappings;
+    // A snapshot sets frames aside for the nodes of its map, too.
+    const std::uint32_t all = npages * regions;
+    return {2 * all + all / 128 + spare_frames, all};
 }
 
 Rig::Rig(Trap kind, Size size, snapmem_mode mode, std::uint32_t budget) {

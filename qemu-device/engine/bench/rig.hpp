@@ -18,10 +18,11 @@ using snapmem_impl::page_bytes;
 
 inline constexpr std::size_t words_per_page = page_bytes / 8;
 
-// 1 MiB, 64 MiB, 1 GiB in pages.
+// 1 MiB, 64 MiB, 1 GiB, 4 GiB in pages.
 inline constexpr std::uint32_t small_pages = 256;
 inline constexpr std::uint32_t middle_pages = 16384;
 inline constexpr std::uint32_t large_pages = 262144;
+inline constexpr std::uint32_t huge_pages = 1048576;
 
 // Does nothing, so that what remains is the engine's own work. It has no
 // threads: stores are told to the engine by touch().
@@ -66,9 +67,6 @@ class Rig {
 
     // As many as threads in the largest row.
     static constexpr std::uint32_t queues = 4;
-
-    // May the host have to map each page of a region on its own?
-    static bool host_can_map(std::uint32_t npages);
 
     // With the null trap, so many mappings; the host's are what they are.
     explicit Rig(Trap kind, Size size, snapmem_mode mode = SNAPMEM_AUTO,
