@@ -145,6 +145,21 @@ static int snap_ethtool_get_coalesce(struct net_device *netdev,
 	return 0;
 }
 
+/* What is in force, which is of its own choice for each if it is adaptive. */
+static int snap_ethtool_get_channel_coalesce(struct net_device *netdev, u32 channel,
+					     struct ethtool_coalesce *coalesce)
+{
+	struct snap_netdev *sn = netdev_priv(netdev);
+
+	if (!(sn->sd->features & SNAP_F_HOLDOFF))
+		return -EOPNOTSUPP;
+	if (channel >= netdev->real_num_rx_queues)
+		return -EINVAL;
+	coalesce->rx_coalesce_usecs = READ_ONCE(sn->channel[channel].holdoff);
+	coalesce->use_adaptive_rx_coalesce = sn->rx_adaptive;
+	return 0;
+}
+
 static int snap_ethtool_set_coalesce(struct net_device *netdev,
 				     struct ethtool_coalesce *coalesce,
 				     struct kernel_ethtool_coalesce *kernel_coalesce,
@@ -177,6 +192,7 @@ const struct ethtool_ops snap_ethtool_ops = {
 				     ETHTOOL_COALESCE_USE_ADAPTIVE_RX,
 	.get_coalesce = snap_ethtool_get_coalesce,
 	.set_coalesce = snap_ethtool_set_coalesce,
+	.get_per_queue_coalesce = snap_ethtool_get_channel_coalesce,
 	.get_drvinfo = snap_ethtool_get_drvinfo,
 	.get_channels = snap_ethtool_get_channels,
 	.set_channels = snap_ethtool_set_channels,

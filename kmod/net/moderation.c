@@ -1,48 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The least time between interrupts for received packets, one for all channels, or
- * for each what the kernel's rule makes of its traffic.
+ * The least time between interrupts for received packets: one for all channels, or
+ * for each what its traffic asks for.
+ *
+ * What moves much data between two interrupts is not waited for packet by packet:
+ * fewer interrupts save it exits, and acknowledgements, which each message that TCP
+ * sends would otherwise find come already and go out in pieces for.  What asks and
+ * waits for an answer moves little, and is not held back.
  */
 
-#include "compat/dim.h"
+#include <linux/sizes.h>
+
 #include "device/dev.h"
 #include "net/netdev.h"
 
+/* Bytes, sent or received, from one interrupt to the next: this is much. */
+#define SNAP_BULK_BYTES		SZ_32K
+/* Microseconds: with a few hundred KiB in one, what waits is no more than a batch. */
+#define SNAP_BULK_USECS		250
+/* So many interrupts in a row have to say so, since telling the device is an exit. */
+#define SNAP_BULK_TURNS		8
+
 static void snap_moderation_write(struct snap_channel *ch, u32 usecs)
 {
+	WRITE_ONCE(ch->holdoff, usecs);
 	if (!READ_ONCE(ch->q->sd->gone))
 		snap_queue_write(ch->q, SNAP_QREG_HOLDOFF, usecs);
-}
-
-/* What the rule has found. */
-static void snap_moderation_work(struct work_struct *work)
-{
-	struct snap_channel *ch = container_of(work, struct snap_channel, dim.work);
-	struct dim_cq_moder found = net_dim_get_rx_moderation(ch->dim.mode,
-							      ch->dim.profile_ix);
-
-	snap_moderation_write(ch, found.usec);
-	ch->dim.state = DIM_START_MEASURE;
-}
-
-void snap_moderation_init(struct snap_channel *ch)
-{
-	ch->dim.mode = DIM_CQ_PERIOD_MODE_START_FROM_EQE;
-	INIT_WORK(&ch->dim.work, snap_moderation_work);
-}
-
-void snap_moderation_stop(struct snap_channel *ch)
-{
-	/* the rule waits for it, and takes what it has found for done */
-	if (cancel_work_sync(&ch->dim.work))
-		snap_moderation_work(&ch->dim.work);
-}
-
-/* The rule says only what changes, so it and the device begin with the same. */
-static void snap_moderation_restart(struct snap_channel *ch)
-{
-	ch->dim.profile_ix = 0;
-	snap_moderation_write(ch, net_dim_get_rx_moderation(ch->dim.mode, 0).usec);
 }
 
 int snap_moderation_set(struct snap_netdev *sn, u32 rx_usecs, bool rx_adaptive)
@@ -53,16 +36,9 @@ int snap_moderation_set(struct snap_netdev *sn, u32 rx_usecs, bool rx_adaptive)
 		return -EOPNOTSUPP;
 	sn->rx_usecs = rx_usecs;
 	WRITE_ONCE(sn->rx_adaptive, false);
-	synchronize_net();	/* no poll asks the rule any more */
-	for (i = 0; i < sn->sd->nqueues; i++) {
-		struct snap_channel *ch = &sn->channel[i];
-
-		snap_moderation_stop(ch);
-		if (rx_adaptive)
-			snap_moderation_restart(ch);
-		else
-			snap_moderation_write(ch, rx_usecs);
-	}
+	synchronize_net();	/* no poll writes it any more */
+	for (i = 0; i < sn->sd->nqueues; i++)
+		snap_moderation_write(&sn->channel[i], rx_adaptive ? 0 : rx_usecs);
 	WRITE_ONCE(sn->rx_adaptive, rx_adaptive);
 	return 0;
 }
@@ -70,10 +46,16 @@ int snap_moderation_set(struct snap_netdev *sn, u32 rx_usecs, bool rx_adaptive)
 void snap_moderation_learn(struct snap_channel *ch)
 {
 	struct snap_netdev *sn = netdev_priv(ch->napi.dev);
-	struct dim_sample sample = {};
+	u64 bytes = ch->rx_bytes + READ_ONCE(ch->tx_bytes);
+	bool bulk = bytes - ch->bytes_before >= SNAP_BULK_BYTES;
 
+	ch->bytes_before = bytes;
 	if (!READ_ONCE(sn->rx_adaptive))
 		return;
-	dim_update_sample(ch->rx_polls, ch->rx_packets, ch->rx_bytes, &sample);
-	snap_dim(&ch->dim, &sample);
+	if (bulk == !!ch->holdoff) {
+		ch->bulk_turns = 0;
+	} else if (++ch->bulk_turns == SNAP_BULK_TURNS) {
+		ch->bulk_turns = 0;
+		snap_moderation_write(ch, bulk ? SNAP_BULK_USECS : 0);
+	}
 }

@@ -81,7 +81,6 @@ static int snap_netdev_stop(struct net_device *netdev)
 
 		snap_queue_write(ch->q, SNAP_QREG_ARM, 0);
 		napi_disable(&ch->napi);
-		snap_moderation_stop(ch);
 		snap_rx_drop(ch);
 		snap_tx_drop(ch);
 	}
@@ -369,7 +368,6 @@ static int snap_netdev_create(struct snap_dev *sd)
 		ch->q = &sd->queue[SNAP_QUEUE_DATA + i];
 		netif_napi_add(netdev, &ch->napi, snap_rx_poll);
 		snap_tx_init(ch);
-		snap_moderation_init(ch);
 	}
 
 	netdev->netdev_ops = &snap_netdev_ops;

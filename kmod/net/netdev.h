@@ -6,7 +6,6 @@
 #ifndef SNAP_NETDEV_H
 #define SNAP_NETDEV_H
 
-#include <linux/dim.h>
 #include <linux/netdevice.h>
 #include <linux/virtio_net.h>
 
@@ -46,14 +45,15 @@ struct snap_tx_slot {
  * @rx_copied: payload bytes copied because frames were short, or
  * @rx_over: of them, because received packets keep their share
  * @rx_small: payload bytes copied because they fill no more than half a frame
- * @rx_packets: entries of batches, for @dim, as are
- * @rx_bytes: of packets, and
- * @rx_polls: that were completed; NAPI only
- * @dim: the kernel's rule for interrupts; NAPI and its own work, in turns
+ * @rx_bytes: of packets received; NAPI only
+ * @holdoff: what HOLDOFF is: NAPI if the interface is adaptive, else RTNL
+ * @bytes_before: sent and received until the last poll that was completed; NAPI only
+ * @bulk_turns: such polls in a row that ask for another @holdoff; NAPI only
  * @tx: packets whose entries are in the slots TX; transmit lock
  * @tx_first: the first of them that the device has not taken; likewise
  * @tx_end: behind the last one; 0 if there is none; written under the transmit lock
  * @tx_timer: rings for packets that others were to follow soon
+ * @tx_bytes: of packets that the device has taken; written under the transmit lock
  * @tx_dma: skbs that had segments in guest memory; transmit lock
  */
 struct snap_channel {
@@ -67,15 +67,16 @@ struct snap_channel {
 	u64 rx_copied;
 	u64 rx_over;
 	u64 rx_small;
-	u64 rx_packets;
 	u64 rx_bytes;
-	u16 rx_polls;
-	struct dim dim;
+	u32 holdoff;
+	u64 bytes_before;
+	u32 bulk_turns;
 	/* another processor may receive meanwhile */
 	struct snap_tx_slot tx[SNAP_TX_SLOTS] ____cacheline_aligned_in_smp;
 	u32 tx_first;
 	u32 tx_end;
 	struct timer_list tx_timer;
+	u64 tx_bytes;
 	u64 tx_dma;
 } ____cacheline_aligned_in_smp;
 
@@ -125,9 +126,6 @@ bool snap_netdev_is(const struct net_device *netdev);
 int snap_netdev_set_channels(struct net_device *netdev, u32 n);
 
 /* moderation.c: the time between interrupts */
-void snap_moderation_init(struct snap_channel *ch);
-/* NAPI is disabled, and no interrupt schedules it. */
-void snap_moderation_stop(struct snap_channel *ch);
 /*
  * snap_moderation_set() - of all channels, used or not
  * @rx_usecs: up to SNAP_HOLDOFF_MAX; what is in force when @rx_adaptive ends

@@ -300,11 +300,17 @@ void snap_rx_drop(struct snap_channel *ch)
 	ch->batch = NULL;
 }
 
+/* If interrupts are held back, one comes for all that NAPI has not found by itself. */
+static bool snap_rx_wants_arm(const struct snap_channel *ch)
+{
+	return ch->calm || READ_ONCE(ch->holdoff);
+}
+
 /* Get the next batch; false if there is none. */
 static bool snap_rx_take(struct snap_channel *ch)
 {
 	struct snap_dev *sd = ch->q->sd;
-	bool arm = ch->calm && sd->features & SNAP_F_TAKE_ARM;
+	bool arm = sd->features & SNAP_F_TAKE_ARM && snap_rx_wants_arm(ch);
 	u64 v = snap_queue_read(ch->q, arm ? SNAP_QREG_TAKE_ARM : SNAP_QREG_TAKE);
 	u32 frame = SNAP_TAKE_FRAME(v);
 
@@ -354,10 +360,8 @@ int snap_rx_poll(struct napi_struct *napi, int budget)
 	if (snap_rx_short(sd))
 		snap_frames_reclaim(sd->frames);
 	ch->calm = done <= SNAP_RX_CALM;
-	ch->rx_packets += done;
 	if (done == budget)
 		return done;
-	ch->rx_polls++;
 	snap_moderation_learn(ch);
 	if (!napi_complete_done(napi, done))
 		/* whoever polls on, or will, asks for no interrupt meanwhile */

@@ -222,6 +222,7 @@ static void snap_tx_ring(struct snap_channel *ch)
 	}
 	ch->tx_first = first == end ? 0 : first;
 	WRITE_ONCE(ch->tx_end, first == end ? 0 : end);
+	WRITE_ONCE(ch->tx_bytes, ch->tx_bytes + bytes);
 	netdev_tx_completed_queue(snap_tx_queue(ch), packets, bytes);
 	if (unlikely(status == SNAP_ST_BUSY || snap_queue_paused(ch->q)))
 		snap_tx_pause(ch);
