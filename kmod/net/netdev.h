@@ -149,6 +149,12 @@ void snap_tx_init(struct snap_channel *ch);
 void snap_tx_resume(struct snap_channel *ch, bool wait);
 /* No packet comes any more: until the device has taken all, or EBUSY.  May sleep. */
 int snap_tx_drain(struct snap_channel *ch);
+/*
+ * What is sent by the channel between begin and end, on this processor, may wait for
+ * the end: answers to what a poll delivers share a doorbell.  NAPI.
+ */
+void snap_tx_poll_begin(struct snap_channel *ch);
+void snap_tx_poll_end(struct snap_channel *ch);
 /* Nor does the device get any: free them.  NAPI is disabled. */
 void snap_tx_drop(struct snap_channel *ch);
 

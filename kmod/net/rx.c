@@ -334,16 +334,12 @@ static bool snap_rx_take(struct snap_channel *ch)
 	return true;
 }
 
-int snap_rx_poll(struct napi_struct *napi, int budget)
+/* As NAPI wants it: how much was done; the whole budget: there may be more. */
+static int snap_rx_work(struct snap_channel *ch, int budget)
 {
-	struct snap_channel *ch = container_of(napi, struct snap_channel, napi);
 	struct snap_dev *sd = ch->q->sd;
 	int done = 0;
 
-	snap_tx_resume(ch, budget);
-	/* netpoll: only for what has been sent, and with interrupts off */
-	if (!budget)
-		return 0;
 	ch->armed = false;
 	while (done < budget) {
 		if (!ch->batch && (ch->armed || !snap_rx_take(ch)))
@@ -363,11 +359,26 @@ int snap_rx_poll(struct napi_struct *napi, int budget)
 	if (done == budget)
 		return done;
 	snap_moderation_learn(ch);
-	if (!napi_complete_done(napi, done))
+	if (!napi_complete_done(&ch->napi, done))
 		/* whoever polls on, or will, asks for no interrupt meanwhile */
 		ch->calm = false;
 	else if (!ch->armed)
 		/* interrupts at once if something came since the last TAKE */
 		snap_queue_write(ch->q, SNAP_QREG_ARM, 1);
+	return done;
+}
+
+int snap_rx_poll(struct napi_struct *napi, int budget)
+{
+	struct snap_channel *ch = container_of(napi, struct snap_channel, napi);
+	int done;
+
+	snap_tx_resume(ch, budget);
+	/* netpoll: only for what has been sent, and with interrupts off */
+	if (!budget)
+		return 0;
+	snap_tx_poll_begin(ch);
+	done = snap_rx_work(ch, budget);
+	snap_tx_poll_end(ch);
 	return done;
 }

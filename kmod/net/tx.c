@@ -10,6 +10,7 @@
  */
 
 #include <linux/dma-mapping.h>
+#include <linux/percpu.h>
 #include <linux/skbuff.h>
 #include <linux/timer.h>
 #include <net/sock.h>
@@ -24,6 +25,9 @@
 
 /* Who makes do with fewer queues waits so long for those that go. */
 #define SNAP_TX_DRAIN	HZ
+
+/* What this processor polls, or NULL; softirqs off. */
+static DEFINE_PER_CPU(struct snap_channel *, snap_tx_polled);
 
 static void snap_tx_segment(struct snap_tx *tx, unsigned int i, u16 kind,
 			    u64 addr, u32 length)
@@ -259,9 +263,8 @@ static void snap_tx_wait(struct snap_channel *ch)
 		mod_timer(&ch->tx_timer, jiffies + SNAP_BATCH_TICKS);
 }
 
-static void snap_tx_timer(struct timer_list *timer)
+static void snap_tx_end_wait(struct snap_channel *ch)
 {
-	struct snap_channel *ch = container_of(timer, struct snap_channel, tx_timer);
 	struct netdev_queue *txq = snap_tx_queue(ch);
 
 	__netif_tx_lock(txq, smp_processor_id());
@@ -269,6 +272,29 @@ static void snap_tx_timer(struct timer_list *timer)
 	if (snap_tx_waiting(ch) && !netif_tx_queue_stopped(txq))
 		snap_tx_ring(ch);
 	__netif_tx_unlock(txq);
+}
+
+static void snap_tx_timer(struct timer_list *timer)
+{
+	snap_tx_end_wait(container_of(timer, struct snap_channel, tx_timer));
+}
+
+void snap_tx_poll_begin(struct snap_channel *ch)
+{
+	this_cpu_write(snap_tx_polled, ch);
+}
+
+void snap_tx_poll_end(struct snap_channel *ch)
+{
+	this_cpu_write(snap_tx_polled, NULL);
+	if (snap_tx_waiting(ch))
+		snap_tx_end_wait(ch);
+}
+
+/* Whoever sends here now is the poll, or netpoll with interrupts off. */
+static bool snap_tx_in_poll(const struct snap_channel *ch)
+{
+	return this_cpu_read(snap_tx_polled) == ch && !irqs_disabled();
 }
 
 void snap_tx_init(struct snap_channel *ch)
@@ -327,8 +353,8 @@ netdev_tx_t snap_tx_xmit(struct sk_buff *skb, struct net_device *netdev)
 	struct snap_netdev *sn = netdev_priv(netdev);
 	struct snap_channel *ch = &sn->channel[skb_get_queue_mapping(skb)];
 	struct netdev_queue *txq = snap_tx_queue(ch);
-	bool more = netdev_xmit_more(), wait = snap_tx_may_wait(skb);
-	bool now = !more && !wait;
+	bool more = netdev_xmit_more(), poll = snap_tx_in_poll(ch);
+	bool now = !more && !poll && !snap_tx_may_wait(skb);
 
 	/* the queue is stopped then, and a caller that does not ask learns it here */
 	if (unlikely(ch->tx_end == SNAP_TX_SLOTS))
@@ -352,7 +378,7 @@ dropped:
 ring:
 	if (now || ch->tx_end == SNAP_TX_SLOTS)
 		snap_tx_ring(ch);
-	else if (!more)
+	else if (!more && !poll)
 		snap_tx_wait(ch);
 	return NETDEV_TX_OK;
 }
