@@ -12,8 +12,13 @@
 #include "device/queue.h"
 #include "observe/trace.h"
 
-/* One doorbell for that many frames; an exit each would cost more than all else. */
-#define SNAP_RELEASE_BATCH	128
+/*
+ * One doorbell for that many frames, if that is no more than its part of the pool; an
+ * exit each would cost more than all else.  They are cold until they are used again: 1
+ * MiB of them fits into caches.
+ */
+#define SNAP_RELEASE_BATCH	256u
+#define SNAP_RELEASE_PART	32u
 /* Doorbells in one go; what is left waits for the next one. */
 #define SNAP_RELEASE_RINGS	8
 /* Frames never wait longer than this for their batch to fill. */
@@ -25,6 +30,7 @@
  * struct snap_home - frames that go home by one data queue: by those processors that
  *	use its slots
  * @sf: the pool
+ * @batch: frames that are worth a doorbell
  * @release_lock: owns the queue's slot RELEASE
  * @lock: guards the list
  * @first: head of the list
@@ -33,6 +39,7 @@
  */
 struct snap_home {
 	struct snap_frames *sf;
+	u32 batch;
 	spinlock_t release_lock;	/* owns the slot RELEASE */
 	spinlock_t lock;		/* guards the list */
 	u32 first;
@@ -177,7 +184,7 @@ void snap_home_ring(struct snap_home *home)
 	 * Whoever has the slot now takes these frames along, or the next one.  With
 	 * interrupts off nobody waits for the device: the timer does it.
 	 */
-	if (READ_ONCE(home->n) >= SNAP_RELEASE_BATCH && !irqs_disabled() &&
+	if (READ_ONCE(home->n) >= home->batch && !irqs_disabled() &&
 	    spin_trylock_bh(&home->release_lock)) {
 		snap_home_release(home);
 		spin_unlock_bh(&home->release_lock);
@@ -216,6 +223,8 @@ int snap_homes_create(struct snap_frames *sf, u32 n)
 		struct snap_home *home = &sf->home[i];
 
 		home->sf = sf;
+		home->batch = clamp(sf->count / n / SNAP_RELEASE_PART, 1u,
+				    SNAP_RELEASE_BATCH);
 		home->first = SNAP_FRAME_NONE;
 		spin_lock_init(&home->release_lock);
 		spin_lock_init(&home->lock);
