@@ -99,7 +99,10 @@
 /* A data queue has the register HOLDOFF. */
 #define SNAP_F_HOLDOFF		0x200ull
 
-#define SNAP_F_ALL		0x3ffull
+/* The mailbox knows STEER. */
+#define SNAP_F_STEER		0x400ull
+
+#define SNAP_F_ALL		0x7ffull
 
 /* Page 1 + q: queue q.  Queue 0 is the control mailbox; data queues from 1 on. */
 #define SNAP_QUEUE_PAGE(q)	(0x1000u * (1 + (q)))
@@ -247,6 +250,7 @@ enum snap_op {
 	SNAP_OP_DIFF		= 23,
 	SNAP_OP_DISCARD		= 24,
 	SNAP_OP_INFO		= 25,
+	SNAP_OP_STEER		= 26,
 };
 
 enum snap_status {
@@ -256,7 +260,7 @@ enum snap_status {
 	SNAP_ST_BAD_OP		= 3,	/* unknown, or not for this queue */
 	SNAP_ST_BAD_FLAGS	= 4,
 	SNAP_ST_BAD_RESERVED	= 5,	/* a reserved field is not zero */
-	SNAP_ST_BAD_COUNT	= 6,	/* number of frames or segments */
+	SNAP_ST_BAD_COUNT	= 6,	/* number of frames, segments, of a queue */
 	SNAP_ST_BAD_LENGTH	= 7,
 	SNAP_ST_BAD_OFFSET	= 8,
 	SNAP_ST_BAD_REGION	= 9,	/* no such region or snapshot */
@@ -268,7 +272,7 @@ enum snap_status {
 	SNAP_ST_NO_REGIONS	= 15,	/* SNAP_REGIONS_MAX, SNAP_SNAPSHOTS_MAX exist */
 	SNAP_ST_DMA_FAULT	= 16,	/* guest memory could not be read */
 	SNAP_ST_BUSY		= 17,	/* TX paused; nothing was sent */
-	SNAP_ST_LINK_DOWN	= 18,	/* TX: dropped */
+	SNAP_ST_LINK_DOWN	= 18,	/* TX: dropped; STEER: the backend refuses */
 	SNAP_ST_CONFLICT	= 19,	/* COMMIT, MERGE: the region has moved on */
 	SNAP_ST_QUOTA		= 20,	/* the owner would pass its quota */
 	SNAP_ST_AGAIN		= 21,	/* done in part: ring with the same entry */
@@ -507,6 +511,18 @@ struct snap_object {
 	__le32 sharing;		/* 1: auto would share the next capture */
 };
 
+#define SNAP_STEER_ENTRIES	128
+#define SNAP_STEER_FREE		0x0001	/* e.flags: the device chooses, as after reset */
+
+/*
+ * STEER: received flows come by the queues of a table.  A flow has one of the entries,
+ * which a hash of its addresses and ports chooses.  It holds until ACTIVE is written.
+ */
+struct snap_steer {
+	struct snap_entry e;
+	__u8 queue[SNAP_STEER_ENTRIES];	/* 1 .. ACTIVE; zero with FREE */
+};
+
 /* ---- RX batches --------------------------------------------------------- */
 
 /*
@@ -592,6 +608,9 @@ SNAP_ASSERT(sizeof(struct snap_discard) == 24);
 SNAP_ASSERT(sizeof(struct snap_object) == 72);
 SNAP_ASSERT_AT(snap_object, version, 32);
 SNAP_ASSERT_AT(snap_object, dirty, 64);
+SNAP_ASSERT(sizeof(struct snap_steer) == 8 + 128);
+SNAP_ASSERT_AT(snap_steer, queue, 8);
+SNAP_ASSERT(SNAP_QUEUES_MAX <= 255);
 SNAP_ASSERT(sizeof(struct snap_rx) == 28);
 SNAP_ASSERT_AT(snap_rx, payload, 8);
 SNAP_ASSERT_AT(snap_rx, offload, 12);

@@ -28,6 +28,7 @@ typedef union SnapEntry {
     struct snap_diff diff;
     struct snap_discard discard;
     struct snap_object info;
+    struct snap_steer steer;
 } SnapEntry;
 
 typedef struct SnapCommand {
@@ -63,6 +64,8 @@ static const SnapCommand snap_commands[] = {
     MAILBOX(SNAP_OP_DIFF, snap_diff, 0, 0, snap_diff),
     MAILBOX(SNAP_OP_DISCARD, snap_discard, 0, 0, snap_discard),
     MAILBOX(SNAP_OP_INFO, snap_object, 0, 0, snap_info),
+    MAILBOX(SNAP_OP_STEER, snap_steer, SNAP_STEER_FREE, SNAP_F_STEER,
+            snap_steer),
 };
 
 /* NULL if the queue has no such command under the features in force. */

@@ -388,6 +388,9 @@ static void snap_realize(PCIDevice *pdev, Error **errp)
     if (!snap_queues_init(s, errp)) {
         goto drop_nic;
     }
+    if (snap_steer_possible(s)) {
+        s->features |= SNAP_F_STEER;
+    }
     snap_activate(s, 1);
     snap_link_watch(s);
     snap_publish(s);
@@ -429,6 +432,8 @@ static void snap_exit(PCIDevice *pdev)
     /* First, so that dropping packets below raises no interrupt. */
     s->state = SNAP_STATE_IDLE;
     snap_link_unwatch(s);
+    /* A tap may outlive us. */
+    snap_steer_free(s);
     snap_queues_exit(s);
     qemu_del_nic(s->nic);
     snap_queues_free(s);

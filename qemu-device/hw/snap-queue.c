@@ -81,7 +81,8 @@ static bool snap_queue_init(SnapQueue *q, Error **errp)
 /* The status area is there, and so is the NIC. */
 bool snap_queues_init(SnapState *s, Error **errp)
 {
-    if (qemu_guest_getrandom(s->hash_key, sizeof(s->hash_key), errp)) {
+    if (qemu_guest_getrandom(s->hash_key, sizeof(s->hash_key), errp) ||
+        qemu_guest_getrandom(&s->steer_key, sizeof(s->steer_key), errp)) {
         return false;
     }
     SNAP_FOREACH_QUEUE(q, s) {
@@ -152,6 +153,8 @@ static void snap_queue_attach(SnapQueue *q, bool attach)
 void snap_activate(SnapState *s, unsigned n)
 {
     trace_snap_activate(s, n);
+    /* It may name queues that go, and places among them change. */
+    snap_steer_free(s);
     s->active = n;
     /* A thread lets go of a queue before the tap does. */
     snap_path_update(s);

@@ -113,6 +113,7 @@ struct SnapState {
     uint64_t features;          /* offered */
     bool vnet_hdr;              /* the backend speaks virtio_net_hdr */
     uint64_t hash_key[2];       /* of flows; nobody else is to know it */
+    uint64_t steer_key;         /* nor this: which entry of a table they have */
 
     MemoryRegion regs;
     MemoryRegion memory;        /* holds the four below */
@@ -129,6 +130,7 @@ struct SnapState {
     uint16_t unfinished_op;     /* of the mailbox, answered with AGAIN; or 0 */
     uint64_t counter[SNAP_CTR_MAX]; /* those that the engine does not keep */
 
+    bool steered;               /* by a table of the guest's */
     bool link_announced;
     GSource *link_source;
     VMChangeStateEntry *run_state;
@@ -254,6 +256,13 @@ void snap_rx_timer(void *opaque);
  */
 void snap_rx_resume(SnapState *s);
 void snap_rx_bh(void *opaque);
+
+/* snap-steer.c: by which queue a received flow comes */
+SnapExecute snap_steer;
+/* Asks the backend; the NIC is there. */
+bool snap_steer_possible(SnapState *s);
+/* No table of the guest's any more. */
+void snap_steer_free(SnapState *s);
 
 /* snap-path.c: the thread that has the backend's descriptor, or has it not */
 bool snap_path_check(SnapState *s, Error **errp);

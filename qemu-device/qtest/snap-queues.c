@@ -6,7 +6,12 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
+#include <linux/bpf.h>
+#include <linux/filter.h>
 #include <linux/if_tun.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include "qobject/qdict.h"
 #include "snap-fixture.h"
 
@@ -454,6 +459,198 @@ static void test_hash(void)
     }
 }
 
+/* ---- Tables ------------------------------------------------------------- */
+
+static uint32_t steer(Snap *s, struct snap_steer e)
+{
+    e.e.op = SNAP_OP_STEER;
+    return snap_do(s, SNAP_QUEUE_CONTROL, &e);
+}
+
+/* All entries name one queue. */
+static struct snap_steer table_of(uint8_t queue)
+{
+    struct snap_steer e = { };
+
+    memset(e.queue, queue, sizeof(e.queue));
+    return e;
+}
+
+/* A packet of each flow: how many came by each queue. */
+static void spread(SnapTap *t, unsigned came[1 + QUEUES])
+{
+    uint64_t packets = snap_count(t->s, SNAP_CTR_RX_PACKETS);
+    Tag tag;
+
+    for (unsigned flow = 0; flow < FLOWS; flow++) {
+        put_packet(t, flow, 0);
+    }
+    snap_wait(t->s, SNAP_CTR_RX_PACKETS, packets + FLOWS);
+    for (unsigned q = 1; q <= QUEUES; q++) {
+        came[q] = take_all(t->s, q, &tag);
+    }
+}
+
+static void expect_all(SnapTap *t, unsigned queue)
+{
+    unsigned came[1 + QUEUES];
+
+    spread(t, came);
+    g_assert_cmpuint(came[queue], ==, FLOWS);
+}
+
+/* The kernel follows: flows come by the queue by which they have left. */
+static void expect_free(SnapTap *t, unsigned turn)
+{
+    unsigned queue = 1 + turn % snap_get(t->s, SNAP_REG_ACTIVE);
+    unsigned came[1 + QUEUES];
+    Tag tag;
+
+    for (unsigned flow = 0; flow < FLOWS; flow++) {
+        snap_expect(OK, send_flow(t->s, queue, flow, 0));
+        g_assert_true(get_packet(t, &tag));
+    }
+    spread(t, came);
+    g_assert_cmpuint(came[queue], ==, FLOWS);
+}
+
+/* May this process load a program that answers 0? */
+static bool programs_are_taken(void)
+{
+    const struct bpf_insn insns[] = {
+        { .code = BPF_ALU64 | BPF_MOV | BPF_K }, { .code = BPF_JMP | BPF_EXIT },
+    };
+    union bpf_attr attr = { };
+    int fd;
+
+    attr.prog_type = BPF_PROG_TYPE_SOCKET_FILTER;
+    attr.insns = (uintptr_t)insns;
+    attr.insn_cnt = ARRAY_SIZE(insns);
+    attr.license = (uintptr_t)"GPL";
+    fd = syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
+    if (fd < 0) {
+        return false;
+    }
+    close(fd);
+    return true;
+}
+
+static void forbid_programs(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_bpf, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = { ARRAY_SIZE(code), code };
+
+    g_assert(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    g_assert(!prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter));
+}
+
+/* Who may load none offers none, and all else works. */
+static void test_no_steer(void)
+{
+    SnapTap t;
+
+    if (!g_test_subprocess()) {
+        g_test_trap_subprocess(NULL, 0, 0);
+        g_test_trap_assert_passed();
+        return;
+    }
+    forbid_programs();
+    if (!run(&t, "main", "")) {
+        return;
+    }
+    g_assert_cmphex(snap_get(t.s, SNAP_REG_FEATURES) & SNAP_F_STEER, ==, 0);
+    snap_expect(BAD_OP, steer(t.s, table_of(1)));
+    expect_free(&t, 1);
+    expect_free(&t, 2);
+    snap_tap_halt(&t);
+}
+
+static void test_steer(const void *path)
+{
+    struct snap_steer e = { };
+    unsigned came[1 + QUEUES], again[1 + QUEUES];
+    SnapTap t;
+    Snap *s;
+
+    if (!programs_are_taken()) {
+        g_test_skip("no program for a tap may be loaded here");
+        return;
+    }
+    if (!run(&t, path, "")) {
+        return;
+    }
+    s = t.s;
+    /* Not without the feature. */
+    g_assert_cmphex(snap_get(s, SNAP_REG_FEATURES) & SNAP_F_STEER, !=, 0);
+    snap_expect(BAD_OP, steer(s, table_of(1)));
+    snap_set(s, SNAP_REG_CONTROL, SNAP_CTL_RESET);
+    snap_start(s, SNAP_F_STEER);
+    snap_set(s, SNAP_REG_ACTIVE, QUEUES);
+    expect_free(&t, QUEUES);
+    for (unsigned q = 1; q <= QUEUES; q++) {
+        snap_expect(OK, steer(s, table_of(q)));
+        expect_all(&t, q);
+    }
+    /* What makes no sense changes nothing. */
+    e = table_of(1);
+    e.queue[SNAP_STEER_ENTRIES - 1] = 0;
+    snap_expect(BAD_COUNT, steer(s, e));
+    e.queue[SNAP_STEER_ENTRIES - 1] = QUEUES + 1;
+    snap_expect(BAD_COUNT, steer(s, e));
+    snap_expect(BAD_COUNT, steer(s, table_of(255)));
+    e = table_of(1);
+    e.e.flags = SNAP_STEER_FREE;
+    snap_expect(BAD_RESERVED, steer(s, e));
+    e.e.flags = SNAP_STEER_FREE << 1;
+    snap_expect(BAD_FLAGS, steer(s, e));
+    expect_all(&t, QUEUES);
+    /* A quarter, three quarters, and the same flows again. */
+    e = table_of(2);
+    memset(e.queue, 1, SNAP_STEER_ENTRIES / 4);
+    snap_expect(OK, steer(s, e));
+    spread(&t, came);
+    g_assert_cmpuint(came[1], >, 0);
+    g_assert_cmpuint(came[1], <, FLOWS / 2);
+    g_assert_cmpuint(came[1] + came[2], ==, FLOWS);
+    spread(&t, again);
+    g_assert_cmpuint(came[1], ==, again[1]);
+    /* A link that is down and up again keeps it. */
+    for (unsigned i = 0; i < 2; i++) {
+        qtest_qmp_assert_success(s->qts, "{ 'execute': 'set_link',"
+                                 " 'arguments': { 'name': 'snap0', 'up': %i } }",
+                                 i);
+    }
+    spread(&t, again);
+    g_assert_cmpuint(came[1], ==, again[1]);
+    /* Nor is it left when it names queues that go, or ends. */
+    snap_set(s, SNAP_REG_ACTIVE, 2);
+    snap_expect(BAD_COUNT, steer(s, table_of(QUEUES)));
+    expect_free(&t, 1);
+    expect_free(&t, 2);
+    snap_expect(OK, steer(s, table_of(2)));
+    expect_all(&t, 2);
+    e = (struct snap_steer) { .e.flags = SNAP_STEER_FREE };
+    snap_expect(OK, steer(s, e));
+    expect_free(&t, 2);
+    snap_expect(OK, steer(s, table_of(2)));
+    snap_set(s, SNAP_REG_CONTROL, SNAP_CTL_RESET);
+    snap_start(s, SNAP_F_STEER);
+    snap_set(s, SNAP_REG_ACTIVE, QUEUES);
+    expect_free(&t, QUEUES);
+    expect_free(&t, QUEUES + 2);
+    /* No backend. */
+    qtest_qmp_assert_success(s->qts, "{ 'execute': 'netdev_del', 'arguments': {"
+                             " 'id': 'net0' } }");
+    snap_expect(LINK_DOWN, steer(s, table_of(1)));
+    snap_assert_all_free(s);
+    snap_tap_halt(&t);
+}
+
 /* ---- Quiet -------------------------------------------------------------- */
 
 /* Packets under way in all queues, and what makes them all quiet at once. */
@@ -531,6 +728,9 @@ void snap_add_queue_tests(void)
     qtest_add_func("/snap/queues/hash", test_hash);
     qtest_add_data_func("/snap/queues/stall/thread", "thread", test_stall);
     qtest_add_data_func("/snap/queues/stall/main", "main", test_stall);
+    qtest_add_func("/snap/queues/no-steer", test_no_steer);
+    qtest_add_data_func("/snap/queues/steer/thread", "thread", test_steer);
+    qtest_add_data_func("/snap/queues/steer/main", "main", test_steer);
     qtest_add_data_func("/snap/queues/quiet/thread", "thread", test_quiet);
     qtest_add_data_func("/snap/queues/quiet/main", "main", test_quiet);
 }

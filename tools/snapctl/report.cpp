@@ -89,6 +89,7 @@ std::string feature_names(uint64_t features) {
         Name{SNAP_F_RX_LRO, "rx_lro"}, Name{SNAP_F_SNAPSHOT, "snapshot"},
         Name{SNAP_F_STEPS, "steps"},   Name{SNAP_F_TAKE_ARM, "take_arm"},
         Name{SNAP_F_USO, "uso"},       Name{SNAP_F_HOLDOFF, "holdoff"},
+        Name{SNAP_F_STEER, "steer"},
     };
     std::string text;
     for (const auto &[bit, name] : names)

@@ -35,6 +35,7 @@ class Feature(enum.IntFlag):
     STEPS      large regions are made in steps
     TAKE_ARM   the device arms interrupts when it has handed out its last packet
     HOLDOFF    the device can hold interrupts for received packets back
+    STEER      it can be told by which queues received flows come
     """
 
     CSUM = 0x01
@@ -47,6 +48,7 @@ class Feature(enum.IntFlag):
     TAKE_ARM = 0x80
     USO = 0x100
     HOLDOFF = 0x200
+    STEER = 0x400
 
 
 @dataclasses.dataclass(frozen=True)
