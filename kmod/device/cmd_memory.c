@@ -183,3 +183,14 @@ int snap_cmd_info(struct snap_dev *sd, u32 handle, u32 owner,
 	o->owner = cpu_to_le32(owner);
 	return snap_cmd_mail(sd, &o->e, sizeof(*o), SNAP_OP_INFO);
 }
+
+int snap_cmd_steer(struct snap_dev *sd, const u8 *queue)
+{
+	struct snap_steer c = {};
+
+	if (queue)
+		memcpy(c.queue, queue, sizeof(c.queue));
+	else
+		c.e.flags = cpu_to_le16(SNAP_STEER_FREE);
+	return snap_cmd_mail(sd, &c.e, sizeof(c), SNAP_OP_STEER);
+}

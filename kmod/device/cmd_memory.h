@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Commands of the control mailbox: regions and snapshots.
+ * Commands of the control mailbox: regions and snapshots, and the table of flows.
  *
  * Quotas are of the owner of the region, in frames.  All of these sleep, take
  * dev->control_lock, and are called with dev->life held for reading on a
@@ -59,5 +59,8 @@ int snap_cmd_discard(struct snap_dev *sd, u32 region, u32 first, u32 npages);
 /* handle 0: only o->charged, of the owner. */
 int snap_cmd_info(struct snap_dev *sd, u32 handle, u32 owner,
 		  struct snap_object *o);
+
+/* queue: of each of SNAP_STEER_ENTRIES; NULL: as the device likes.  ENETDOWN: it cannot. */
+int snap_cmd_steer(struct snap_dev *sd, const u8 *queue);
 
 #endif /* SNAP_CMD_MEMORY_H */

@@ -173,6 +173,47 @@ static int snap_ethtool_set_coalesce(struct net_device *netdev,
 				   coalesce->use_adaptive_rx_coalesce);
 }
 
+/* The number of channels is all that there is to tell of received flows. */
+static int snap_ethtool_get_rxnfc(struct net_device *netdev, struct ethtool_rxnfc *rxnfc,
+				  u32 *rules)
+{
+	if (rxnfc->cmd != ETHTOOL_GRXRINGS)
+		return -EOPNOTSUPP;
+	rxnfc->data = netdev->real_num_rx_queues;
+	return 0;
+}
+
+static u32 snap_ethtool_get_rxfh_indir_size(struct net_device *netdev)
+{
+	return snap_steer_possible(netdev_priv(netdev)) ? SNAP_STEER_ENTRIES : 0;
+}
+
+static int snap_ethtool_get_rxfh(struct net_device *netdev,
+				 struct ethtool_rxfh_param *rxfh)
+{
+	if (!snap_steer_possible(netdev_priv(netdev)))
+		return -EOPNOTSUPP;
+	if (rxfh->indir)
+		snap_steer_get(netdev, rxfh->indir);
+	return 0;
+}
+
+static int snap_ethtool_set_rxfh(struct net_device *netdev,
+				 struct ethtool_rxfh_param *rxfh,
+				 struct netlink_ext_ack *extack)
+{
+	int err;
+
+	if (rxfh->key || rxfh->hfunc != ETH_RSS_HASH_NO_CHANGE || !rxfh->indir) {
+		NL_SET_ERR_MSG(extack, "hash and key are the device's");
+		return -EOPNOTSUPP;
+	}
+	err = snap_steer_set(netdev, rxfh->indir);
+	if (err == -EOPNOTSUPP)
+		NL_SET_ERR_MSG(extack, "the device cannot be told by which channels flows come");
+	return err;
+}
+
 /* What is behind the device has no speed that it tells us. */
 static int snap_ethtool_get_link_ksettings(struct net_device *netdev,
 					   struct ethtool_link_ksettings *settings)
@@ -183,10 +224,7 @@ static int snap_ethtool_get_link_ksettings(struct net_device *netdev,
 	return 0;
 }
 
-/*
- * Nothing of rings: there are none, nor of the table by which packets are spread: the
- * device has none; EOPNOTSUPP says so.
- */
+/* Nothing of rings: there are none; EOPNOTSUPP says so. */
 const struct ethtool_ops snap_ethtool_ops = {
 	.supported_coalesce_params = ETHTOOL_COALESCE_RX_USECS |
 				     ETHTOOL_COALESCE_USE_ADAPTIVE_RX,
@@ -196,6 +234,10 @@ const struct ethtool_ops snap_ethtool_ops = {
 	.get_drvinfo = snap_ethtool_get_drvinfo,
 	.get_channels = snap_ethtool_get_channels,
 	.set_channels = snap_ethtool_set_channels,
+	.get_rxnfc = snap_ethtool_get_rxnfc,
+	.get_rxfh_indir_size = snap_ethtool_get_rxfh_indir_size,
+	.get_rxfh = snap_ethtool_get_rxfh,
+	.set_rxfh = snap_ethtool_set_rxfh,
 	.get_link_ksettings = snap_ethtool_get_link_ksettings,
 	.get_link = ethtool_op_get_link,
 	.get_sset_count = snap_ethtool_get_sset_count,

@@ -251,6 +251,7 @@ int snap_netdev_set_channels(struct net_device *netdev, u32 n)
 	int err = n < was ? snap_netdev_fewer(netdev, n) : snap_netdev_more(netdev, n);
 
 	/* also after an error: the core has forgotten it of those that it closed */
+	snap_steer_again(netdev);
 	if (!READ_ONCE(sn->sd->gone))
 		snap_netdev_spread(netdev, netdev->real_num_tx_queues);
 	return err;

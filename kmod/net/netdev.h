@@ -87,6 +87,8 @@ struct snap_channel {
  * @nrecord: channels below are those of which packets say by which they came
  * @rx_usecs: least time between interrupts for received packets, unless
  * @rx_adaptive: each channel has one of its own, which follows its traffic
+ * @steered: received flows come by the channels that @steer names; RTNL
+ * @steer: of each entry the channel
  * @channel: sd->nqueues of them
  */
 struct snap_netdev {
@@ -95,6 +97,8 @@ struct snap_netdev {
 	u32 nrecord;
 	u32 rx_usecs;
 	bool rx_adaptive;
+	bool steered;
+	u8 steer[SNAP_STEER_ENTRIES];
 	struct snap_channel channel[];
 };
 
@@ -135,6 +139,19 @@ int snap_netdev_set_channels(struct net_device *netdev, u32 n);
 int snap_moderation_set(struct snap_netdev *sn, u32 rx_usecs, bool rx_adaptive);
 /* A poll of NAPI is complete. */
 void snap_moderation_learn(struct snap_channel *ch);
+
+/* steer.c: by which channels received flows come; context: RTNL */
+/* Can the device be told? */
+bool snap_steer_possible(const struct snap_netdev *sn);
+/* Fills SNAP_STEER_ENTRIES; what is equal if the device chooses by itself. */
+void snap_steer_get(struct net_device *netdev, u32 *channel);
+/*
+ * snap_steer_set() - tell the device; equal over all channels: it chooses
+ * Return: 0; EOPNOTSUPP if it cannot, and another errno: as it was.
+ */
+int snap_steer_set(struct net_device *netdev, const u32 *channel);
+/* The number of channels has changed, or was to: the device has forgotten. */
+void snap_steer_again(struct net_device *netdev);
 
 /* ethtool.c */
 extern const struct ethtool_ops snap_ethtool_ops;

@@ -2,7 +2,7 @@
 /*
  * Several data queues: as many as processors, spread over them; of a flow no packet
  * overtakes another, whoever sends; their number changes under traffic, and nothing
- * is lost; each is counted.  In a machine of its own, whose backend has queues.
+ * is lost; each is counted; and flows come by those that ethtool -X names.  In a machine of its own, whose backend has queues.
  *
  * Machines: auto-2 debug
  */
@@ -25,6 +25,7 @@
 #define BURST		16
 #define LENGTH		9000u
 #define CHANGES		30
+#define ASKED		64u	/* flows of one packet each */
 
 struct mark {
 	uint32_t number;
@@ -366,6 +367,119 @@ TEST_F(queues, each_processor_has_its_own)
 			}
 		}
 	}
+}
+
+/* One packet there and back, of as many flows: what each queue has received then. */
+static int ask(uint64_t came[QSTATS_QUEUES])
+{
+	struct qstats before, after;
+	unsigned int i, answers = 0;
+	union address host;
+	socklen_t length = address_set(&host, AF_INET, HOST4, host_echo_port());
+	struct pollfd wait[ASKED];
+	char byte = 0;
+
+	if (qstats_get(&before))
+		return -1;
+	for (i = 0; i < ASKED; i++) {
+		wait[i] = (struct pollfd){ .events = POLLIN };
+		wait[i].fd = udp_socket(AF_INET, AF_INET);
+		pin(i);
+		if (connect(wait[i].fd, &host.sa, length) ||
+		    send(wait[i].fd, &byte, 1, 0) != 1)
+			return -1;
+	}
+	for (i = 0; i < ASKED; i++) {
+		answers += poll(&wait[i], 1, 5000) == 1 && recv(wait[i].fd, &byte, 1, 0) == 1;
+		close(wait[i].fd);
+	}
+	if (qstats_get(&after))
+		return -1;
+	for (i = 0; i < after.nrx; i++)
+		came[i] = after.queue[i].rx_packets - before.queue[i].rx_packets;
+	return answers == ASKED ? 0 : -1;
+}
+
+static int table(const char *words)
+{
+	char command[100];
+
+	snprintf(command, sizeof(command), "ethtool -X " NETDEV " %s 2>/dev/null", words);
+	return sh(command);
+}
+
+/* Does `ethtool -x` show these entries first? */
+static int shows(const char *entries)
+{
+	char command[100];
+
+	snprintf(command, sizeof(command), "ethtool -x " NETDEV " | tr -s ' ' |"
+		 " grep -q '^ *0: %s'", entries);
+	return sh(command);
+}
+
+TEST_F(queues, come_as_the_table_says)
+{
+	uint64_t came[QSTATS_QUEUES];
+	unsigned int i;
+
+	if (self->most < 3)
+		SKIP(return, "fewer than three queues");
+	if (sh("ethtool -x " NETDEV " >/dev/null 2>&1"))
+		SKIP(return, "a host that lets QEMU load no program");
+	ASSERT_EQ(0, shows("0 1 2"));
+	ASSERT_EQ(0, table("equal 1"));
+	EXPECT_EQ(0, shows("0 0 0"));
+	ASSERT_EQ(0, ask(came));
+	for (i = 1; i < self->most; i++)
+		EXPECT_EQ(0, came[i]);
+	ASSERT_EQ(0, table("weight 0 1"));
+	EXPECT_EQ(0, shows("1 1 1"));
+	/* whoever is down and up again finds it as it was */
+	ASSERT_EQ(0, sh("ip link set " NETDEV " down && ip link set " NETDEV " up &&"
+			" ip addr replace " GUEST6 "/64 dev " NETDEV " nodad"));
+	ASSERT_EQ(0, ask(came));
+	for (i = 0; i < self->most; i++)
+		EXPECT_EQ(i == 1, came[i] > 0);
+	ASSERT_EQ(0, table("weight 1 0 3"));
+	ASSERT_EQ(0, ask(came));
+	for (i = 0; i < self->most; i++)
+		EXPECT_EQ(i == 0 || i == 2, came[i] > 0);
+	EXPECT_LT(came[0], came[2]);
+	/* refused, and nothing changes */
+	EXPECT_NE(0, table("equal 5"));
+	EXPECT_NE(0, table("hfunc xor"));
+	EXPECT_NE(0, table("hkey 00:11:22:33"));
+	ASSERT_EQ(0, ask(came));
+	EXPECT_EQ(0, came[1]);
+	EXPECT_EQ(0, table("default"));
+	EXPECT_EQ(0, shows("0 1 2"));
+}
+
+TEST_F(queues, table_keeps_its_queues)
+{
+	uint64_t came[QSTATS_QUEUES];
+	unsigned int i;
+
+	if (self->most < 3)
+		SKIP(return, "fewer than three queues");
+	if (sh("ethtool -x " NETDEV " >/dev/null 2>&1"))
+		SKIP(return, "a host that lets QEMU load no program");
+	ASSERT_EQ(0, table("weight 0 1"));
+	EXPECT_EQ(-EINVAL, channels_set(1));
+	/* the others may go and come, and it still holds */
+	for (i = 2; i <= self->most; i++) {
+		ASSERT_EQ(0, channels_set(i));
+		ASSERT_EQ(0, ask(came));
+		EXPECT_EQ(0, came[0]);
+		EXPECT_LE(ASKED, came[1]);
+	}
+	/* a flow comes where it is sent, from each processor in turn */
+	ASSERT_EQ(0, table("default"));
+	ASSERT_EQ(0, ask(came));
+	for (i = 0; i < self->most; i++)
+		EXPECT_LT(0, came[i]);
+	EXPECT_EQ(0, channels_set(1));
 }
 
 TEST_HARNESS_MAIN
