@@ -410,38 +410,85 @@ bool snap_frame_is(const struct page *page)
 	       page_pgmap(page)->ops == &snap_frames_pgmap_ops;
 }
 
-bool snap_frame_view(struct page *page, struct snap_user *user, bool force)
+/* How many of @n pages, the first of them at least, have the first one's lock. */
+static u32 snap_frames_same_row(struct snap_frames *sf, struct page *const *page, u32 n)
 {
-	struct snap_frames *sf = snap_frames_of(page);
-	u32 f = page_to_pfn(page) - sf->first_pfn;
-	struct snap_frame *fr = &sf->frame[f];
+	u32 i, row = snap_frame_row(page_to_pfn(page[0]) - sf->first_pfn);
+
+	for (i = 1; i < n; i++)
+		if (!snap_frames_owns(sf, page[i]) ||
+		    snap_frame_row(page_to_pfn(page[i]) - sf->first_pfn) != row)
+			break;
+	return i;
+}
+
+/* Those of a row: all, or none. */
+static bool snap_frames_view_row(struct snap_frames *sf, struct page *const *page, u32 n,
+				 struct snap_user *user, bool force)
+{
+	u32 i, f = page_to_pfn(page[0]) - sf->first_pfn;
 	unsigned long flags;
 	bool ok;
 
 	spin_lock_irqsave(snap_frame_lock_of(sf, f), flags);
 	ok = sf->sd && !READ_ONCE(sf->sd->gone);
 	if (ok && force)
-		snap_user_add(user, 1);
+		snap_user_add(user, n);
 	else if (ok)
-		ok = snap_user_try(user, sf->sd, 1);
-	if (ok && !fr->views++)
-		snap_frames_uncharge(sf, fr);
+		ok = snap_user_try(user, sf->sd, n);
+	for (i = 0; ok && i < n; i++) {
+		struct snap_frame *fr = &sf->frame[page_to_pfn(page[i]) - sf->first_pfn];
+
+		if (!fr->views++)
+			snap_frames_uncharge(sf, fr);
+	}
 	spin_unlock_irqrestore(snap_frame_lock_of(sf, f), flags);
 	return ok;
 }
 
-void snap_frame_unview(struct page *page, struct snap_user *user)
+bool snap_frames_view(struct page *const *page, u32 n, struct snap_user *user, bool force)
 {
-	struct snap_frames *sf = snap_frames_of(page);
-	u32 f = page_to_pfn(page) - sf->first_pfn;
-	struct snap_frame *fr = &sf->frame[f];
+	u32 i, row;
+
+	for (i = 0; i < n; i += row) {
+		struct snap_frames *sf = snap_frames_of(page[i]);
+
+		row = snap_frames_same_row(sf, page + i, n - i);
+		if (!snap_frames_view_row(sf, page + i, row, user, force)) {
+			snap_frames_unview(page, i, user);
+			return false;
+		}
+	}
+	return true;
+}
+
+static void snap_frames_unview_row(struct snap_frames *sf, struct page *const *page,
+				   u32 n)
+{
+	u32 i, f = page_to_pfn(page[0]) - sf->first_pfn;
 	unsigned long flags;
 
 	spin_lock_irqsave(snap_frame_lock_of(sf, f), flags);
-	snap_user_uncharge(user, 1);
-	if (!--fr->views)
-		snap_frames_charge(sf, fr);
+	for (i = 0; i < n; i++) {
+		struct snap_frame *fr = &sf->frame[page_to_pfn(page[i]) - sf->first_pfn];
+
+		if (!--fr->views)
+			snap_frames_charge(sf, fr);
+	}
 	spin_unlock_irqrestore(snap_frame_lock_of(sf, f), flags);
+}
+
+void snap_frames_unview(struct page *const *page, u32 n, struct snap_user *user)
+{
+	u32 i, row;
+
+	snap_user_uncharge(user, n);
+	for (i = 0; i < n; i += row) {
+		struct snap_frames *sf = snap_frames_of(page[i]);
+
+		row = snap_frames_same_row(sf, page + i, n - i);
+		snap_frames_unview_row(sf, page + i, row);
+	}
 }
 
 /* Our own list: the core denies pages from when it begins to take them away. */

@@ -89,18 +89,20 @@ u32 snap_frames_received(const struct snap_frames *sf);
 bool snap_frame_is(const struct page *page);
 
 /**
- * snap_frame_view() - a view is to have a frame
- * @page: a frame; the caller has a reference on it, and keeps it for the view
- * @user: charged for it, until snap_frame_unview()
+ * snap_frames_view() - a view is to have frames, all of them or none
+ * @page: frames, of whatever pools; the caller has a reference on each, and keeps it
+ *	for the view
+ * @n: how many; those in a row in the pool and here cost little more than one
+ * @user: charged for them, until snap_frames_unview()
  * @force: whatever its quota
  *
  * Context: any.
- * Return: false, and nothing has changed, if @user has its share already, or the
- * device is gone.
+ * Return: false, and nothing has changed, if @user has its share already, or a device
+ * is gone.
  */
-bool snap_frame_view(struct page *page, struct snap_user *user, bool force);
-/* Before the view's reference goes. */
-void snap_frame_unview(struct page *page, struct snap_user *user);
+bool snap_frames_view(struct page *const *page, u32 n, struct snap_user *user, bool force);
+/* Before the view's references go; not all that came together need go together. */
+void snap_frames_unview(struct page *const *page, u32 n, struct snap_user *user);
 
 /*
  * What the core does when the last reference of an OUT page is dropped, for one that

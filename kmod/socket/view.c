@@ -109,27 +109,12 @@ static u32 snap_view_room(const struct snap_view *view, const struct sock *sk,
 	return min_t(unsigned long, at, view->npages);
 }
 
-static bool snap_view_charge(const struct snap_view *view, struct page *page)
+static bool snap_view_charge(const struct snap_view *view,
+			     const struct snap_view_run *run)
 {
-	return snap_frame_view(page, view->user, false) ||
+	return snap_frames_view(run->page, run->npages, view->user, false) ||
 	       (snap_user_unlimited(view->user) &&
-		snap_frame_view(page, view->user, true));
-}
-
-/* All of the run, or nothing. */
-static bool snap_view_charge_run(const struct snap_view *view,
-				 const struct snap_view_run *run)
-{
-	u32 i;
-
-	for (i = 0; i < run->npages; i++)
-		if (!snap_view_charge(view, run->page[i]))
-			break;
-	if (i == run->npages)
-		return true;
-	while (i--)
-		snap_frame_unview(run->page[i], view->user);
-	return false;
+		snap_frames_view(run->page, run->npages, view->user, true));
 }
 
 int snap_view_place(struct snap_view *view, const struct sock *sk,
@@ -140,7 +125,7 @@ int snap_view_place(struct snap_view *view, const struct sock *sk,
 
 	down_write(&view->lock);
 	at = snap_view_room(view, sk, run->npages);
-	ok = at < view->npages && snap_view_charge_run(view, run);
+	ok = at < view->npages && snap_view_charge(view, run);
 	if (ok) {
 		for (i = 0; i < run->npages; i++) {
 			get_page(run->page[i]);
@@ -157,11 +142,25 @@ int snap_view_place(struct snap_view *view, const struct sock *sk,
 	return -1 - (at < view->npages ? SNAP_RECV_QUOTA : SNAP_RECV_FULL);
 }
 
+/* Pages in a row that no mapping has any more. */
+static void snap_view_let_go(struct snap_view *view, u32 first, u32 n)
+{
+	u32 i;
+
+	snap_frames_unview(view->page + first, n, view->user);
+	for (i = first; i < first + n; i++) {
+		put_page(view->page[i]);
+		view->page[i] = NULL;
+	}
+	bitmap_clear(view->taken, first, n);
+	view->used -= n;
+}
+
 /* Release pages, all or those of a pool; what else is mapped faults in again. */
 static void snap_view_clear(struct snap_view *view, u32 first, u32 end,
 			    const struct snap_frames *sf)
 {
-	u32 i;
+	u32 i, n, last;
 
 	down_write(&view->lock);
 	i = find_next_bit(view->taken, end, first);
@@ -169,14 +168,13 @@ static void snap_view_clear(struct snap_view *view, u32 first, u32 end,
 		unmap_mapping_range(view->mapping,
 				    SNAP_VIEW_OFFSET + ((loff_t)first << PAGE_SHIFT),
 				    (loff_t)(end - first) << PAGE_SHIFT, 1);
-	for (; i < end; i = find_next_bit(view->taken, end, i + 1)) {
-		if (sf && !snap_frames_owns(sf, view->page[i]))
-			continue;
-		snap_frame_unview(view->page[i], view->user);
-		put_page(view->page[i]);
-		view->page[i] = NULL;
-		__clear_bit(i, view->taken);
-		view->used--;
+	for (; i < end; i = find_next_bit(view->taken, end, i + max(n, 1))) {
+		last = find_next_zero_bit(view->taken, end, i);
+		for (n = 0; i + n < last; n++)
+			if (sf && !snap_frames_owns(sf, view->page[i + n]))
+				break;
+		if (n)
+			snap_view_let_go(view, i, n);
 	}
 	up_write(&view->lock);
 }

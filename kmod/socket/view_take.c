@@ -21,6 +21,8 @@ static int snap_view_visible(const skb_frag_t *frag)
 
 	if (!page || !snap_frame_is(page) || end > PAGE_SIZE)
 		return -1 - SNAP_RECV_NOT_FRAMES;
+	if (!offset && end == PAGE_SIZE)
+		return 0;
 	p = page_address(page);
 	if (memchr_inv(p, 0, offset) || memchr_inv(p + end, 0, PAGE_SIZE - end))
 		return -1 - SNAP_RECV_SHARED;
