@@ -18,7 +18,7 @@
 #define SNAP_VIEW_PGOFF		(SNAP_VIEW_OFFSET >> PAGE_SHIFT)
 
 /* A fault maps so many pages: one for a message, most of the time. */
-#define SNAP_VIEW_FAULT_PAGES	16
+#define SNAP_VIEW_FAULT_PAGES	16ul
 
 static_assert(SNAP_VIEW_LENGTH_MAX / PAGE_SIZE <= INT_MAX / sizeof(struct page *));
 
@@ -38,30 +38,41 @@ bool snap_view_mine(const struct snap_view *view)
 
 /* ---- Mappings ----------------------------------------------------------- */
 
+/*
+ * Map pages from @first to @end, as far as there are frames, at @addr, which is
+ * theirs.  They stay what they are until all of them are mapped.  One that is mapped
+ * already, by a fault at the same time, ends it with -EBUSY.
+ */
+static int snap_view_insert(const struct snap_view *view, struct vm_area_struct *vma,
+			    unsigned long addr, pgoff_t first, pgoff_t end)
+{
+	unsigned long n = 0;
+
+	lockdep_assert_held(&view->lock);
+	while (first + n < end && view->page[first + n])
+		n++;
+	return n ? vm_insert_pages(vma, addr, view->page + first, &n) : -ENOENT;
+}
+
+/* What snap_view_map() has not mapped: for that it maps the neighbours as well. */
 static vm_fault_t snap_view_fault(struct vm_fault *vmf)
 {
 	struct snap_view *view = vmf->vma->vm_private_data;
 	unsigned long addr = vmf->address & PAGE_MASK;
-	pgoff_t i, end, first = vmf->pgoff - SNAP_VIEW_PGOFF;
-	vm_fault_t ret = VM_FAULT_SIGBUS;
+	pgoff_t first = vmf->pgoff - SNAP_VIEW_PGOFF;
+	pgoff_t end = first + min((vmf->vma->vm_end - addr) >> PAGE_SHIFT,
+				  SNAP_VIEW_FAULT_PAGES);
+	int err;
 
 	/* That of a child, copied at its fork, gets nothing that came later. */
 	if (vmf->vma->vm_mm != view->mm)
-		return ret;
-	/* The pages stay what they are until all of them are mapped. */
+		return VM_FAULT_SIGBUS;
 	down_read(&view->lock);
-	end = min_t(pgoff_t, view->npages, first + SNAP_VIEW_FAULT_PAGES);
-	for (i = first; i < end && addr < vmf->vma->vm_end && view->page[i];
-	     i++, addr += PAGE_SIZE) {
-		vm_fault_t one = vmf_insert_page(vmf->vma, addr, view->page[i]);
-
-		if (i == first)
-			ret = one;
-		if (one != VM_FAULT_NOPAGE)
-			break;
-	}
+	err = snap_view_insert(view, vmf->vma, addr, first, min(view->npages, end));
 	up_read(&view->lock);
-	return ret;
+	if (err == -ENOMEM)
+		return VM_FAULT_OOM;
+	return err && err != -EBUSY ? VM_FAULT_SIGBUS : VM_FAULT_NOPAGE;
 }
 
 static const struct vm_operations_struct snap_view_vm_ops = {
@@ -88,7 +99,55 @@ int snap_view_mmap(struct snap_view *view, struct vm_area_struct *vma)
 		     VM_MAYWRITE | VM_MAYEXEC);
 	vma->vm_private_data = view;
 	vma->vm_ops = &snap_view_vm_ops;
+	if (vma_pages(vma) == view->npages)
+		view->start = vma->vm_start;
 	return 0;
+}
+
+/* The mapping at @addr, if all of the window is mapped there. */
+static struct vm_area_struct *snap_view_mapping(const struct snap_view *view,
+						unsigned long addr)
+{
+	struct vm_area_struct *vma = vma_lookup(view->mm, addr);
+
+	mmap_assert_locked(view->mm);
+	return vma && vma->vm_ops == &snap_view_vm_ops &&
+	       vma->vm_private_data == view && vma->vm_start == addr &&
+	       vma->vm_pgoff == SNAP_VIEW_PGOFF &&
+	       vma_pages(vma) == view->npages ? vma : NULL;
+}
+
+void snap_view_map(struct snap_view *view, const struct snap_view_part *part,
+		   unsigned int n)
+{
+	struct vm_area_struct *vma;
+	unsigned int i;
+
+	/* who changes mappings may take his time */
+	if (!mmap_read_trylock(view->mm))
+		return;
+	vma = snap_view_mapping(view, view->start);
+	if (vma) {
+		pgoff_t first = part->offset >> PAGE_SHIFT, end = first;
+
+		down_read(&view->lock);
+		for (i = 0; i < n; i++) {
+			pgoff_t next = part[i].offset >> PAGE_SHIFT;
+
+			/* parts lie behind each other, unless the window ends */
+			if (next != end) {
+				snap_view_insert(view, vma, vma->vm_start +
+						 (first << PAGE_SHIFT), first, end);
+				first = next;
+			}
+			end = DIV_ROUND_UP_ULL(part[i].offset + part[i].length,
+					       PAGE_SIZE);
+		}
+		snap_view_insert(view, vma, vma->vm_start + (first << PAGE_SHIFT),
+				 first, end);
+		up_read(&view->lock);
+	}
+	mmap_read_unlock(view->mm);
 }
 
 /* ---- Pages -------------------------------------------------------------- */

@@ -6,7 +6,8 @@
  * recvmsg() of each type.
  *
  * A page of the window has a frame from the receive that filled it to its
- * release, and a reference on it.  The window lives as long as its socket, which
+ * release, and a reference on it.  What a receive tells of is mapped with it, all at
+ * once; page faults are for what that leaves out.  The window lives as long as its socket, which
  * each mapping of it keeps.  It is that of one process: who else has the descriptor
  * neither receives into it, nor maps it, nor releases anything.
  */
@@ -36,6 +37,8 @@ struct vm_area_struct;
  * @list: in the list of all views, once a socket has it
  * @mapping: of the socket's inode, from SNAP_VIEW_OFFSET on
  * @mm: of the process that made it; holds a reference, not its memory
+ * @start: where the newest mapping of all of it by @mm began; 0: none.  A guess: what
+ *	is there now, snap_view_map() looks.  Guarded by mmap_lock
  * @user: answers for the frames; holds a reference
  * @flags: SNAP_VIEW_*, as made
  * @npages: length
@@ -45,10 +48,11 @@ struct vm_area_struct;
  * @taken: bit by bit: there is a frame
  */
 struct snap_view {
-	struct rw_semaphore lock;	/* guards all below but list, constants */
+	struct rw_semaphore lock;	/* guards all below but list, start, constants */
 	struct list_head list;
 	struct address_space *mapping;
 	struct mm_struct *mm;
+	unsigned long start;
 	struct snap_user *user;
 	u32 flags;
 	u32 npages;
@@ -130,6 +134,20 @@ int snap_view_mmap(struct snap_view *view, struct vm_area_struct *vma);
  */
 int snap_view_place(struct snap_view *view, const struct sock *sk,
 		    const struct snap_view_run *run, u64 *offset);
+/**
+ * snap_view_map() - map parts where the process has the view
+ * @view: of this process
+ * @part: parts that were told of, in their order
+ * @n: how many
+ *
+ * So that a load takes no fault.  Nothing comes of it if that would have to wait, or
+ * the window is not mapped as a whole: then faults map what is looked at, as they do
+ * where this is not called.
+ *
+ * Context: process, no lock held.
+ */
+void snap_view_map(struct snap_view *view, const struct snap_view_part *part,
+		   unsigned int n);
 /* Release the pages that a range touches; it lies in the view. */
 void snap_view_put(struct snap_view *view, u64 offset, u64 length);
 void snap_view_put_all(struct snap_view *view);

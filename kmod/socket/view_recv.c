@@ -346,7 +346,9 @@ int snap_view_recv(struct socket *sock, struct snap_view *view,
 	      snap_view_recv_stream(sock, &take, len, flags) :
 	      snap_view_recv_dgram(sock, &take, len, flags);
 	*got = take.got;
-	if (got->viewed && ret > 0)
+	if (got->viewed && ret > 0) {
 		msg->msg_flags |= MSG_SNAP_VIEW;
+		snap_view_map(view, take.part, take.n);
+	}
 	return ret;
 }
