@@ -53,6 +53,12 @@ int release(int fd, std::uint64_t offset, std::uint64_t length) {
                : 0;
 }
 
+// Does a part begin in the page behind the one in which another ends?
+bool begins_next_page(std::uint64_t end, const snap_view_part &part) {
+    return end % page_size != 0 ? part.offset / page_size == end / page_size + 1
+                                : part.offset / page_size == end / page_size;
+}
+
 std::size_t take_parts(msghdr &message, snap_view_part *parts) {
     if ((message.msg_flags & MSG_SNAP_VIEW) == 0)
         return 0;
@@ -139,9 +145,15 @@ int snap_view_release(snap_view *view, const snap_view_part *parts,
             return -EINVAL;
         if (!is_here(view))
             return -EPERM;
-        for (size_t i = 0; i < nparts; i++) {
-            const int error =
-                release(view->fd, parts[i].offset, parts[i].length);
+        // Parts whose pages follow each other, as those of a message do, go
+        // together.
+        for (size_t i = 0; i < nparts;) {
+            const auto begin = parts[i].offset;
+            auto end = begin;
+            do
+                end = parts[i].offset + parts[i].length;
+            while (++i < nparts && begins_next_page(end, parts[i]));
+            const int error = release(view->fd, begin, end - begin);
             if (error < 0)
                 return error;
         }
