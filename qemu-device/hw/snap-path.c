@@ -40,6 +40,11 @@ bool snap_path_check(SnapState *s, Error **errp)
     /* What holds for one queue of a netdev holds for all. */
     const char *obstacle = snap_path_obstacle(s->conf.peers.ncs[0]);
 
+    if (s->datapath_packets > SNAPNET_TX_PACKETS) {
+        error_setg(errp, "snap: x-datapath-packets=%u: at most %u may wait",
+                   s->datapath_packets, SNAPNET_TX_PACKETS);
+        return false;
+    }
     if (s->datapath == SNAP_DATAPATH_THREAD && obstacle) {
         error_setg(errp, "snap: datapath=thread is not possible: %s",
                    obstacle);

@@ -468,6 +468,7 @@ static const Property snap_properties[] = {
     DEFINE_PROP_UINT32("rx-reserve", SnapState, rx_reserve, 0),
     DEFINE_PROP_BOOL("dedup", SnapState, dedup, false),
     DEFINE_PROP_UINT32("x-datapath-delay", SnapState, datapath_delay, 0),
+    DEFINE_PROP_UINT32("x-datapath-packets", SnapState, datapath_packets, 0),
     DEFINE_PROP_UINT32("x-abi-version", SnapState, abi_version, SNAP_VERSION),
 };
 
@@ -528,6 +529,28 @@ static bool snap_get_threaded(Object *obj, Error **errp)
     return threaded;
 }
 
+/*
+ * For tests, while the machine runs: the threads leave all as it is, as they do
+ * in a machine that is stopped; and how many packets wait for them.
+ */
+static bool snap_get_halted(Object *obj, Error **errp)
+{
+    return SNAP(obj)->datapath_halted;
+}
+
+static void snap_set_halted(Object *obj, bool value, Error **errp)
+{
+    snap_queues_set_halted(SNAP(obj), value);
+}
+
+static void snap_get_waiting(Object *obj, Visitor *v, const char *name,
+                             void *opaque, Error **errp)
+{
+    uint32_t waiting = snap_queues_waiting(SNAP(obj));
+
+    visit_type_uint32(v, name, &waiting, errp);
+}
+
 static void snap_class_init(ObjectClass *class, SnapClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(class);
@@ -560,6 +583,10 @@ static void snap_class_init(ObjectClass *class, SnapClassData *data)
                                               snap_set_datapath);
     object_property_set_default_str(datapath, "auto");
     object_class_property_add_bool(class, "threaded", snap_get_threaded, NULL);
+    object_class_property_add_bool(class, "x-datapath-halted", snap_get_halted,
+                                   snap_set_halted);
+    object_class_property_add(class, "x-datapath-waiting", "uint32",
+                              snap_get_waiting, NULL, NULL, NULL);
     object_class_property_set_description(class, "threaded",
         "Do threads move the packets of all active queues now?");
     object_class_property_set_description(class, "datapath",

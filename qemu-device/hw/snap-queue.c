@@ -30,16 +30,42 @@ void snap_queue_interrupt(SnapQueue *q)
  * A stopped machine neither sends nor receives: threads keep what they have,
  * and the main loop asks again for what was refused meanwhile.
  */
+static void snap_queues_halt(SnapState *s, bool halted)
+{
+    SNAP_FOREACH_QUEUE(q, s) {
+        snapnet_halt(q->packets, halted);
+        if (!halted) {
+            qemu_bh_schedule(q->rx_bh);
+        }
+    }
+}
+
 static void snap_queues_run_state(void *opaque, bool running, RunState state)
 {
     SnapState *s = opaque;
 
-    SNAP_FOREACH_QUEUE(q, s) {
-        snapnet_halt(q->packets, !running);
-        if (running) {
-            qemu_bh_schedule(q->rx_bh);
+    snap_queues_halt(s, !running || s->datapath_halted);
+}
+
+void snap_queues_set_halted(SnapState *s, bool halted)
+{
+    s->datapath_halted = halted;
+    /* Else there are none yet, or no more. */
+    if (DEVICE(s)->realized) {
+        snap_queues_halt(s, !runstate_is_running() || halted);
+    }
+}
+
+uint32_t snap_queues_waiting(SnapState *s)
+{
+    uint32_t sum = 0;
+
+    if (DEVICE(s)->realized) {
+        SNAP_FOREACH_QUEUE(q, s) {
+            sum += snapnet_tx_waiting(q->packets);
         }
     }
+    return sum;
 }
 
 /* Packets that wait for an interrupt wait in the machine's time. */
@@ -61,6 +87,7 @@ static bool snap_queue_init(SnapQueue *q, Error **errp)
         .clock_ns = snap_queue_clock_ns,
         .hash_key = { s->hash_key[0], s->hash_key[1] },
         .delay_us = s->datapath_delay,
+        .tx_packets = s->datapath_packets,
     };
 
     q->packets = snapnet_new(&config);
@@ -68,7 +95,7 @@ static bool snap_queue_init(SnapQueue *q, Error **errp)
         error_setg(errp, "snap: no memory or no descriptor for packets");
         return false;
     }
-    snapnet_halt(q->packets, !runstate_is_running());
+    snapnet_halt(q->packets, !runstate_is_running() || s->datapath_halted);
     q->tx_copy = g_malloc(SNAP_TX_KEPT_MAX);
     q->tx_kept = g_malloc(SNAP_TX_KEPT_MAX);
     q->rx_bh = qemu_bh_new_guarded(snap_rx_bh, q,

@@ -97,7 +97,10 @@ struct SnapState {
     snapmem_mode capture;
     bool dedup;                 /* equal pages of snapshots share a frame */
     SnapDatapath datapath;
-    uint32_t datapath_delay;    /* microseconds a packet, for tests */
+    /* For tests, of threads: */
+    uint32_t datapath_delay;    /* microseconds that each packet waits */
+    uint32_t datapath_packets;  /* that fill a queue; 0: as many as may wait */
+    bool datapath_halted;       /* as in a stopped machine */
     uint32_t abi_version;       /* that it says it speaks, for tests */
 
     /* Set by realize, constant afterwards */
@@ -166,6 +169,10 @@ bool snap_queues_init(SnapState *s, Error **errp);
 void snap_queues_exit(SnapState *s);
 void snap_queues_free(SnapState *s);
 void snap_queues_reset(SnapState *s);
+/* Threads leave all as it is, also while the machine runs. */
+void snap_queues_set_halted(SnapState *s, bool halted);
+/* Packets that wait for threads. */
+uint32_t snap_queues_waiting(SnapState *s);
 /* The first n data queues carry packets, the others do not. */
 void snap_activate(SnapState *s, unsigned n);
 void snap_queue_publish(SnapQueue *q);

@@ -131,6 +131,59 @@ static void test_full(void)
     snap_tap_halt(&t);
 }
 
+static void set_halted(Snap *s, bool value)
+{
+    qtest_qmp_assert_success(s->qts, "{ 'execute': 'qom-set', 'arguments': {"
+                             " 'path': 'snap0', 'property':"
+                             " 'x-datapath-halted', 'value': %i } }", value);
+}
+
+static int64_t waiting(Snap *s)
+{
+    QDict *answer = qtest_qmp(s->qts, "{ 'execute': 'qom-get', 'arguments': {"
+                              " 'path': 'snap0',"
+                              " 'property': 'x-datapath-waiting' } }");
+    int64_t value = qdict_get_int(answer, "return");
+
+    qobject_unref(answer);
+    return value;
+}
+
+/*
+ * Halted: nothing leaves or comes, also after a stop of the machine; few fill
+ * a queue that has room for few.
+ */
+static void test_halted(void)
+{
+    SnapTap t;
+
+    if (!snap_tap_boot(&t, ",datapath=thread,x-datapath-packets=4")) {
+        return;
+    }
+    snap_start(t.s, SNAP_F_SNAPSHOT);
+    snap_set_vectors(t.s);
+    set_halted(t.s, true);
+    for (uint32_t n = 0; n < 4; n++) {
+        g_assert_cmpuint(snap_queue_status(t.s, SNAP_QUEUE_DATA).tx_paused, ==,
+                         0);
+        g_assert_cmpint(waiting(t.s), ==, n);
+        snap_expect(OK, send_packet(t.s, 1514, n));
+    }
+    snap_expect(BUSY, send_packet(t.s, 1514, 4));
+    qtest_qmp_assert_success(t.s->qts, "{ 'execute': 'stop' }");
+    qtest_qmp_assert_success(t.s->qts, "{ 'execute': 'cont' }");
+    g_assert_cmpint(waiting(t.s), ==, 4);
+    g_assert_true(threaded(t.s));
+    g_assert_false(snap_message(t.s, SNAP_VECTOR_DATA));
+    set_halted(t.s, false);
+    expect_packets(&t, 1514, 0, 4);
+    snap_wait_resumed(t.s);
+    g_assert_true(snap_message(t.s, SNAP_VECTOR_DATA));
+    g_assert_cmpint(waiting(t.s), ==, 0);
+    receive_packet(&t, 1500, 5);
+    snap_tap_halt(&t);
+}
+
 /* What is under way when a reset comes leaves or is dropped, and counted. */
 static void test_reset(void)
 {
@@ -259,6 +312,7 @@ static void test_main(void)
 void snap_add_path_tests(void)
 {
     qtest_add_func("/snap/path/full", test_full);
+    qtest_add_func("/snap/path/halted", test_halted);
     qtest_add_func("/snap/path/reset", test_reset);
     qtest_add_func("/snap/path/changes", test_changes);
     qtest_add_func("/snap/path/main", test_main);

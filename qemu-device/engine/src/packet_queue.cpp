@@ -42,7 +42,9 @@ void wait_for(std::span<pollfd> what, std::chrono::nanoseconds time) {
 
 PacketQueue::PacketQueue(const snapnet_config &config)
     : config_(config), event_(make_event()), batches_(config.mem),
-      landing_(config.mem, config.vnet_hdr), fifo_(config.mem) {}
+      landing_(config.mem, config.vnet_hdr),
+      fifo_(config.mem,
+            config.tx_packets != 0 ? config.tx_packets : SNAPNET_TX_PACKETS) {}
 
 // ---- Life -------------------------------------------------------------------
 
@@ -389,6 +391,11 @@ void PacketQueue::tx_pop(bool dropped) {
     const Lock lock(mutex_);
     sent(dropped);
     drop_sent_frames();
+}
+
+std::uint32_t PacketQueue::tx_waiting() {
+    const Lock lock(mutex_);
+    return fifo_.packets();
 }
 
 // ---- Receiving --------------------------------------------------------------

@@ -49,6 +49,7 @@ class PacketQueue {
     void tx_push(TxFifo::Parts parts);
     TxFifo::Parts tx_next();
     void tx_pop(bool dropped);
+    std::uint32_t tx_waiting();
 
     bool rx_ready();
     bool receive(std::span<const std::uint8_t> bytes);

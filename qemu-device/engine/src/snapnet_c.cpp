@@ -83,6 +83,10 @@ void snapnet_tx_pop(snapnet *q, bool dropped) {
     q->queue.tx_pop(dropped);
 }
 
+uint32_t snapnet_tx_waiting(snapnet *q) {
+    return q->queue.tx_waiting();
+}
+
 bool snapnet_rx_ready(snapnet *q) {
     return q->queue.rx_ready();
 }

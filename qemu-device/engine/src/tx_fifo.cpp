@@ -5,8 +5,8 @@
 
 namespace snapmem_impl {
 
-TxFifo::TxFifo(snapmem *mem)
-    : mem_(mem), ring_(SNAPNET_TX_PACKETS),
+TxFifo::TxFifo(snapmem *mem, std::uint32_t packets)
+    : mem_(mem), ring_(packets),
       arena_(std::make_unique_for_overwrite<std::uint8_t[]>(arena_bytes)) {}
 
 std::uint8_t *TxFifo::room() {

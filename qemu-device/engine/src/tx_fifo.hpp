@@ -25,21 +25,20 @@ class TxFifo {
     static constexpr std::size_t room_bytes =
         sizeof(snap_offload) + SNAP_TX_BYTES_MAX;
 
-    explicit TxFifo(snapmem *mem);
+    TxFifo(snapmem *mem, std::uint32_t packets);
     TxFifo(const TxFifo &) = delete;
     TxFifo &operator=(const TxFifo &) = delete;
 
     using Parts = std::span<const iovec>;
 
     [[nodiscard]] bool empty() const { return count_ == 0; }
+    [[nodiscard]] std::uint32_t packets() const { return count_; }
     // The next packet may find no room; more than half is free.
     [[nodiscard]] bool full() const {
-        return count_ == SNAPNET_TX_PACKETS ||
-               bytes_ + room_bytes > SNAPNET_TX_BYTES;
+        return count_ == ring_.size() || bytes_ + room_bytes > SNAPNET_TX_BYTES;
     }
     [[nodiscard]] bool half_empty() const {
-        return count_ <= SNAPNET_TX_PACKETS / 2 &&
-               bytes_ <= SNAPNET_TX_BYTES / 2;
+        return count_ <= ring_.size() / 2 && bytes_ <= SNAPNET_TX_BYTES / 2;
     }
 
     // Where the next packet's copied bytes go, room_bytes; while not full().

@@ -71,6 +71,7 @@ class Net {
         bool thread = true;
         std::uint32_t frames = pool_frames;
         std::uint32_t delay_us = 0;
+        std::uint32_t tx_packets = 0;
         int type = SOCK_SEQPACKET;
         Net *beside = nullptr; // of the same device; outlives this
     };
@@ -98,7 +99,8 @@ class Net {
                                .opaque = this,
                                .clock_ns = [] { return clock_ns.load(); },
                                .hash_key = {},
-                               .delay_us = o.delay_us};
+                               .delay_us = o.delay_us,
+                               .tx_packets = o.tx_packets};
         q_ = snapnet_new(&c);
         free_at_rest_ = snapmem_free_frames(mem_);
         if (o.thread) {

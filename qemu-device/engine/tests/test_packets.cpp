@@ -291,6 +291,30 @@ TEST(Sending, HaltedItWaits) {
     EXPECT_EQ(net.receive(1)[0].bytes, packet_of(100, 1));
 }
 
+// A queue for few: the last that it has room for pauses it, half of them
+// resumes.
+TEST(Sending, FewFillASmallQueue) {
+    constexpr unsigned few = 3;
+    Net net({.tx_packets = few});
+    net.attach();
+    for (unsigned round = 0; round < 3; ++round) {
+        snapnet_halt(net.q(), true);
+        for (unsigned i = 0; i < few; ++i) {
+            EXPECT_FALSE(net.paused());
+            EXPECT_EQ(snapnet_tx_waiting(net.q()), i);
+            EXPECT_TRUE(net.send(packet_of(200, i)));
+        }
+        EXPECT_TRUE(net.paused());
+        EXPECT_FALSE(net.send(packet_of(200, few)));
+        EXPECT_EQ(snapnet_tx_waiting(net.q()), few);
+        snapnet_halt(net.q(), false);
+        net.expect_in_order(few, 200);
+        EXPECT_TRUE(net.wait([&] { return net.interrupts() == round + 1; }));
+        EXPECT_FALSE(net.paused());
+        EXPECT_EQ(snapnet_tx_waiting(net.q()), 0U);
+    }
+}
+
 TEST(Sending, ErrorsAreDrops) {
     Net net;
     net.attach();

@@ -64,7 +64,10 @@ typedef struct snapnet_config {
     /* NOLINTNEXTLINE(modernize-redundant-void-arg): C has no other way */
     int64_t (*clock_ns)(void);
     uint64_t hash_key[2]; /* of flows: one for all queues, and secret */
-    uint32_t delay_us;    /* for tests: the thread waits before each packet */
+    /* For tests: the thread waits before each packet; and so many packets fill
+     * the queue, or 0: SNAPNET_TX_PACKETS. */
+    uint32_t delay_us;
+    uint32_t tx_packets;
 } snapnet_config;
 
 typedef struct snapnet_counters {
@@ -123,6 +126,8 @@ void snapnet_tx_push(snapnet *q, const struct iovec *part, unsigned n);
  * Of those that are dropped, the number counts. */
 const struct iovec *snapnet_tx_next(snapnet *q, unsigned *n);
 void snapnet_tx_pop(snapnet *q, bool dropped);
+/* Packets that wait now. */
+uint32_t snapnet_tx_waiting(snapnet *q);
 
 /* ---- Receiving ---------------------------------------------------------- */
 
