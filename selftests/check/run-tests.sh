@@ -27,8 +27,10 @@ count() {
     awk '
     /^# # Totals:/ {
         for (i = 1; i <= NF; i++)
-            if (split($i, part, ":") == 2)
+            if (split($i, part, ":") == 2) {
                 count[part[1]] += part[2]
+                cases += part[2]
+            }
         totals = 1
     }
     /^(ok|not ok) [0-9]/ {
@@ -39,8 +41,9 @@ count() {
     }
     END {
         fail = count["fail"] + count["error"]
-        # without a failed case: killed, timed out, or it could not even start
-        if (!fail && (bad || !seen))
+        # without a failed case: killed, timed out, it could not even start, or all
+        # of its cases were left out
+        if (!fail && (bad || !seen || (totals && !cases)))
             fail = 1
         print count["pass"] + 0, fail, count["skip"] + 0
     }' "$log"

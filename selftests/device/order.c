@@ -40,12 +40,12 @@ FIXTURE_VARIANT(order)
 	int family;
 };
 
-FIXTURE_VARIANT_ADD(order, inet4)
+FIXTURE_VARIANT_ADD(order, dev4)
 {
 	.family = AF_INET,
 };
 
-FIXTURE_VARIANT_ADD(order, inet6)
+FIXTURE_VARIANT_ADD(order, dev6)
 {
 	.family = AF_INET6,
 };
