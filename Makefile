@@ -8,7 +8,8 @@ vm := selftests/vm/snap-vm
 
 .PHONY: all deps qemu kmod tools selftests run check check-static \
 	check-engine check-tools check-device check-guest check-debug \
-	check-all check-mutations check-programs check-stress check-series \
+	check-all check-paths check-mutations check-programs check-stress \
+	check-series \
 	check-kernels check-newest check-own-machine check-packages check-install \
 	soak bench bench-engine profile debug-kernel deb install uninstall clean help
 .NOTPARALLEL:
@@ -41,7 +42,7 @@ check: deps
 	@$(checks) static engine tools device packages guest
 
 check-static check-engine check-tools check-device check-guest check-debug \
-check-all check-mutations check-programs check-stress check-series \
+check-all check-paths check-mutations check-programs check-stress check-series \
 check-kernels check-newest check-own-machine check-packages check-install: \
 check-%: deps
 	@$(checks) $*
@@ -78,6 +79,8 @@ help:
 	@echo 'make check-debug  guest suite in the debug kernel'
 	@echo 'make check-all    guest suite, each test in every capture mode with one'
 	@echo '                  and two processors'
+	@echo 'make check-paths  what moves packets, with the data path in threads and in the'
+	@echo '                  main loop, slowed, paused and full; 1, 2 and 4 queues'
 	@echo 'make check-mutations'
 	@echo '                  take protections out: the named tests must fail'
 	@echo 'make check-programs'

@@ -4,6 +4,7 @@
  * call and several datagrams in a message, here and by way of the host.
  *
  * Machines: share-2 copy-2 debug
+ * Paths: thread-* main-*
  */
 
 #define _GNU_SOURCE

@@ -4,6 +4,7 @@
  * way of the host.
  *
  * Machines: share-2 copy-2 debug newest
+ * Paths: *
  */
 
 #define _GNU_SOURCE

@@ -4,6 +4,7 @@
  * reports, and losses, here and by way of the host.
  *
  * Machines: copy-2 debug
+ * Paths: thread-auto-* main-auto-*
  */
 
 #define _GNU_SOURCE

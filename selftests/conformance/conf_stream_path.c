@@ -5,6 +5,7 @@
  * virtio-net beside it, where the bytes of regions are copied.
  *
  * Machines: auto-2 debug
+ * Paths: thread-* main-* *-auto-*
  */
 
 #define _GNU_SOURCE

@@ -5,6 +5,7 @@
  * of their own.
  *
  * Machines: auto-2 share-2 copy-1
+ * Paths: thread-auto-* main-auto-*
  */
 
 #define _GNU_SOURCE

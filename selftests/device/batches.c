@@ -6,6 +6,7 @@
  * is so slow that TX pauses.
  *
  * Machines: auto-2
+ * Paths: full-*
  */
 
 #define _GNU_SOURCE

@@ -5,6 +5,7 @@
  * them as it should.  The host forwards what comes from here back to here.
  *
  * Machines: copy-2 debug newest
+ * Paths: *
  */
 
 #define _GNU_SOURCE

@@ -6,6 +6,7 @@
  * after all others, in the order of the file.
  *
  * Machines: share-2 copy-2 share-1 asan debug newest
+ * Paths: thread-* main-* *-share-*
  */
 
 #define _GNU_SOURCE

@@ -5,6 +5,7 @@
 # more often than it allows, and that one alone arrives all the same.
 #
 # Machines: auto-2 copy-1 newest
+# Paths: thread-auto-* main-auto-*
 set -uo pipefail
 # shellcheck source=../lib/tap.sh
 . "$(dirname "$(readlink -f "$0")")/tap.sh"

@@ -5,6 +5,7 @@
  * side of the doorbell.  Datagrams may be lost.
  *
  * Machines: auto-2 copy-1 asan debug newest
+ * Paths: *
  */
 
 #define _GNU_SOURCE

@@ -5,6 +5,7 @@
  * is lost; each is counted; and flows come by those that ethtool -X names.  In a machine of its own, whose backend has queues.
  *
  * Machines: auto-2 debug
+ * Paths: *-[24]
  */
 
 #define _GNU_SOURCE

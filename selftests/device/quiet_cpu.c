@@ -5,6 +5,7 @@
  * gone offline (promise 8).
  *
  * Machines: share-2 debug newest
+ * Paths: thread-auto-* main-auto-*
  */
 
 #define _GNU_SOURCE

@@ -6,6 +6,7 @@
 # others he keeps the frames, while packets go on, and no hold is lost.
 #
 # Machines: copy-1 newest
+# Paths: thread-auto-* main-auto-*
 set -uo pipefail
 # shellcheck source=../lib/tap.sh
 . "$(dirname "$(readlink -f "$0")")/tap.sh"

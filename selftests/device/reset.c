@@ -6,6 +6,7 @@
  * and the driver can be bound again.
  *
  * Machines: share-2 debug newest
+ * Paths: thread-* main-* *-share-*
  */
 
 #define _GNU_SOURCE

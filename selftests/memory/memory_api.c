@@ -4,6 +4,7 @@
  * of mmap(), lifetime, and quotas.
  *
  * Machines: auto-1 share-2 copy-2 asan debug newest
+ * Paths: thread-auto-*
  */
 
 #define _GNU_SOURCE

@@ -13,6 +13,7 @@
  * a tenth of that in the debug kernel, which is slow.
  *
  * Machines: auto-2 debug
+ * Paths: thread-auto-*
  */
 
 #define _GNU_SOURCE

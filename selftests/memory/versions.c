@@ -4,6 +4,7 @@
  * that are discarded.
  *
  * Machines: share-2 auto-1 asan debug
+ * Paths: thread-auto-*
  */
 
 #define _GNU_SOURCE

@@ -4,6 +4,7 @@
  * the driver, and the bytes are the same.
  *
  * Machines: auto-2 debug newest
+ * Paths: thread-auto-* main-auto-* full-auto-* paused-auto-*
  */
 
 #define _GNU_SOURCE

@@ -9,6 +9,7 @@
  * What the wire carried is looked at on the host; see check/guest-lib.sh.
  *
  * Machines: share-2 copy-2 debug
+ * Paths: thread-*-1 main-*-1
  */
 
 #define _GNU_SOURCE

@@ -4,6 +4,7 @@
  * copying, and by reference again once there are frames.
  *
  * Machines: share-2 copy-2 asan debug
+ * Paths: *
  */
 
 #define _GNU_SOURCE

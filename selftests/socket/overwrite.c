@@ -6,6 +6,7 @@
  * frames to come home, no interrupt and no later packet.
  *
  * Machines: auto-2 share-2 copy-2 share-1 asan debug
+ * Paths: *
  */
 
 #define _GNU_SOURCE

@@ -6,6 +6,7 @@
  * loopback, a program on the host behind the device.
  *
  * Machines: copy-1 debug
+ * Paths: thread-* main-*
  */
 
 #define _GNU_SOURCE

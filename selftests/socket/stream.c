@@ -5,6 +5,7 @@
  * How TCP behaves otherwise is in conf_stream.
  *
  * Machines: auto-2 share-2 copy-2 share-1 debug newest
+ * Paths: *
  */
 
 #define _GNU_SOURCE

@@ -5,6 +5,7 @@
  * several threads, processes and users.
  *
  * Machines: share-2 copy-2 share-1 debug newest
+ * Paths: thread-* main-*
  */
 
 #define _GNU_SOURCE
