@@ -81,6 +81,8 @@ void snap_steer_again(struct net_device *netdev)
 		return;
 	/* the core lets no channel go that the table names */
 	snap_steer_get(netdev, channel);
-	if (snap_steer_tell(sn->sd, channel))
+	if (snap_steer_tell(sn->sd, channel)) {
+		sn->steered = false;
 		netdev_warn(netdev, "flows come by channels of the device's choice\n");
+	}
 }
