@@ -291,10 +291,15 @@ void snap_tx_poll_end(struct snap_channel *ch)
 		snap_tx_end_wait(ch);
 }
 
-/* Whoever sends here now is the poll, or netpoll with interrupts off. */
+/*
+ * Whoever sends here now is the poll, or netpoll with interrupts off.  With PREEMPT_RT
+ * it may be somebody else who has the processor in the middle of a poll, and goes on
+ * when that has ended.
+ */
 static bool snap_tx_in_poll(const struct snap_channel *ch)
 {
-	return this_cpu_read(snap_tx_polled) == ch && !irqs_disabled();
+	return !IS_ENABLED(CONFIG_PREEMPT_RT) && this_cpu_read(snap_tx_polled) == ch &&
+	       !irqs_disabled();
 }
 
 void snap_tx_init(struct snap_channel *ch)
