@@ -37,8 +37,10 @@ int snap_moderation_set(struct snap_netdev *sn, u32 rx_usecs, bool rx_adaptive)
 	sn->rx_usecs = rx_usecs;
 	WRITE_ONCE(sn->rx_adaptive, false);
 	synchronize_net();	/* no poll writes it any more */
-	for (i = 0; i < sn->sd->nqueues; i++)
+	for (i = 0; i < sn->sd->nqueues; i++) {
+		sn->channel[i].bulk_turns = 0;
 		snap_moderation_write(&sn->channel[i], rx_adaptive ? 0 : rx_usecs);
+	}
 	WRITE_ONCE(sn->rx_adaptive, rx_adaptive);
 	return 0;
 }

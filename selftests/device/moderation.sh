@@ -86,6 +86,11 @@ in_force() {
     ethtool -Q snap0 queue_mask "$(printf '0x%x' $(((1 << $(channels)) - 1)))" \
         --show-coalesce | sed -n 's/^rx-usecs:[[:space:]]*//p'
 }
+# Is nothing held back, by any of them?
+# shellcheck disable=SC2317
+none_in_force() {
+    (($(in_force | grep -cx 0) == $(channels)))
+}
 # shellcheck disable=SC2317
 bulk_is_held() {
     local sender i status=1
@@ -105,7 +110,7 @@ small_are_not() {
     local i
     for ((i = 0; i < 20; i++)); do
         ping -q -c 20 -i 0.001 10.77.0.1 >/dev/null
-        in_force | grep -vx 0 || return 0
+        ! none_in_force || return 0
     done
     return 1
 }
@@ -114,7 +119,7 @@ adapts() {
     ethtool -C snap0 adaptive-rx on && shows "$most" on || return
     # small ones are not held back; how often they interrupt depends on the host
     flood
-    ((came >= packets)) && ! in_force | grep -vx 0 && ping -q -c 1 -W 10 10.77.0.1 &&
+    ((came >= packets)) && none_in_force && ping -q -c 1 -W 10 10.77.0.1 &&
         bulk_is_held && small_are_not &&
         ethtool -C snap0 adaptive-rx off && shows "$most" off || return
     flood
