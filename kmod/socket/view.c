@@ -40,18 +40,23 @@ bool snap_view_mine(const struct snap_view *view)
 
 /*
  * Map pages from @first to @end, as far as there are frames, at @addr, which is
- * theirs.  They stay what they are until all of them are mapped.  One that is mapped
- * already, by a fault at the same time, ends it with -EBUSY.
+ * theirs.  They stay what they are until all of them are mapped.  An error if not even
+ * the first one is: -EBUSY if it was already, by a fault at the same time.
  */
 static int snap_view_insert(const struct snap_view *view, struct vm_area_struct *vma,
 			    unsigned long addr, pgoff_t first, pgoff_t end)
 {
-	unsigned long n = 0;
+	unsigned long left, n = 0;
+	int err;
 
 	lockdep_assert_held(&view->lock);
 	while (first + n < end && view->page[first + n])
 		n++;
-	return n ? vm_insert_pages(vma, addr, view->page + first, &n) : -ENOENT;
+	if (!n)
+		return -ENOENT;
+	left = n;
+	err = vm_insert_pages(vma, addr, view->page + first, &left);
+	return left < n ? 0 : err;
 }
 
 /* What snap_view_map() has not mapped: for that it maps the neighbours as well. */
