@@ -53,8 +53,11 @@ int release(int fd, std::uint64_t offset, std::uint64_t length) {
                : 0;
 }
 
-// Does a part begin in the page behind the one in which another ends?
+// Does a part begin in the page behind the one in which another ends?  Without
+// bytes it does not: the kernel refuses it by itself.
 bool begins_next_page(std::uint64_t end, const snap_view_part &part) {
+    if (part.length == 0)
+        return false;
     return end % page_size != 0 ? part.offset / page_size == end / page_size + 1
                                 : part.offset / page_size == end / page_size;
 }
@@ -152,7 +155,8 @@ int snap_view_release(snap_view *view, const snap_view_part *parts,
             auto end = begin;
             do
                 end = parts[i].offset + parts[i].length;
-            while (++i < nparts && begins_next_page(end, parts[i]));
+            while (++i < nparts && end != begin &&
+                   begins_next_page(end, parts[i]));
             const int error = release(view->fd, begin, end - begin);
             if (error < 0)
                 return error;
