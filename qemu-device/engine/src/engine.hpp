@@ -35,13 +35,17 @@ struct Tuning {
 // region.
 class MoreRebinds {
   public:
+    // O(regions that were added since).
     void clear() {
-        if (total_ != 0) {
-            of_.fill(0);
-            total_ = 0;
+        while (added_ != 0) {
+            of_[slot_[--added_]] = 0;
         }
+        total_ = 0;
     }
     void add(Slot slot, std::uint32_t pages = 1) {
+        if (of_[slot] == 0 && pages != 0) {
+            slot_[added_++] = slot;
+        }
         of_[slot] += pages;
         total_ += pages;
     }
@@ -50,6 +54,8 @@ class MoreRebinds {
 
   private:
     std::array<std::uint32_t, SNAPMEM_REGIONS_MAX> of_{};
+    std::array<Slot, SNAPMEM_REGIONS_MAX> slot_{}; // those with some
+    std::uint32_t added_ = 0;
     std::uint64_t total_ = 0;
 };
 
