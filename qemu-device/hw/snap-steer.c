@@ -10,8 +10,8 @@
  * or the new one.  What it answers is the place of a queue among those that are
  * attached to the tap, which are the active ones in their order (snap-queue.c).
  *
- * Programs are loaded by who may (CAP_BPF).  If that is not us, the guest is not
- * offered the command.
+ * Programs are loaded by who may (CAP_BPF, and CAP_PERFMON since it looks into its
+ * stack by a number).  If that is not us, the guest is not offered the command.
  */
 #include "qemu/osdep.h"
 #include <linux/bpf.h>
