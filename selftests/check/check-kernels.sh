@@ -83,7 +83,7 @@ boot() {
     begin "$stage/$release" 2 ends machine "$stage/$release" --kernel "$1" \
         --virtio-net --capture auto --smp 2 --timeout "$timeout" "${env[@]}" -- \
         make -s -C selftests run_tests TESTS="${tests[*]}"
-    for test in unplug unread; do
+    for test in unplug unread queues; do
         [[ $stage != newest ]] || wants "$test" newest || continue
         options_of "$test"
         begin "$stage/$release-$test" 2 ends machine "$stage/$release-$test" \

@@ -4,7 +4,7 @@
  * overtakes another, whoever sends; their number changes under traffic, and nothing
  * is lost; each is counted; and flows come by those that ethtool -X names.  In a machine of its own, whose backend has queues.
  *
- * Machines: auto-2 debug
+ * Machines: auto-2 debug newest
  * Paths: *-[24]
  */
 
