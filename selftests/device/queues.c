@@ -2,7 +2,8 @@
 /*
  * Several data queues: as many as processors, spread over them; of a flow no packet
  * overtakes another, whoever sends; their number changes under traffic, and nothing
- * is lost; each is counted; and flows come by those that ethtool -X names.  In a machine of its own, whose backend has queues.
+ * is lost; each is counted; and flows come by those that ethtool -X names.  In a
+ * machine of its own, whose backend has queues.
  *
  * Machines: auto-2 debug newest
  * Paths: *-[24]
