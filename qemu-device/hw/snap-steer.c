@@ -88,10 +88,24 @@ static void snap_mix(SnapProgram *p)
     snap_emit(p, BPF_ALU64 | BPF_ADD | BPF_X, HASH, ANSWER, 0, 0);
 }
 
+/* Unless the protocol, which the packet has there, is TCP or UDP. */
+static unsigned snap_jump_without_ports(SnapProgram *p, uint32_t at)
+{
+    unsigned tcp, udp, other;
+
+    snap_load(p, BPF_B, at);
+    tcp = snap_jump_if(p, BPF_JEQ, IPPROTO_TCP);
+    udp = snap_jump_if(p, BPF_JEQ, IPPROTO_UDP);
+    other = snap_jump(p);
+    snap_land(p, tcp);
+    snap_land(p, udp);
+    return other;
+}
+
 /* Without ports, if it is a fragment or neither TCP nor UDP. */
 static void snap_hash_ip4(SnapProgram *p)
 {
-    unsigned fragment, tcp, other, udp;
+    unsigned fragment, other;
 
     for (unsigned at = 12; at < 20; at += 4) {
         snap_load(p, BPF_W, ETH_HLEN + at);
@@ -99,12 +113,7 @@ static void snap_hash_ip4(SnapProgram *p)
     }
     snap_load(p, BPF_H, ETH_HLEN + 6);
     fragment = snap_jump_if(p, BPF_JSET, 0x3fff);
-    snap_load(p, BPF_B, ETH_HLEN + 9);
-    tcp = snap_jump_if(p, BPF_JEQ, IPPROTO_TCP);
-    udp = snap_jump_if(p, BPF_JEQ, IPPROTO_UDP);
-    other = snap_jump(p);
-    snap_land(p, tcp);
-    snap_land(p, udp);
+    other = snap_jump_without_ports(p, ETH_HLEN + 9);
     snap_load(p, BPF_B, ETH_HLEN);
     snap_emit(p, BPF_ALU64 | BPF_AND | BPF_K, ANSWER, 0, 0, 0xf);
     snap_emit(p, BPF_ALU64 | BPF_LSH | BPF_K, ANSWER, 0, 0, 2);
@@ -118,18 +127,13 @@ static void snap_hash_ip4(SnapProgram *p)
 /* Without ports, if anything is between it and TCP or UDP. */
 static void snap_hash_ip6(SnapProgram *p)
 {
-    unsigned tcp, udp, other;
+    unsigned other;
 
     for (unsigned at = 8; at < 40; at += 4) {
         snap_load(p, BPF_W, ETH_HLEN + at);
         snap_mix(p);
     }
-    snap_load(p, BPF_B, ETH_HLEN + 6);
-    tcp = snap_jump_if(p, BPF_JEQ, IPPROTO_TCP);
-    udp = snap_jump_if(p, BPF_JEQ, IPPROTO_UDP);
-    other = snap_jump(p);
-    snap_land(p, tcp);
-    snap_land(p, udp);
+    other = snap_jump_without_ports(p, ETH_HLEN + 6);
     snap_load(p, BPF_W, ETH_HLEN + 40);
     snap_mix(p);
     snap_land(p, other);
