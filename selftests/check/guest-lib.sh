@@ -103,6 +103,8 @@ finish() {
 peers() {
     local record='udp port 7007 or udp port 7010 or ip6 proto 44'
     record+=' or (ip[6:2] & 0x1fff != 0)'
+    # tests wait for errors of closed ports, and are not the first to get some
+    local errors='cd /proc/sys/net; echo 0 | tee ipv4/icmp_ratelimit ipv6/icmp/ratelimit >/dev/null'
     printf '%s\n' \
         --host "exec selftests/peers/udp-echo 4 7007" \
         --host "exec selftests/peers/udp-echo 6 7007" \
@@ -110,7 +112,7 @@ peers() {
         --host "exec socat -u -b 65536 UDP4-RECV:7009 OPEN:/dev/null" \
         --host "exec build/selftests/stream_sink 7018" \
         --host "exec build/tools/snap-bench serve" \
-        --host "echo 1 >/proc/sys/net/ipv4/ip_forward; sleep infinity" \
+        --host "echo 1 >/proc/sys/net/ipv4/ip_forward; $errors; sleep infinity" \
         --host "exec tcpdump -q -n -U -B 16384 -i tap0 -w \$SNAP_VM_LOGS/tap.pcap '$record'"
 }
 
