@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The function is reset, or stops answering, while messages are unread and are
- * looked at all the time: what is read is what was sent, or an error, and never
+ * The function is reset, loses its driver, or stops answering, while messages are
+ * unread and are looked at all the time: what is read is what was sent, or an error, and never
  * the zeros that memory reads as which is away (promise 8).  The frames come home
  * and the driver can be bound again.
  *
@@ -40,11 +40,20 @@ FIXTURE_TEARDOWN(reset)
 
 TEST_F(reset, turns_no_byte_to_zero)
 {
-	ASSERT_EQ(0, sh("echo 1 >/sys/bus/pci/devices/%s/reset", self->in.pci));
+	ASSERT_EQ(0, pci_reset(self->in.pci));
 	EXPECT_TRUE(inboxes_stop(&self->in));
 	EXPECT_TRUE(inboxes_have_all(&self->in));
 	/* whoever sets it up again is told */
 	EXPECT_NE(0, sh("ip link set " NETDEV " up 2>/dev/null"));
+}
+
+/* As before a reset, but nobody takes the other processors away meanwhile. */
+TEST_F(reset, unbinding_turns_no_byte_to_zero)
+{
+	ASSERT_EQ(0, pci_unbind(self->in.pci));
+	EXPECT_TRUE(inboxes_stop(&self->in));
+	EXPECT_TRUE(inboxes_have_all(&self->in));
+	EXPECT_EQ(0, pci_bind(self->in.pci));
 }
 
 /*

@@ -207,7 +207,26 @@ bool inboxes_have_errors(struct inboxes *all)
 	return good;
 }
 
-int pci_memory_decoding(const char *pci, bool on)
+static int other_processors(bool online)
+{
+	return sh("grep -q 'QEMU TCG' /proc/cpuinfo || exit 0; "
+		  "for f in /sys/devices/system/cpu/cpu[1-9]*/online; do "
+		  "[ ! -e $f ] || echo %d >$f || exit 1; done", online);
+}
+
+int pci_reset(const char *pci)
+{
+	char path[128];
+	int err;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/reset", pci);
+	if (other_processors(false))
+		return -1;
+	err = write_text(path, "1");
+	return other_processors(true) || err ? -1 : 0;
+}
+
+static int write_memory_decoding(const char *pci, bool on)
 {
 	char path[128];
 	uint16_t command;
@@ -222,10 +241,30 @@ int pci_memory_decoding(const char *pci, bool on)
 	return ok ? 0 : -1;
 }
 
+int pci_memory_decoding(const char *pci, bool on)
+{
+	int err;
+
+	if (other_processors(false))
+		return -1;
+	err = write_memory_decoding(pci, on);
+	return other_processors(true) || err ? -1 : 0;
+}
+
+int pci_unbind(const char *pci)
+{
+	return write_text(DRIVER "unbind", pci) ? -1 : 0;
+}
+
+int pci_bind(const char *pci)
+{
+	return write_text(DRIVER "bind", pci) || netdev_up() ||
+	       sh("ping -q -c 1 -W 5 " HOST4 " >/dev/null") ? -1 : 0;
+}
+
 int pci_bind_again(const char *pci)
 {
-	return write_text(DRIVER "unbind", pci) || write_text(DRIVER "bind", pci) ||
-	       netdev_up() || sh("ping -q -c 1 -W 5 " HOST4 " >/dev/null") ? -1 : 0;
+	return pci_unbind(pci) || pci_bind(pci) ? -1 : 0;
 }
 
 int log_count(const char *text)

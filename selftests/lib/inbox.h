@@ -52,9 +52,19 @@ bool inboxes_have_all(struct inboxes *all);
 /* Each socket says once that something is lost, and has nothing more. */
 bool inboxes_have_errors(struct inboxes *all);
 
-/* Does the device answer?  If not, as one that was pulled out; 0 or -1. */
+/*
+ * What takes the memory of the device away, or brings it back.  Meanwhile the
+ * machine has one processor if it is emulated: while one changes the memory map in
+ * QEMU 10, another looks up the register that it wants to access by its number in
+ * the map before, so its timers are lost, or QEMU aborts.  0 or -1.
+ */
+int pci_reset(const char *pci);
+/* Does the device answer?  If not, as one that was pulled out. */
 int pci_memory_decoding(const char *pci, bool on);
-/* The driver is bound anew, and the interface is as it was; 0 or -1. */
+
+int pci_unbind(const char *pci);
+/* The driver is bound, and the interface is as it was; 0 or -1. */
+int pci_bind(const char *pci);
 int pci_bind_again(const char *pci);
 
 /* How many lines of the kernel's log have the text, or -1. */
