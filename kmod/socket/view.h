@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Receiving by view: what arrives in frames stays there, and the frames are
- * mapped read-only into the receiver.  view.c has the window of a socket
- * and its pages, view_take.c takes a message apart, view_recv.c is
- * recvmsg() of each type.
+ * Receiving by view: what arrives in frames stays there, and the frames are mapped
+ * read-only into the receiver.  view.c has the window of a socket and its pages,
+ * view_take.c takes a message apart, view_recv.c is recvmsg() of each type.
  *
- * A page of the window has a frame from the receive that filled it to its
- * release, and a reference on it.  What a receive tells of is mapped with it, all at
- * once; page faults are for what that leaves out.  The window lives as long as its socket, which
- * each mapping of it keeps.  It is that of one process: who else has the descriptor
- * neither receives into it, nor maps it, nor releases anything.
+ * A page of the window has a frame from the receive that filled it to its release, and
+ * a reference on it.  What a receive tells of is mapped with it, all at once; page faults
+ * are for what that leaves out.  The window lives as long as its socket, which each
+ * mapping of it keeps.  It is that of one process: who else has the descriptor neither
+ * receives into it, nor maps it, nor releases anything.
  */
 #ifndef SNAP_VIEW_H
 #define SNAP_VIEW_H
