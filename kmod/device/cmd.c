@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Commands to the device; see cmd.h. */
 
+#include <linux/rwsem.h>
+#include <linux/sched/signal.h>
+
 #include "device/cmd.h"
 #include "device/dev.h"
+#include "device/frame.h"
 #include "device/queue.h"
 
 int snap_cmd_errno(struct snap_dev *sd, int op, int status)
@@ -63,4 +67,51 @@ int snap_cmd_capture(struct snap_dev *sd, u32 handle, u64 offset, u32 length,
 	}
 	spin_unlock(&q->capture_lock);
 	return err;
+}
+
+/* Any other command undoes what has been done of one: this one finds nothing. */
+static void snap_cmd_mail_undo(struct snap_dev *sd)
+{
+	struct snap_queue *mailbox = &sd->queue[SNAP_QUEUE_CONTROL];
+	struct snap_entry *slot = snap_queue_slot(mailbox, 0);
+
+	*slot = (struct snap_entry){ .op = cpu_to_le16(SNAP_OP_INFO) };
+	snap_queue_execute(mailbox, 0);
+}
+
+static int snap_cmd_mail_once(struct snap_dev *sd, struct snap_entry *e,
+			      size_t size)
+{
+	struct snap_queue *mailbox = &sd->queue[SNAP_QUEUE_CONTROL];
+	void *slot = snap_queue_slot(mailbox, 0);
+	int status;
+
+	mutex_lock(&sd->control_lock);
+	memcpy(slot, e, size);
+	while ((status = snap_queue_execute(mailbox, 0)) == SNAP_ST_AGAIN) {
+		/* neither who was killed nor a removal waits for all steps */
+		if (fatal_signal_pending(current) ||
+		    rwsem_is_contended(&sd->life)) {
+			snap_cmd_mail_undo(sd);
+			break;
+		}
+		cond_resched();
+	}
+	memcpy(e, slot, size);
+	mutex_unlock(&sd->control_lock);
+	return status;
+}
+
+int snap_cmd_mail(struct snap_dev *sd, struct snap_entry *e, size_t size, enum snap_op op)
+{
+	int status;
+
+	e->op = cpu_to_le16(op);
+	status = snap_cmd_mail_once(sd, e, size);
+	if (status == SNAP_ST_NO_FRAMES) {
+		/* what nobody needs may be enough */
+		snap_frames_reclaim(sd->frames);
+		status = snap_cmd_mail_once(sd, e, size);
+	}
+	return snap_cmd_errno(sd, op, status);
 }

@@ -22,4 +22,18 @@ int snap_cmd_errno(struct snap_dev *sd, int op, int status);
 int snap_cmd_capture(struct snap_dev *sd, u32 handle, u64 offset, u32 length,
 		     u32 *frame, u32 room);
 
+/**
+ * snap_cmd_mail() - execute a command of the control mailbox
+ * @sd: device that is not gone; sd->life is held for reading
+ * @e: start of the entry, filled but for the op; has the results afterwards
+ * @size: of the entry, bytes
+ * @op: of the mailbox
+ *
+ * One that is done in steps goes on until it is done, or the caller is killed.  One that
+ * lacks frames is tried again when those that wait for their batch are back.
+ *
+ * Context: process; takes sd->control_lock.
+ */
+int snap_cmd_mail(struct snap_dev *sd, struct snap_entry *e, size_t size, enum snap_op op);
+
 #endif /* SNAP_CMD_H */

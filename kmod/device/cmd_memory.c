@@ -1,63 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Commands of the control mailbox; see cmd_memory.h. */
-
-#include <linux/rwsem.h>
-#include <linux/sched/signal.h>
+/* Commands on regions and snapshots; see cmd_memory.h. */
 
 #include "device/cmd.h"
 #include "device/cmd_memory.h"
 #include "device/dev.h"
-#include "device/frame.h"
-#include "device/queue.h"
-
-/* Any other command undoes what has been done of one: this one finds nothing. */
-static void snap_cmd_mail_undo(struct snap_dev *sd)
-{
-	struct snap_queue *mailbox = &sd->queue[SNAP_QUEUE_CONTROL];
-	struct snap_entry *slot = snap_queue_slot(mailbox, 0);
-
-	*slot = (struct snap_entry){ .op = cpu_to_le16(SNAP_OP_INFO) };
-	snap_queue_execute(mailbox, 0);
-}
-
-static int snap_cmd_mail_once(struct snap_dev *sd, struct snap_entry *e,
-			      size_t size)
-{
-	struct snap_queue *mailbox = &sd->queue[SNAP_QUEUE_CONTROL];
-	void *slot = snap_queue_slot(mailbox, 0);
-	int status;
-
-	mutex_lock(&sd->control_lock);
-	memcpy(slot, e, size);
-	while ((status = snap_queue_execute(mailbox, 0)) == SNAP_ST_AGAIN) {
-		/* neither who was killed nor a removal waits for all steps */
-		if (fatal_signal_pending(current) ||
-		    rwsem_is_contended(&sd->life)) {
-			snap_cmd_mail_undo(sd);
-			break;
-		}
-		cond_resched();
-	}
-	memcpy(e, slot, size);
-	mutex_unlock(&sd->control_lock);
-	return status;
-}
-
-/* The entry starts with e and has results in it afterwards. */
-static int snap_cmd_mail(struct snap_dev *sd, struct snap_entry *e, size_t size,
-			 enum snap_op op)
-{
-	int status;
-
-	e->op = cpu_to_le16(op);
-	status = snap_cmd_mail_once(sd, e, size);
-	if (status == SNAP_ST_NO_FRAMES) {
-		/* what nobody needs may be enough */
-		snap_frames_reclaim(sd->frames);
-		status = snap_cmd_mail_once(sd, e, size);
-	}
-	return snap_cmd_errno(sd, op, status);
-}
 
 /* The window of a new region is mapped by applications: it must be one. */
 static int snap_cmd_window(struct snap_dev *sd, u32 window_page, u32 npages)
@@ -182,15 +128,4 @@ int snap_cmd_info(struct snap_dev *sd, u32 handle, u32 owner,
 	o->handle = cpu_to_le32(handle);
 	o->owner = cpu_to_le32(owner);
 	return snap_cmd_mail(sd, &o->e, sizeof(*o), SNAP_OP_INFO);
-}
-
-int snap_cmd_steer(struct snap_dev *sd, const u8 *queue)
-{
-	struct snap_steer c = {};
-
-	if (queue)
-		memcpy(c.queue, queue, sizeof(c.queue));
-	else
-		c.e.flags = cpu_to_le16(SNAP_STEER_FREE);
-	return snap_cmd_mail(sd, &c.e, sizeof(c), SNAP_OP_STEER);
 }

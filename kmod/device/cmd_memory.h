@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Commands of the control mailbox: regions and snapshots, and the table of flows.
+ * Commands of the control mailbox on regions and snapshots.
  *
- * Quotas are of the owner of the region, in frames.  All of these sleep, take
- * dev->control_lock, and are called with dev->life held for reading on a
- * device that is not gone.  Errors as in cmd.h; a command that lacks
- * frames is tried again when those that wait for their batch are back.
+ * Quotas are of the owner of the region, in frames.  All of these are called as
+ * snap_cmd_mail() is, and errors are as in cmd.h.
  */
 #ifndef SNAP_CMD_MEMORY_H
 #define SNAP_CMD_MEMORY_H
@@ -59,8 +57,5 @@ int snap_cmd_discard(struct snap_dev *sd, u32 region, u32 first, u32 npages);
 /* handle 0: only o->charged, of the owner. */
 int snap_cmd_info(struct snap_dev *sd, u32 handle, u32 owner,
 		  struct snap_object *o);
-
-/* queue: of each of SNAP_STEER_ENTRIES; NULL: as the device likes.  ENETDOWN: it cannot. */
-int snap_cmd_steer(struct snap_dev *sd, const u8 *queue);
 
 #endif /* SNAP_CMD_MEMORY_H */

@@ -7,7 +7,7 @@
 
 #include <linux/ethtool.h>
 
-#include "device/cmd_memory.h"
+#include "device/cmd.h"
 #include "device/dev.h"
 #include "net/netdev.h"
 
@@ -37,19 +37,21 @@ static bool snap_steer_is_equal(const struct net_device *netdev, const u32 *chan
 	return true;
 }
 
-/* NULL: as it likes. */
+/* NULL: as it likes.  ENETDOWN: it cannot do that. */
 static int snap_steer_tell(struct snap_dev *sd, const u32 *channel)
 {
-	u8 queue[SNAP_STEER_ENTRIES];
+	struct snap_steer c = {};
 	int err;
 	u32 i;
 
+	if (!channel)
+		c.e.flags = cpu_to_le16(SNAP_STEER_FREE);
 	for (i = 0; channel && i < SNAP_STEER_ENTRIES; i++)
-		queue[i] = SNAP_QUEUE_DATA + channel[i];
+		c.queue[i] = SNAP_QUEUE_DATA + channel[i];
 	err = snap_dev_enter(sd);
 	if (err)
 		return err;
-	err = snap_cmd_steer(sd, channel ? queue : NULL);
+	err = snap_cmd_mail(sd, &c.e, sizeof(c), SNAP_OP_STEER);
 	snap_dev_leave(sd);
 	return err;
 }
