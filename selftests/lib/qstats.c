@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Generic netlink, family netdev, and two calls of ethtool; see qstats.h. */
+/* Generic netlink, family netdev, and calls of ethtool; see qstats.h. */
 
 #include <errno.h>
 #include <linux/ethtool.h>
@@ -199,4 +199,19 @@ int channels_set(unsigned int n)
 	struct ethtool_channels c = { .cmd = ETHTOOL_SCHANNELS, .combined_count = n };
 
 	return channels(&c);
+}
+
+bool table_possible(void)
+{
+	return !sh("ethtool -x " NETDEV " >/dev/null 2>&1");
+}
+
+int table_set(const char *words)
+{
+	return sh("ethtool -X " NETDEV " %s 2>/dev/null", words);
+}
+
+int table_shows(const char *entries)
+{
+	return sh("ethtool -x " NETDEV " | tr -s ' ' | grep -q '^ *0: %s'", entries);
 }
