@@ -11,6 +11,7 @@
 #include <linux/if_tun.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include "qobject/qdict.h"
 #include "snap-fixture.h"
@@ -549,6 +550,33 @@ static void forbid_programs(void)
     g_assert(!prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter));
 }
 
+/* The descriptor that a process gets next. */
+static unsigned next_fd(pid_t pid)
+{
+    for (unsigned fd = 0; ; fd++) {
+        g_autofree char *path = g_strdup_printf("/proc/%d/fd/%u", pid, fd);
+        struct stat st;
+
+        if (lstat(path, &st)) {
+            return fd;
+        }
+    }
+}
+
+/*
+ * May QEMU open anything, such as a program that it has loaded?  It polls no more
+ * descriptors than the limit allows, so that is the next one, and not 0.
+ */
+static void let_open(Snap *s, bool yes)
+{
+    pid_t pid = qtest_pid(s->qts);
+    struct rlimit limit;
+
+    g_assert(!prlimit(pid, RLIMIT_NOFILE, NULL, &limit));
+    limit.rlim_cur = yes ? limit.rlim_max : next_fd(pid);
+    g_assert(!prlimit(pid, RLIMIT_NOFILE, &limit, NULL));
+}
+
 /* Who may load none offers none, and all else works. */
 static void test_no_steer(void)
 {
@@ -609,6 +637,11 @@ static void test_steer(const void *path)
     e.e.flags = SNAP_STEER_FREE << 1;
     snap_expect(BAD_FLAGS, steer(s, e));
     expect_all(&t, QUEUES);
+    /* Nor does what the host refuses. */
+    let_open(s, false);
+    snap_expect(LINK_DOWN, steer(s, table_of(1)));
+    expect_all(&t, QUEUES);
+    let_open(s, true);
     /* A quarter, three quarters, and the same flows again. */
     e = table_of(2);
     memset(e.queue, 1, SNAP_STEER_ENTRIES / 4);
@@ -632,6 +665,11 @@ static void test_steer(const void *path)
     snap_expect(BAD_COUNT, steer(s, table_of(QUEUES)));
     expect_free(&t, 1);
     expect_free(&t, 2);
+    /* The same one again may be refused, though it was not before. */
+    let_open(s, false);
+    snap_expect(LINK_DOWN, steer(s, table_of(2)));
+    expect_free(&t, 1);
+    let_open(s, true);
     snap_expect(OK, steer(s, table_of(2)));
     expect_all(&t, 2);
     e = (struct snap_steer) { .e.flags = SNAP_STEER_FREE };

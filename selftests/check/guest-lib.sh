@@ -54,11 +54,12 @@ options_of() {
     queues) options+=(--queues 4 --smp 4) ;;
     refused)
         options+=(--queues 2 --smp 2 --device-opts ",x-datapath-delay=20000"
-            --extra "-device snap,x-abi-version=2 -device snap,x-abi-version=99")
+            --extra "-device snap,x-abi-version=2 -device snap,x-abi-version=99"
+            --monitor --host selftests/peers/qmp-host.sh)
         ;;
     batches) options+=(--device-opts ",x-datapath-delay=2000") ;;
     unread) options+=(--pool-size 8M) ;;
-    unplug) options+=(--queues 2 --monitor --host selftests/peers/unplug-host.sh) ;;
+    unplug) options+=(--queues 2 --monitor --host selftests/peers/qmp-host.sh) ;;
     bus_error) options+=(--smp 1) ;;
     stream_long) options+=(--timeout 900) ;;
     no_trap) options+=(--qemu "$selftests/vm/qemu-without-trap") ;;

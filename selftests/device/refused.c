@@ -2,8 +2,10 @@
 /*
  * What the driver refuses, and that nothing has changed then: devices that speak
  * another version, beside one that does not; and fewer queues while packets wait for
- * one of those to be left out.  In a machine of its own, which has two such devices
- * more, and in which each queue of the usual one takes 20 ms for a packet.
+ * one of those to be left out.  And what the device refuses, though it took it before:
+ * a table of flows.  In a machine of its own, which has two such devices more, and in
+ * which each queue of the usual one takes 20 ms for a packet.  Its host,
+ * peers/qmp-host.sh, takes the backend away when a file of the share says so.
  *
  * Machines: auto-2
  */
@@ -131,6 +133,43 @@ TEST(fewer_queues_while_packets_wait)
 		EXPECT_STREQ(before[i], after[i]);
 	sender.stop = true;
 	pthread_join(sender.thread, NULL);
+}
+
+/*
+ * The device forgets its table with each change of channels, and does not take it again
+ * without a backend: then flows come as by default, in what is shown as well.
+ */
+TEST(table_without_backend)
+{
+	static const char said[] = "flows come by channels of the device";
+	uint64_t end = now_ms() + 30000;
+
+	if (!table_possible())
+		SKIP(return, "a host that lets QEMU load no program");
+	/* what the test before has sent may still wait */
+	while (channels_set(1) && now_ms() < end)
+		sleep_ms(100);
+	ASSERT_EQ(0, channels_set(QUEUES));
+	ASSERT_EQ(0, table_set("equal 1"));
+	ASSERT_EQ(0, channels_set(1));
+	ASSERT_EQ(0, channels_set(QUEUES));
+	EXPECT_EQ(0, table_shows("0 0 0"));
+	EXPECT_EQ(0, log_count(said));
+	ASSERT_EQ(0, sh("touch $SNAP_VM_SHARE/netdev_del.n0"));
+	while (read_number("/sys/class/net/" NETDEV "/carrier") && now_ms() < end)
+		sleep_ms(100);
+	EXPECT_EQ(0, table_shows("0 0 0"));
+	ASSERT_EQ(0, channels_set(1));
+	EXPECT_EQ(1, log_count(said));
+	ASSERT_EQ(0, channels_set(QUEUES));
+	EXPECT_EQ(0, table_shows("0 1 0"));
+	EXPECT_NE(0, table_set("equal 1"));
+	EXPECT_EQ(0, table_shows("0 1 0"));
+	/* told once, and nobody has asked the device for what it does not know */
+	EXPECT_EQ(1, log_count(said));
+	EXPECT_EQ(0, log_count("refused with status"));
+	EXPECT_EQ(0, table_set("default"));
+	EXPECT_EQ(0, channels_set(1));
 }
 
 TEST_HARNESS_MAIN

@@ -4,7 +4,7 @@
  * pipe, and a region and a snapshot are mapped.  What is unread in sockets is
  * received as it was sent.  The guest lives on, says once that frames are in use,
  * and lets go of the orphans, which are those in the pipe.
- * The other side is peers/unplug-host.sh, which waits for a file of the share.
+ * The other side is peers/qmp-host.sh, which waits for a file of the share.
  *
  * Machines: share-2 copy-2 debug newest
  */
@@ -137,7 +137,7 @@ TEST_F(unplug, with_frames_out)
 	iov.iov_len = PAGE;
 	ASSERT_EQ(0, pipe(pipes));
 	ASSERT_EQ(PAGE, vmsplice(pipes[1], &iov, 1, 0));
-	ASSERT_EQ(0, sh("touch $SNAP_VM_SHARE/unplug"));
+	ASSERT_EQ(0, sh("touch $SNAP_VM_SHARE/device_del.snap0"));
 	ASSERT_TRUE(wait_until("! ip link show " NETDEV " >/dev/null 2>&1", 60000));
 	ASSERT_TRUE(wait_until("dmesg | grep -q 'frames in use'", 5000));
 
