@@ -81,10 +81,10 @@ FIXTURE_TEARDOWN(mapped)
 
 /*
  * Where a byte of the message is not what was sent, in that mapping, from byte @begin of
- * the window on; or -1.
+ * the window to @end; or -1.
  */
-static long wrong_from(const struct view_message *got, const char *p,
-		       const struct region *r, size_t begin)
+static long wrong_between(const struct view_message *got, const char *p,
+			  const struct region *r, size_t begin, size_t end)
 {
 	unsigned int i;
 	size_t at;
@@ -93,7 +93,8 @@ static long wrong_from(const struct view_message *got, const char *p,
 		const struct snap_view_part *part = &got->part[i];
 
 		for (at = part->offset; at < part->offset + part->length; at++)
-			if (at >= begin && p[at] != r->p[part->at + at - part->offset])
+			if (at >= begin && at < end &&
+			    p[at] != r->p[part->at + at - part->offset])
 				return at;
 	}
 	return -1;
@@ -101,7 +102,7 @@ static long wrong_from(const struct view_message *got, const char *p,
 
 static long wrong(const struct view_message *got, const char *p, const struct region *r)
 {
-	return wrong_from(got, p, r, 0);
+	return wrong_between(got, p, r, 0, WINDOW);
 }
 
 static long faults(void)
@@ -175,6 +176,24 @@ TEST_F(mapped, window_of_another_socket)
 	close(other[1]);
 }
 
+/* Where it began is another part of the window. */
+TEST_F(mapped, other_part_of_the_window)
+{
+	const size_t half = WINDOW / 2;
+	unsigned int i;
+	char *old;
+
+	VIEW();
+	old = (char *)self->v.p;
+	ASSERT_EQ(old, mmap(old, half, PROT_READ, MAP_SHARED | MAP_FIXED, self->fd[0],
+			    SNAP_VIEW_OFFSET + half));
+	TAKE(1);
+	EXPECT_EQ(-1, wrong_between(&self->got, old - half, &self->r, half, WINDOW));
+	RELEASE();
+	for (i = 0; i < WINDOW; i += PAGE)
+		EXPECT_TRUE(load_is_fatal(old + i, SIGBUS));
+}
+
 /* No mapping has all of the window, or one has holes. */
 TEST_F(mapped, window_in_pieces)
 {
@@ -194,7 +213,7 @@ TEST_F(mapped, window_in_pieces)
 	/* and with a hole: what is left of it shows what is there */
 	ASSERT_EQ(0, munmap(p + PAGE, PAGE));
 	TAKE(2);
-	EXPECT_EQ(-1, wrong_from(&self->got, p, &self->r, 2 * PAGE));
+	EXPECT_EQ(-1, wrong_between(&self->got, p, &self->r, 2 * PAGE, WINDOW));
 	munmap(p, WINDOW);
 }
 
