@@ -139,29 +139,48 @@ static u32 snap_home_collect(struct snap_home *home, __le32 *entry)
 	return n;
 }
 
-/* One doorbell; true if there is more to return. */
-static bool snap_home_release(struct snap_home *home)
+/* Fill the slot RELEASE: how many holds there are in it, and whose it is. */
+static u32 snap_home_fill(struct snap_home *home, struct snap_queue **q)
 {
 	struct snap_frames *sf = home->sf;
 	struct snap_dev *sd = READ_ONCE(sf->sd);
 	struct snap_release *r;
-	struct snap_queue *q;
 	u32 n;
 
 	lockdep_assert_held(&home->release_lock);
 	if (!sd || !READ_ONCE(home->n))
-		return false;
-	q = &sd->queue[SNAP_QUEUE_DATA + (home - sf->home)];
-	r = snap_queue_slot(q, SNAP_SLOT_RELEASE);
+		return 0;
+	*q = &sd->queue[SNAP_QUEUE_DATA + (home - sf->home)];
+	r = snap_queue_slot(*q, SNAP_SLOT_RELEASE);
 	n = snap_home_collect(home, r->frame);
-	if (!n)
-		return false;
 	r->e.op = cpu_to_le16(SNAP_OP_RELEASE);
 	r->e.flags = 0;
 	r->count = cpu_to_le32(n);
 	r->done = 0;
-	snap_cmd_errno(sd, SNAP_OP_RELEASE, snap_queue_execute(q, SNAP_SLOT_RELEASE));
+	snap_queue_pending(*q, SNAP_SLOT_RELEASE);
+	return n;
+}
+
+/* Ring for the slot, and for @packets behind it.  Returns what has become of it. */
+static int snap_home_ring_for(struct snap_queue *q, u32 n, u32 packets)
+{
+	int status;
+
+	snap_queue_ring(q, SNAP_SLOT_RELEASE, 1 + packets);
+	status = snap_queue_wait(q, SNAP_SLOT_RELEASE);
+	snap_cmd_errno(q->sd, SNAP_OP_RELEASE, status);
 	trace_snap_release(n);
+	return status;
+}
+
+/* One doorbell; true if there is more to return. */
+static bool snap_home_release(struct snap_home *home)
+{
+	struct snap_queue *q;
+	u32 n = snap_home_fill(home, &q);
+
+	if (n)
+		snap_home_ring_for(q, n, 0);
 	return n == SNAP_RELEASE_MAX;
 }
 
@@ -189,6 +208,22 @@ void snap_home_ring(struct snap_home *home)
 		snap_home_release(home);
 		spin_unlock_bh(&home->release_lock);
 	}
+}
+
+bool snap_home_ring_with(struct snap_queue *q, u32 packets)
+{
+	struct snap_home *home = &q->sd->frames->home[q->number - SNAP_QUEUE_DATA];
+	bool rung = false;
+	u32 n;
+
+	if (READ_ONCE(home->n) < home->batch / 2 || irqs_disabled() ||
+	    !spin_trylock(&home->release_lock))
+		return false;
+	n = snap_home_fill(home, &q);
+	if (n)
+		rung = !snap_queue_stops(snap_home_ring_for(q, n, packets));
+	spin_unlock(&home->release_lock);
+	return rung;
 }
 
 void snap_homes_flush(struct snap_frames *sf)

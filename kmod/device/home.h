@@ -10,6 +10,7 @@
 
 struct snap_frames;
 struct snap_home;
+struct snap_queue;
 
 /* Ways home of a pool, one for each data queue: 0 or ENOMEM. */
 int snap_homes_create(struct snap_frames *sf, u32 n);
@@ -33,6 +34,19 @@ struct snap_home *snap_home_list(struct snap_frames *sf, u32 f);
  * to be quick.  Any context; no lock of a frame is held.
  */
 void snap_home_ring(struct snap_home *home);
+
+/**
+ * snap_home_ring_with() - one doorbell for frames, and for packets behind them
+ * @q: data queue
+ * @packets: how many are in its slots TX, from the first on
+ *
+ * Half as many frames as are worth a doorbell of their own are enough: here they save
+ * one.
+ *
+ * Context: TX lock of the queue held, softirqs off.
+ * Return: whether it was rung for the packets.
+ */
+bool snap_home_ring_with(struct snap_queue *q, u32 packets);
 
 /* Doorbells for what is in the lists.  Process or softirq, interrupts on. */
 void snap_homes_flush(struct snap_frames *sf);

@@ -26,17 +26,19 @@
 /* Bytes that each may have inline. */
 #define SNAP_TX_INLINE_MAX	512u
 
-#define SNAP_SLOT_TX(i)		((u32)((i) * SNAP_TX_SLOT_BYTES))
-#define SNAP_SLOT_TX_INLINE(i)	(0x2000u + (i) * SNAP_TX_INLINE_MAX)
-#define SNAP_SLOT_CAPTURE	0x4000u
-#define SNAP_SLOT_RELEASE	0x5000u
+/* The slots TX are right behind RELEASE, so that a doorbell may be for it and them. */
+#define SNAP_SLOT_RELEASE	0u
+#define SNAP_SLOT_TX(i)		((u32)(ALIGN(sizeof(struct snap_release), \
+					     SNAP_ENTRY_ALIGN) + \
+				       (i) * SNAP_TX_SLOT_BYTES))
+#define SNAP_SLOT_TX_INLINE(i)	(0x3000u + (i) * SNAP_TX_INLINE_MAX)
+#define SNAP_SLOT_CAPTURE	0x5000u
 #define SNAP_SLOTS_END		0x6000u
 
-static_assert(SNAP_TX_SLOTS <= SNAP_DOORBELL_ENTRIES_MAX);
-static_assert(SNAP_TX_SLOTS * SNAP_TX_SLOT_BYTES <= 0x2000);
-static_assert(0x2000 + SNAP_TX_SLOTS * SNAP_TX_INLINE_MAX <= SNAP_SLOT_CAPTURE);
-static_assert(SNAP_SLOT_CAPTURE + sizeof(struct snap_capture) <= SNAP_SLOT_RELEASE);
-static_assert(SNAP_SLOT_RELEASE + sizeof(struct snap_release) <= SNAP_SLOTS_END);
+static_assert(1 + SNAP_TX_SLOTS <= SNAP_DOORBELL_ENTRIES_MAX);
+static_assert(SNAP_SLOT_TX(SNAP_TX_SLOTS) <= SNAP_SLOT_TX_INLINE(0));
+static_assert(SNAP_SLOT_TX_INLINE(SNAP_TX_SLOTS) <= SNAP_SLOT_CAPTURE);
+static_assert(SNAP_SLOT_CAPTURE + sizeof(struct snap_capture) <= SNAP_SLOTS_END);
 
 /**
  * struct snap_queue - a queue of the device
@@ -97,6 +99,13 @@ void snap_queue_ring(struct snap_queue *q, u32 slot, u32 n);
  * Return: enum snap_status; SNAP_ST_GONE if the device does not answer.
  */
 int snap_queue_wait(struct snap_queue *q, u32 slot);
+
+/* Does the device leave what is behind an entry that ends so?  It is rung for again. */
+static inline bool snap_queue_stops(int status)
+{
+	return status == SNAP_ST_BUSY || status == SNAP_ST_BAD_STATE ||
+	       status == SNAP_ST_BAD_OP;
+}
 
 /* One entry, of which all but the status is filled: its status, as above. */
 int snap_queue_execute(struct snap_queue *q, u32 slot);

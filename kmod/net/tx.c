@@ -19,6 +19,7 @@
 #include "device/cmd.h"
 #include "device/dev.h"
 #include "device/frame.h"
+#include "device/home.h"
 #include "device/queue.h"
 #include "net/netdev.h"
 #include "observe/trace.h"
@@ -206,7 +207,8 @@ static void snap_tx_ring(struct snap_channel *ch)
 	u32 first = ch->tx_first, end = ch->tx_end;
 	unsigned int packets = 0, bytes = 0;
 	int status = SNAP_ST_OK;
-	bool stopped = true;	/* the device looks at nothing before a doorbell */
+	/* the device looks at nothing before a doorbell, by which frames may go home */
+	bool stopped = first || !end || !snap_home_ring_with(ch->q, end);
 
 	for (; first < end; first++) {
 		u32 slot = SNAP_SLOT_TX(first);
@@ -219,7 +221,7 @@ static void snap_tx_ring(struct snap_channel *ch)
 			snap_queue_pending(ch->q, slot);
 			break;
 		}
-		stopped = status == SNAP_ST_BAD_STATE || status == SNAP_ST_BAD_OP;
+		stopped = snap_queue_stops(status);
 		packets++;
 		bytes += ch->tx[first].skb->len;
 		snap_tx_done(ch, first, status);

@@ -156,8 +156,8 @@ static void test_several(void)
         .e = { .op = SNAP_OP_CAPTURE, .flags = 1 },
     };
     const uint64_t step = ROUND_UP(sizeof(capture), SNAP_ENTRY_ALIGN);
+    struct snap_release release = { .e.op = SNAP_OP_RELEASE, .count = 2 };
     struct snap_capture done;
-    uint32_t frames[4];
 
     put(s, 64, &capture, sizeof(capture));
     put_run(s, 64 + step, 1);
@@ -176,9 +176,14 @@ static void test_several(void)
         qtest_memread(s->qts, s->slab + s->slab_bytes + 64 +
                       i * (2 * step + STEP), &done, sizeof(done));
         g_assert_cmpuint(done.nframes, ==, 1);
-        frames[i] = done.frame[0];
+        release.frame[i] = done.frame[0];
     }
-    snap_expect(OK, snap_release(s, frames, 2));
+    put(s, 64, &release, sizeof(release));
+    put_run(s, 64 + ROUND_UP(sizeof(release), SNAP_ENTRY_ALIGN), 1);
+    ring(s, SNAP_QUEUE_DATA, SNAP_DOORBELL(64, 2));
+    snap_expect(OK, status_at(s, 64));
+    snap_expect(BAD_COUNT, status_at(s, 64 + ROUND_UP(sizeof(release),
+                                                      SNAP_ENTRY_ALIGN)));
     snap_expect(OK, snap_destroy(s, region));
     snap_assert_all_free(s);
 
