@@ -2,7 +2,6 @@
 #include "frame_pool.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <sys/mman.h>
 
@@ -24,15 +23,12 @@ constexpr std::uint32_t never = 1U << 31;             // so many are free
 FramePool::FramePool(const Fd &file, std::uint32_t frames, Ledger &ledger,
                      const FrameCaches &caches)
     : ledger_(ledger), memory_(file, 0, frames * page_bytes), entries_(frames),
-      free_bits_((frames + 63) / 64), used_bits_(free_bits_.size()),
-      few_below_(frames), cache_frames_(caches.frames),
+      listed_(frames), used_bits_((frames + 63) / 64),
+      cache_frames_(caches.frames),
       cache_above_(caches.frames != 0 ? caches.reserve + caches.frames : never),
       caches_(caches.lanes) {
     for (Cache &c : caches_) {
         c.frames.reserve(cache_frames_);
-    }
-    for (Frame f = frames; f-- > 0;) {
-        link_free(f);
     }
     free_ = frames;
     update_available();
@@ -79,34 +75,14 @@ void FramePool::reclassify(Frame f, Change change) {
         if (f == zero_) {
             zero_ = no_frame;
         }
-        used_bits_[f / 64] |= std::uint64_t{1} << (f % 64);
-        link_free(f);
+        list(f);
     }
     update_available();
 }
 
-void FramePool::link_free(Frame f) {
-    entries_[f].free = {head_, no_frame};
-    if (head_ != no_frame) {
-        entries_[head_].free.prev = f;
-    }
-    head_ = f;
-    ++listed_;
-    free_bits_[f / 64] |= std::uint64_t{1} << (f % 64);
-}
-
-void FramePool::unlink_free(Frame f) {
-    const Links links = entries_[f].free;
-    if (links.prev != no_frame) {
-        entries_[links.prev].free.next = links.next;
-    } else {
-        head_ = links.next;
-    }
-    if (links.next != no_frame) {
-        entries_[links.next].free.prev = links.prev;
-    }
-    --listed_;
-    free_bits_[f / 64] &= ~(std::uint64_t{1} << (f % 64));
+void FramePool::list(Frame f) {
+    used_bits_[f / 64] |= std::uint64_t{1} << (f % 64);
+    listed_.add(f);
 }
 
 // ---- Caches -----------------------------------------------------------------
@@ -161,8 +137,8 @@ void FramePool::refill(std::uint32_t lane) {
     const std::uint32_t half = cache_frames_ / 2;
     if (caching_ && frames.size() < half && plenty(half)) {
         while (frames.size() < half) {
-            const Frame f = next_free();
-            unlink_free(f);
+            const Frame f = listed_.next();
+            listed_.remove(f);
             entries_[f].mark = Mark{};
             frames.push_back(f);
         }
@@ -175,19 +151,14 @@ void FramePool::spill(std::uint32_t lane) {
         return;
     }
     const auto half = frames.begin() + cache_frames_ / 2;
-    std::for_each(frames.begin(), half, [this](Frame f) { uncache(f); });
+    std::for_each(frames.begin(), half, [this](Frame f) { list(f); });
     frames.erase(frames.begin(), half);
-}
-
-void FramePool::uncache(Frame f) {
-    used_bits_[f / 64] |= std::uint64_t{1} << (f % 64);
-    link_free(f);
 }
 
 void FramePool::empty_caches() {
     for (Cache &c : caches_) {
         for (const Frame f : c.frames) {
-            uncache(f);
+            list(f);
         }
         c.frames.clear();
     }
@@ -197,7 +168,7 @@ void FramePool::empty_caches() {
 
 void FramePool::take_at(Frame f, Holder who, Owner owner) {
     Entry &e = entries_[f];
-    unlink_free(f);
+    listed_.remove(f);
     --free_;
     e.mark = Mark{};
     e.mark.owner = owner;
@@ -206,14 +177,8 @@ void FramePool::take_at(Frame f, Holder who, Owner owner) {
     update_available();
 }
 
-Frame FramePool::next_free() const {
-    const std::uint32_t word = head_ / 64;
-    return word * 64 +
-           static_cast<std::uint32_t>(std::countr_zero(free_bits_[word]));
-}
-
 Frame FramePool::take(Holder who, Owner owner) {
-    const Frame f = next_free();
+    const Frame f = listed_.next();
     take_at(f, who, owner);
     return f;
 }
@@ -234,7 +199,7 @@ void FramePool::clear(std::span<const Frame> frames) {
         const Frame first = frames.front();
         std::size_t n = 0;
         while (n < frames.size() && frames[n] == first + n &&
-               has_bit(used_bits_, frames[n])) {
+               was_used(frames[n])) {
             ++n;
         }
         // To map many at once is much cheaper than a fault for each; it is no
@@ -336,46 +301,9 @@ void FramePool::disown_all(Slot slot) {
     update_available();
 }
 
-Frame FramePool::find_run(std::uint32_t n, Frame below, std::uint32_t words) {
-    std::uint32_t run = 0; // free frames right above word w
-    Frame top = below;     // their end
-    for (std::uint32_t w = (below + 63) / 64; w-- > 0 && words-- > 0;) {
-        ++searched_;
-        std::uint64_t bits = free_bits_[w];
-        if (w == below / 64) {
-            bits &= (std::uint64_t{1} << (below % 64)) - 1;
-        }
-        if (run == 0) {
-            top = (w + 1) * 64;
-        }
-        const auto lead = static_cast<std::uint32_t>(std::countl_one(bits));
-        if (run + lead >= n) {
-            return top - n;
-        }
-        if (lead == 64) {
-            run += lead;
-            continue;
-        }
-        // Starts of runs of n within the word.
-        std::uint64_t starts = n < 64 ? bits : 0;
-        for (std::uint32_t len = 1; len < n && starts != 0;) {
-            const std::uint32_t step = std::min(len, n - len);
-            starts &= starts >> step;
-            len += step;
-        }
-        if (starts != 0) {
-            return w * 64 + 63 -
-                   static_cast<std::uint32_t>(std::countl_zero(starts));
-        }
-        run = static_cast<std::uint32_t>(std::countr_one(bits));
-        top = w * 64 + run;
-    }
-    return no_frame;
-}
-
 std::size_t FramePool::take_run(Frame first, std::uint32_t n, Holder who,
                                 Owner owner, std::span<Frame> out) {
-    while (n < out.size() && first > 0 && has_bit(free_bits_, first - 1)) {
+    while (n < out.size() && first > 0 && listed_.has(first - 1)) {
         --first;
         ++n;
     }
@@ -392,7 +320,7 @@ void FramePool::take_runs(Holder who, Owner owner, std::span<Frame> out) {
     Frame below = frames();
     while (!out.empty()) {
         want = std::min(want, static_cast<std::uint32_t>(out.size()));
-        const Frame first = find_run(want, below, ~std::uint32_t{0});
+        const Frame first = listed_.find_run(want, below);
         if (first == no_frame) {
             // All runs this long are used up: look for shorter ones.
             want = (want + 7) / 8;
@@ -406,23 +334,10 @@ void FramePool::take_runs(Holder who, Owner owner, std::span<Frame> out) {
 }
 
 void FramePool::take_few(Holder who, Owner owner, std::span<Frame> out) {
-    for (auto want = static_cast<std::uint32_t>(out.size()); want > 1;) {
-        const Frame first = find_run(want, few_below_, few_words);
-        if (first == no_frame) {
-            want /= 2;
-            continue;
-        }
-        const std::size_t n = take_run(first, want, who, owner, out);
-        few_below_ = out[0];
-        out = out.subspan(n);
-        want = std::min(want, static_cast<std::uint32_t>(out.size()));
-    }
-    if (!out.empty()) { // nothing here: another place next time
-        few_below_ = few_below_ > few_words * 64 ? few_below_ - few_words * 64
-                                                 : frames();
-    }
+    Frame first = listed_.find_few(static_cast<std::uint32_t>(out.size()));
     for (Frame &f : out) {
-        f = take(who, owner);
+        f = first != no_frame ? first++ : listed_.next();
+        take_at(f, who, owner);
     }
 }
 
@@ -430,16 +345,14 @@ const char *FramePool::check() const {
     std::uint32_t free = 0;
     std::uint32_t guest = 0;
     std::uint32_t mapped = 0;
-    std::uint32_t listed = 0;
     for (Frame f = 0; f < frames(); ++f) {
         const Entry &e = entries_[f];
         free += e.is_free();
         guest += e.guest != 0;
         mapped += e.maps != 0;
-        if (has_bit(free_bits_, f) && !e.is_free()) {
+        if (listed_.has(f) && !e.is_free()) {
             return "a free bit is wrong";
         }
-        listed += has_bit(free_bits_, f);
         if (!e.is_free() && is_own(e) && e.maps != 1) {
             return "an own frame is in several maps";
         }
@@ -447,8 +360,7 @@ const char *FramePool::check() const {
             return "a window shows a frame of no map";
         }
     }
-    if (free != this->free() || guest != this->guest() || mapped != mapped_ ||
-        listed != listed_) {
+    if (free != this->free() || guest != this->guest() || mapped != mapped_) {
         return "a level of the pool is wrong";
     }
     if (free < ledger_.kept()) {
@@ -467,31 +379,23 @@ const char *FramePool::check() const {
     return check_lists();
 }
 
-// Each free frame is in the list, or in one cache.
+// Each free frame is listed, or in one cache.
 const char *FramePool::check_lists() const {
-    std::uint32_t listed = 0;
-    Frame prev = no_frame;
-    for (Frame f = head_; f != no_frame; f = entries_[f].free.next) {
-        if (!has_bit(free_bits_, f) || entries_[f].free.prev != prev ||
-            ++listed > listed_) {
-            return "the free list is damaged";
-        }
-        prev = f;
+    if (const char *message = listed_.check()) {
+        return message;
     }
-    if (listed != listed_) {
-        return "the free list lost a frame";
-    }
+    std::uint32_t listed = listed_.count();
     std::vector<bool> seen(frames());
     for (const Cache &c : caches_) {
         for (const Frame f : c.frames) {
-            if (seen[f] || has_bit(free_bits_, f) || !entries_[f].is_free()) {
+            if (seen[f] || listed_.has(f) || !entries_[f].is_free()) {
                 return "a cache has a frame that is not free";
             }
             seen[f] = true;
             ++listed;
         }
     }
-    if (listed != listed_ && !plenty()) {
+    if (listed != listed_.count() && !plenty()) {
         return "caches have frames that are kept for others";
     }
     return listed == free() ? nullptr : "a free frame is nowhere";

@@ -3,6 +3,7 @@
 // The frames: their memory, who holds each, which are free.
 #pragma once
 
+#include "free_frames.hpp"
 #include "ledger.hpp"
 #include "os.hpp"
 #include "types.hpp"
@@ -69,22 +70,18 @@ class FramePool {
     // After the ledger's promises, or its shared nodes, changed other than
     // through a frame.
     void update_available();
-    // Take a frame close to the most recently freed one, which is likely to be
-    // in a cache: the first free one of its 64. So frames that are taken one
-    // after another lie in a row mostly, which spares their user work, and do
-    // again when they have come back in whatever order.
+    // Take the next free frame: mostly one behind the last, and close to the
+    // one freed last.
     // One must be free; the caller has asked available() or has a promise.
     Frame take(Holder who, Owner owner = 0);
     // Take out.size() frames in as few ascending runs as a greedy search
     // finds; that many must be free. O(size + log(size) * pool / 64).
     void take_runs(Holder who, Owner owner, std::span<Frame> out);
-    // The same for few frames at a time when somebody waits: it looks at
-    // few_words words of the bit map at most for each length of runs, and does
-    // without runs then. O(size).
+    // The same for few frames at a time when somebody waits, without a search:
+    // one run if a group near by has it, else as take() finds them. O(size).
     void take_few(Holder who, Owner owner, std::span<Frame> out);
-    static constexpr std::uint32_t few_words = 32;
     // Words of the bit map that searches have looked at.
-    [[nodiscard]] std::uint64_t searched() const { return searched_; }
+    [[nodiscard]] std::uint64_t searched() const { return listed_.searched(); }
 
     // Make frames zero that were just taken. Those that were never freed before
     // cost nothing: the file was made of zeros. O(count).
@@ -192,10 +189,6 @@ class FramePool {
     [[nodiscard]] const char *check() const;
 
   private:
-    struct Links {
-        Frame next = no_frame;
-        Frame prev = no_frame;
-    };
     enum class Shown : Slot { never, once, often };
     struct Mark {
         std::uint32_t epoch; // own if the epoch of the slot's account; or 0
@@ -208,10 +201,7 @@ class FramePool {
         std::uint32_t guest = 0;
         std::uint32_t device = 0;
         std::uint32_t maps = 0;
-        union {
-            Links free = {}; // is_free()
-            Mark mark;       // else, and in a cache
-        };
+        Mark mark = {}; // of a frame that is not free, or is in a cache
 
         [[nodiscard]] bool held() const { return guest != 0 || device != 0; }
         [[nodiscard]] bool is_free() const { return !held() && maps == 0; }
@@ -241,10 +231,7 @@ class FramePool {
     template <typename Change>
     void reclassify(Frame f, Change change);
     void count(const Entry &e, std::uint32_t by);
-    void link_free(Frame f);
-    void unlink_free(Frame f);
-    [[nodiscard]] Frame next_free() const; // of the list
-    void uncache(Frame f);
+    void list(Frame f); // as free
     void empty_caches();
     [[nodiscard]] std::uint32_t out() const {
         std::uint32_t n = 0;
@@ -255,18 +242,13 @@ class FramePool {
     }
     // Are there enough frames in the list without those of the caches?
     [[nodiscard]] bool plenty(std::uint32_t n = 0) const {
-        return listed_ >= ledger_.kept() + cache_above_ + n;
+        return listed_.count() >= ledger_.kept() + cache_above_ + n;
     }
     [[nodiscard]] const char *check_lists() const;
     void take_at(Frame f, Holder who, Owner owner);
-    [[nodiscard]] bool has_bit(const std::vector<std::uint64_t> &bits,
-                               Frame f) const {
-        return (bits[f / 64] >> (f % 64) & 1) != 0;
+    [[nodiscard]] bool was_used(Frame f) const {
+        return (used_bits_[f / 64] >> (f % 64) & 1) != 0;
     }
-    // Highest free run of n frames that ends at or below `below`, or none in
-    // that many words of the bit map.
-    [[nodiscard]] Frame find_run(std::uint32_t n, Frame below,
-                                 std::uint32_t words);
     // Take a run, and what is free below it, as much as there is room for.
     std::size_t take_run(Frame first, std::uint32_t n, Holder who, Owner owner,
                          std::span<Frame> out);
@@ -274,14 +256,10 @@ class FramePool {
     Ledger &ledger_;
     Mapping memory_;
     std::vector<Entry> entries_;
-    std::vector<std::uint64_t> free_bits_;
+    FreeFrames listed_;                    // free, and in no cache
     std::vector<std::uint64_t> used_bits_; // freed at least once
-    Frame few_below_;                      // where take_few() goes on
-    std::uint64_t searched_ = 0;
     std::uint64_t cleared_ = 0;
-    Frame head_ = no_frame;
     Frame zero_ = no_frame;
-    std::uint32_t listed_ = 0;
     std::uint32_t free_ = 0;  // with those that lanes have handed out
     std::uint32_t guest_ = 0; // without them
     std::uint32_t mapped_ = 0;

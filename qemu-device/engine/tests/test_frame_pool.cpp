@@ -151,12 +151,36 @@ TEST_F(FramePoolTest, ZerosAreOneFrameWhileSomebodyHoldsIt) {
 }
 
 TEST_F(FramePoolTest, TakesOneRunFromTheTop) {
-    std::vector<Frame> out(70);
+    constexpr std::uint32_t n = 72; // a border of groups
+    std::vector<Frame> out(n);
     pool_.take_runs(Holder::map, 0, out);
-    for (std::uint32_t i = 0; i < 70; ++i) {
-        EXPECT_EQ(out[i], frames - 70 + i);
+    for (std::uint32_t i = 0; i < n; ++i) {
+        EXPECT_EQ(out[i], frames - n + i);
     }
     EXPECT_EQ(pool_.take(Holder::guest), 0U);
+}
+
+TEST_F(FramePoolTest, TakesFewInARowOfOneGroup) {
+    EXPECT_EQ(pool_.take(Holder::guest), 0U);
+    std::vector<Frame> out(16);
+    pool_.take_few(Holder::map, 0, out);
+    for (std::uint32_t i = 0; i < 16; ++i) {
+        EXPECT_EQ(out[i], 16 + i);
+    }
+    EXPECT_EQ(pool_.take(Holder::guest), 1U);
+}
+
+TEST_F(FramePoolTest, TakesFewOneByOneWhenNoGroupHasThem) {
+    std::vector<Frame> all(frames);
+    pool_.take_runs(Holder::guest, 0, all);
+    for (Frame f = 1; f < frames; f += 2) {
+        pool_.drop(f, Holder::guest);
+    }
+    const std::uint64_t before = pool_.searched();
+    std::vector<Frame> out(16);
+    pool_.take_few(Holder::map, 0, out);
+    EXPECT_EQ(pool_.searched(), before);
+    EXPECT_EQ(pool_.mapped(), 16U);
 }
 
 TEST_F(FramePoolTest, TakesScatteredFramesWhenThereIsNoRun) {
