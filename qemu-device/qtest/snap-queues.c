@@ -550,17 +550,26 @@ static void forbid_programs(void)
     g_assert(!prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter));
 }
 
-/* The descriptor that a process gets next. */
+static bool has_fd(pid_t pid, unsigned fd)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/fd/%u", pid, fd);
+    struct stat st;
+
+    return !lstat(path, &st);
+}
+
+/* The descriptor that a process gets next, which is one more than all that it has. */
 static unsigned next_fd(pid_t pid)
 {
-    for (unsigned fd = 0; ; fd++) {
-        g_autofree char *path = g_strdup_printf("/proc/%d/fd/%u", pid, fd);
-        struct stat st;
+    unsigned fd = 0;
 
-        if (lstat(path, &st)) {
-            return fd;
-        }
+    while (has_fd(pid, fd)) {
+        fd++;
     }
+    for (unsigned more = 1; more < 64; more++) {
+        g_assert(!has_fd(pid, fd + more));
+    }
+    return fd;
 }
 
 /*

@@ -47,7 +47,10 @@ TEST_F(reset, turns_no_byte_to_zero)
 	EXPECT_NE(0, sh("ip link set " NETDEV " up 2>/dev/null"));
 }
 
-/* As before a reset, but nobody takes the other processors away meanwhile. */
+/*
+ * As before a reset, but other processors look at what is unread meanwhile: see
+ * pci_reset().
+ */
 TEST_F(reset, unbinding_turns_no_byte_to_zero)
 {
 	ASSERT_EQ(0, pci_unbind(self->in.pci));

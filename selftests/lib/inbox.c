@@ -209,9 +209,18 @@ bool inboxes_have_errors(struct inboxes *all)
 
 static int other_processors(bool online)
 {
-	return sh("grep -q 'QEMU TCG' /proc/cpuinfo || exit 0; "
+	return sh("grep -q 'QEMU TCG' /proc/cpuinfo || exit 0; failed=0; "
 		  "for f in /sys/devices/system/cpu/cpu[1-9]*/online; do "
-		  "[ ! -e $f ] || echo %d >$f || exit 1; done", online);
+		  "[ ! -e $f ] || echo %d >$f || failed=1; done; exit $failed", online);
+}
+
+/* If not all can be taken away, all are there. */
+static int alone(void)
+{
+	if (!other_processors(false))
+		return 0;
+	other_processors(true);
+	return -1;
 }
 
 int pci_reset(const char *pci)
@@ -220,7 +229,7 @@ int pci_reset(const char *pci)
 	int err;
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/reset", pci);
-	if (other_processors(false))
+	if (alone())
 		return -1;
 	err = write_text(path, "1");
 	return other_processors(true) || err ? -1 : 0;
@@ -245,7 +254,7 @@ int pci_memory_decoding(const char *pci, bool on)
 {
 	int err;
 
-	if (other_processors(false))
+	if (alone())
 		return -1;
 	err = write_memory_decoding(pci, on);
 	return other_processors(true) || err ? -1 : 0;

@@ -8,6 +8,7 @@ set -euo pipefail
 until file=$(compgen -G "$SNAP_VM_SHARE/*_del.*"); do
     sleep 0.2
 done
+file=${file%%$'\n'*}
 file=${file##*/}
 {
     echo '{"execute": "qmp_capabilities"}'
