@@ -119,7 +119,9 @@ class TrappedMemory {
 
   private:
     class Sink final : public snapmem_impl::StoreSink {
-        bool resolve_store(Page /*p*/) noexcept override { return true; }
+        snapmem_impl::Resolved resolve_store(Page /*p*/) noexcept override {
+            return snapmem_impl::Resolved::yes;
+        }
     };
 
     std::uint32_t npages_;

@@ -382,13 +382,16 @@ class Engine final : private StoreSink {
                        std::span<const Backing> pages) noexcept;
 
     // engine_store.cpp
-    bool resolve_store(Page p) noexcept override;
+    Resolved resolve_store(Page p) noexcept override;
     [[nodiscard]] bool needs_copy(const PageMaps::Found &found) const;
     [[nodiscard]] bool may_move(Frame f) const;
     void count_fault(Region &r, Frame f) noexcept;
     void make_writable(Region &r, Page p) noexcept;
-    void disarm_from(Region &r, Page p) noexcept;
-    bool copy_from(Region &r, Page p) noexcept;
+    Resolved disarm(Page p, std::uint32_t n) noexcept {
+        return trap_->disarm(p, n) ? Resolved::woken : Resolved::yes;
+    }
+    Resolved disarm_from(Region &r, Page p) noexcept;
+    Resolved copy_from(Region &r, Page p) noexcept;
 
     [[nodiscard]] Slot slot(const Region &r) const { return regions_.index(r); }
     // How the window names a region: never 0.

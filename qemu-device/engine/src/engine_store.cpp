@@ -35,7 +35,7 @@ void Engine::make_writable(Region &r, Page p) noexcept {
 
 // p needs no copy: let stores land again on it, and on those behind it in its
 // extent that need none either.
-void Engine::disarm_from(Region &r, Page p) noexcept {
+Resolved Engine::disarm_from(Region &r, Page p) noexcept {
     const Page end = std::min(r.npages, (p / WriteSet::extent_pages + 1) *
                                             WriteSet::extent_pages);
     Page last = p;
@@ -50,7 +50,7 @@ void Engine::disarm_from(Region &r, Page p) noexcept {
         }
         make_writable(r, last++);
     }
-    trap_->disarm(r.first + p, last - p);
+    return disarm(r.first + p, last - p);
 }
 
 // Give p a frame of its own, and as many pages behind it in its extent as the
@@ -59,7 +59,7 @@ void Engine::disarm_from(Region &r, Page p) noexcept {
 // is armed until that is done, so its bytes stay as they are. Or the page shows
 // a fresh frame, and the others keep theirs. The frames, nodes and mappings are
 // promised.
-bool Engine::copy_from(Region &r, Page p) noexcept {
+Resolved Engine::copy_from(Region &r, Page p) noexcept {
     const Page end =
         std::min({p + r.ahead.pages(p), r.npages,
                   (p / WriteSet::extent_pages + 1) * WriteSet::extent_pages});
@@ -104,41 +104,36 @@ bool Engine::copy_from(Region &r, Page p) noexcept {
         make_writable(r, p + i);
     }
     if (done == 0) {
-        return false;
+        return Resolved::no;
     }
     may_reclaim(); // the old frames may be another region's alone now
     r.ahead.copied(p, done);
     counters_.ahead_pages += done - 1;
     if (moves) {
-        trap_->disarm(r.first + p, done);
-    } else { // if it fails the pages can only be copied from now on
-        trap_->rebound(r.first + p, done);
+        return disarm(r.first + p, done);
     }
-    return true;
+    // If it fails the pages can only be copied from now on.
+    trap_->rebound(r.first + p, done);
+    return Resolved::yes;
 }
 
-bool Engine::resolve_store(Page p) noexcept {
+Resolved Engine::resolve_store(Page p) noexcept {
     const Lock lock(lock_);
     if (p >= window_.pages()) {
-        return true;
+        return Resolved::yes;
     }
     ++counters_.write_faults;
     if (window_.owner(p) == 0) {
-        return true; // the region went while the store waited
+        return Resolved::yes; // the region went while the store waited
     }
     Region &r = regions_.at(static_cast<Slot>(window_.owner(p) - 1));
     const Page page = p - r.first;
     if (r.writable.has(page)) {
-        trap_->disarm(p, 1); // if arm() failed half-way
-        return true;
+        return disarm(p, 1); // if arm() failed half-way
     }
     ++r.write_faults;
     const PageMaps::Found found = maps_.find(r.map, page);
-    if (!needs_copy(found)) {
-        disarm_from(r, page);
-        return true;
-    }
-    return copy_from(r, page);
+    return needs_copy(found) ? copy_from(r, page) : disarm_from(r, page);
 }
 
 } // namespace snapmem_impl

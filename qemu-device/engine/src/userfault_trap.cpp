@@ -167,12 +167,22 @@ void UserfaultTrap::wait(Page p) noexcept {
     waiting_[nwaiting_++] = p;
 }
 
-void UserfaultTrap::serve_pending() noexcept {
-    std::array<uffd_msg, 16> messages{};
+// A disarm() wakes who waits for its pages. Where there was none, the page has
+// another mapping by now, or is nobody's.
+bool UserfaultTrap::resolve(Page p) noexcept {
+    const Resolved done = sink_->resolve_store(p);
+    if (done == Resolved::yes) {
+        wake(p);
+    }
+    return done != Resolved::no;
+}
+
+bool UserfaultTrap::serve_pending() noexcept {
+    std::array<uffd_msg, messages_max> messages{};
     const ssize_t got =
         read(userfault_.get(), messages.data(), sizeof(messages));
     if (got <= 0) {
-        return; // somebody else's disarm() has woken the thread already
+        return false; // somebody else's disarm() may have woken the thread
     }
     for (const uffd_msg &m : std::span(messages).first(
              static_cast<std::size_t>(got) / sizeof(uffd_msg))) {
@@ -181,20 +191,17 @@ void UserfaultTrap::serve_pending() noexcept {
         }
         const std::uint64_t offset = m.arg.pagefault.address - address(window_);
         const auto page = static_cast<Page>(offset / page_bytes);
-        if (sink_->resolve_store(page)) {
-            wake(page);
-        } else {
+        if (!resolve(page)) {
             wait(page);
         }
     }
+    return true;
 }
 
 void UserfaultTrap::retry() noexcept {
     std::size_t left = 0;
     for (std::size_t i = 0; i < nwaiting_; ++i) {
-        if (sink_->resolve_store(waiting_[i])) {
-            wake(waiting_[i]);
-        } else {
+        if (!resolve(waiting_[i])) {
             waiting_[left++] = waiting_[i];
         }
     }
@@ -202,8 +209,15 @@ void UserfaultTrap::retry() noexcept {
     retry_at_ = Clock::now() + pause;
 }
 
+// A thread that has been woken may well have come to its next store already,
+// so look before asking whether there is something.
 void UserfaultTrap::serve() noexcept {
     for (;;) {
+        for (int i = 0; i < rounds_max && serve_pending(); ++i) {
+            if (nwaiting_ != 0 && Clock::now() >= retry_at_) {
+                retry();
+            }
+        }
         std::array<pollfd, 2> fds{
             {{userfault_.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}}};
         const int timeout =
@@ -213,9 +227,6 @@ void UserfaultTrap::serve() noexcept {
         }
         if (fds[1].revents != 0) {
             return;
-        }
-        if (fds[0].revents != 0) {
-            serve_pending();
         }
         if (nwaiting_ != 0 && Clock::now() >= retry_at_) {
             retry();

@@ -33,11 +33,18 @@ class UserfaultTrap final : public WriteTrap {
     using Clock = std::chrono::steady_clock;
     // A fault that cannot be resolved is tried again after that.
     static constexpr std::chrono::milliseconds pause{1};
+    // So many messages at a time, and so many times in a row at most before it
+    // looks whether it shall stop.
+    static constexpr std::size_t messages_max = 16;
+    static constexpr int rounds_max = 64;
 
-    // Resolves the faults that have come; those that cannot be wait.
-    void serve_pending() noexcept;
+    // Resolves the faults that have come; those that cannot be wait. False:
+    // none had.
+    bool serve_pending() noexcept;
     // Tries those that wait again.
     void retry() noexcept;
+    // True: the store goes on.
+    bool resolve(Page p) noexcept;
     void wake(Page p) noexcept;
     void wait(Page p) noexcept;
     bool write_protect(Page p, std::uint32_t n, std::uint64_t mode) noexcept;

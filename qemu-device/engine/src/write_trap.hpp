@@ -14,6 +14,13 @@ class TrapError : public std::system_error {
     using std::system_error::system_error;
 };
 
+// What has been done for a store that waits.
+enum class Resolved : std::uint8_t {
+    no,   // no mapping could be had: ask again after a pause
+    yes,  // it may try again: wake it
+    woken // a disarm() of its page has woken it
+};
+
 // The engine, as a trap sees it.
 class StoreSink {
   public:
@@ -22,10 +29,9 @@ class StoreSink {
     StoreSink &operator=(const StoreSink &) = delete;
     virtual ~StoreSink() = default;
 
-    // A thread is about to store to a page and waits. True: let it try
-    // again. False: no mapping could be had; call again after a pause.
-    // Takes the engine's lock: a trap calls it without any lock of its own.
-    virtual bool resolve_store(Page p) noexcept = 0;
+    // A thread is about to store to a page and waits. Takes the engine's lock:
+    // a trap calls it without any lock of its own.
+    virtual Resolved resolve_store(Page p) noexcept = 0;
 };
 
 // The engine calls these under its lock, all but start() and stop(). Ranges
@@ -46,7 +52,8 @@ class WriteTrap {
     // After it no store to the pages lands before resolve_store(). False:
     // some pages may be armed, others not; stray calls to the sink may come.
     [[nodiscard]] virtual bool arm(Page p, std::uint32_t n) noexcept = 0;
-    // Stores land again; those that wait go on. Harmless when not armed.
+    // Stores land again; those that wait go on. Harmless when not armed. False:
+    // some may wait still.
     virtual bool disarm(Page p, std::uint32_t n) noexcept = 0;
     // The pages have a new mapping, which is not armed. False: they cannot
     // be armed, and arm() will say so too.

@@ -7,20 +7,26 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
+#include <functional>
 #include <gtest/gtest.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <system_error>
 #include <thread>
 #include <unistd.h>
+#include <vector>
 
 namespace snapmem_test {
 namespace {
+
+using snapmem_impl::Resolved;
 
 // Disarms what is stored to, and counts; says no the first `refuse` times, and
 // for the page `stuck`.
@@ -32,20 +38,25 @@ class CountingSink : public snapmem_impl::StoreSink {
     std::atomic<Page> last = ~Page{0};
     std::atomic<Page> stuck = ~Page{0};
     std::atomic<int> stuck_tries = 0;
+    // Does something else, if there is something: what it returns is the
+    // answer.
+    std::function<Resolved(Page)> instead;
 
-    bool resolve_store(Page p) noexcept override {
+    Resolved resolve_store(Page p) noexcept override {
         if (p == stuck) {
             ++stuck_tries;
-            return false;
+            return Resolved::no;
         }
         ++stores;
         last = p;
         if (refuse > 0) {
             --refuse;
-            return false;
+            return Resolved::no;
         }
-        trap->disarm(p, 1);
-        return true;
+        if (instead) {
+            return instead(p);
+        }
+        return trap->disarm(p, 1) ? Resolved::woken : Resolved::yes;
     }
 };
 
@@ -126,6 +137,63 @@ TEST_F(UserfaultTrapTest, APageThatCannotWaitsAlone) {
     sink_.stuck = ~Page{0};
     waits.join();
     EXPECT_EQ(memory_.data()[0], 1);
+}
+
+// The page has another mapping, so nothing is to be disarmed.
+TEST_F(UserfaultTrapTest, WhoWaitsForAPageThatHasGoneIsWoken) {
+    ASSERT_TRUE(trap_.arm(4, 1));
+    sink_.instead = [this](Page p) {
+        EXPECT_NE(mmap(memory_.data() + p * page_bytes, page_bytes,
+                       PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+                       file_.get(), static_cast<off_t>(p * page_bytes)),
+                  MAP_FAILED);
+        return Resolved::yes;
+    };
+    store(4, 9);
+    EXPECT_EQ(sink_.stores, 1);
+    EXPECT_EQ(memory_.data()[4 * page_bytes], 9);
+}
+
+// The sink lies: who is woken for nothing comes again and again.
+TEST_F(UserfaultTrapTest, WhoHasBeenWokenIsNotWokenAgain) {
+    ASSERT_TRUE(trap_.arm(2, 1));
+    sink_.instead = [](Page) { return Resolved::woken; };
+    std::thread waits([this] { store(2, 6); });
+    while (sink_.stores == 0) {
+        std::this_thread::yield();
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    EXPECT_EQ(sink_.stores, 1);
+    EXPECT_TRUE(trap_.disarm(2, 1));
+    waits.join();
+    EXPECT_EQ(memory_.data()[2 * page_bytes], 6);
+}
+
+// Somebody always stores to an armed page.
+TEST_F(UserfaultTrapTest, ATrapThatIsBusyStops) {
+    std::atomic<bool> go = true;
+    sink_.instead = [this](Page p) {
+        const bool done = trap_.disarm(p, 1) && trap_.arm(p, 1);
+        return done ? Resolved::woken : Resolved::no;
+    };
+    ASSERT_TRUE(trap_.arm(0, pages));
+    std::vector<std::thread> threads;
+    for (Page p = 0; p < 4; ++p) {
+        threads.emplace_back([this, &go, p] {
+            while (go) {
+                store(p, 1);
+            }
+        });
+    }
+    while (sink_.stores < 100) {
+        std::this_thread::yield();
+    }
+    trap_.stop();
+    go = false;
+    EXPECT_TRUE(trap_.disarm(0, pages));
+    for (std::thread &t : threads) {
+        t.join();
+    }
 }
 
 // What a process without privileges gets: no /dev/userfaultfd, and of the
