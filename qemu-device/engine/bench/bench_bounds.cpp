@@ -11,6 +11,11 @@
 namespace snapmem_bench {
 namespace {
 
+// Frames that a few snapshots of so many pages set aside for their nodes.
+constexpr std::uint32_t for_nodes(std::uint32_t npages) {
+    return npages / 64;
+}
+
 std::vector<Frame> receive_all(Rig &rig) {
     std::vector<Frame> frames(rig->available());
     must(rig->receive(frames), "receive");
@@ -83,7 +88,7 @@ BENCHMARK(worst_create_step)->UseManualTime()->Iterations(1);
 
 void worst_clone(benchmark::State &state, std::uint32_t owner) {
     constexpr std::uint32_t n = middle_pages;
-    Rig rig(Trap::null, {3 * n, 2 * n});
+    Rig rig(Trap::null, {3 * n + for_nodes(n), 2 * n});
     const RegionName r = rig.create(n);
     const std::uint32_t s = rig.snapshot(r);
     for ([[maybe_unused]] auto _ : state) {
@@ -99,7 +104,7 @@ BENCHMARK_CAPTURE(worst_clone, other_owner, 1)->UseManualTime()->Iterations(5);
 // One step of the copies.
 void worst_clone_step(benchmark::State &state) {
     constexpr std::uint32_t n = middle_pages;
-    Rig rig(Trap::null, {3 * n, 2 * n});
+    Rig rig(Trap::null, {3 * n + for_nodes(n), 2 * n});
     const std::uint32_t s = rig.snapshot(rig.create(n));
     for ([[maybe_unused]] auto _ : state) {
         double longest = 0;
@@ -188,7 +193,7 @@ BENCHMARK(worst_capture)->UseManualTime()->Iterations(200);
 
 void worst_diff(benchmark::State &state) {
     constexpr std::uint32_t n = middle_pages;
-    Rig rig(Trap::null, {3 * n, n});
+    Rig rig(Trap::null, {3 * n + for_nodes(n), n});
     const RegionName r = rig.create(n);
     const std::uint32_t a = rig.snapshot(r);
     for (std::uint32_t p = 0; p < n; ++p) {
