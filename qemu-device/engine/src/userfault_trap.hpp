@@ -36,7 +36,7 @@ class UserfaultTrap final : public WriteTrap {
     // So many messages at a time, and so many times in a row at most before it
     // looks whether it shall stop.
     static constexpr std::size_t messages_max = 16;
-    static constexpr int rounds_max = 64;
+    static constexpr int rounds_max = 16;
 
     // Resolves the faults that have come; those that cannot be wait. False:
     // none had.
