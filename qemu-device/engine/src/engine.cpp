@@ -4,7 +4,6 @@
 #include "engine.hpp"
 
 #include <array>
-#include <cstring>
 #include <system_error>
 
 namespace snapmem_impl {
@@ -285,16 +284,18 @@ bool Engine::grow() noexcept {
         maps_.set(r.map, p, f);
         pool_.own(f, slot(r));
         pages[p - first] = f;
-        return f;
     };
     if (from != nullptr) {
+        std::array<const std::uint8_t *, step_pages> copied;
         maps_.each(*from, first, n, [&](Page p, Frame f) {
             if (f == no_frame) {
                 pages[p - first] = window_.scratch(r.first + p);
             } else {
-                std::memcpy(pool_.data(give(p)), pool_.data(f), page_bytes);
+                copied[next] = pool_.data(f);
+                give(p);
             }
         });
+        pool_.fill(frames, {copied.data(), count});
     } else {
         pool_.clear(frames);
         for (Page p = first; p < growth_.left; ++p) {

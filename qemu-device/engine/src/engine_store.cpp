@@ -4,7 +4,6 @@
 #include "engine.hpp"
 
 #include <array>
-#include <cstring>
 
 namespace snapmem_impl {
 
@@ -65,6 +64,7 @@ Resolved Engine::copy_from(Region &r, Page p) noexcept {
                   (p / WriteSet::extent_pages + 1) * WriteSet::extent_pages});
     std::array<Frame, StoreAhead::pages_max> old{};
     std::array<Frame, StoreAhead::pages_max> fresh{};
+    std::array<const std::uint8_t *, StoreAhead::pages_max> from{};
     std::uint32_t n = 0;
     bool moves = false;
     for (Page q = p; q < end && !r.writable.has(q); ++q) {
@@ -73,6 +73,7 @@ Resolved Engine::copy_from(Region &r, Page p) noexcept {
             break;
         }
         moves = may_move(found.frame);
+        from[n] = bytes(found.frame);
         old[n++] = found.frame;
     }
     const Owner owner_of_frames = ledger_.owner(slot(r));
@@ -81,9 +82,7 @@ Resolved Engine::copy_from(Region &r, Page p) noexcept {
     } else {
         pool_.take_few(Holder::map, owner_of_frames, {fresh.data(), n});
     }
-    for (std::uint32_t i = 0; i < n; ++i) {
-        std::memcpy(pool_.data(fresh[i]), bytes(old[i]), page_bytes);
-    }
+    pool_.fill({fresh.data(), n}, {from.data(), n});
     const std::uint32_t done =
         moves ? n : window_.show(r.first + p, {fresh.data(), n}, owner(r));
     for (std::uint32_t i = 0; i < n; ++i) {

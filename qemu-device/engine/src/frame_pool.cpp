@@ -2,8 +2,10 @@
 #include "frame_pool.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <sys/mman.h>
+#include <sys/uio.h>
 
 // Since Linux 5.14: older headers lack it.
 #ifndef MADV_POPULATE_WRITE
@@ -22,8 +24,8 @@ constexpr std::uint32_t never = 1U << 31;             // so many are free
 
 FramePool::FramePool(const Fd &file, std::uint32_t frames, Ledger &ledger,
                      const FrameCaches &caches)
-    : ledger_(ledger), memory_(file, 0, frames * page_bytes), entries_(frames),
-      listed_(frames), used_bits_((frames + 63) / 64),
+    : ledger_(ledger), file_(file), memory_(file, 0, frames * page_bytes),
+      entries_(frames), listed_(frames), used_bits_((frames + 63) / 64),
       cache_frames_(caches.frames),
       cache_above_(caches.frames != 0 ? caches.reserve + caches.frames : never),
       caches_(caches.lanes) {
@@ -210,6 +212,35 @@ void FramePool::clear(std::span<const Frame> frames) {
         std::memset(data(first), 0, n * page_bytes);
         cleared_ += n;
         frames = frames.subspan(std::max<std::size_t>(n, 1));
+    }
+}
+
+// Frames that were never freed have no memory of the host, as a rule. Where it
+// comes with a write to the file, the kernel neither clears it nor takes a
+// fault for each page, which is most of what a copy takes then.
+void FramePool::fill(std::span<const Frame> frames,
+                     std::span<const std::uint8_t *const> pages) {
+    while (!frames.empty()) {
+        std::array<iovec, 16> parts{};
+        std::size_t n = 0;
+        while (n < std::min(frames.size(), parts.size()) &&
+               frames[n] == frames.front() + n &&
+               !was_used(frames[n])) {
+            // Only read: iovec has one type for both ways.
+            parts[n] = {const_cast<std::uint8_t *>(pages[n]), page_bytes};
+            ++n;
+        }
+        const bool written =
+            n != 0 &&
+            pwritev(file_.get(), parts.data(), static_cast<int>(n),
+                    static_cast<off_t>(frames.front() * page_bytes)) ==
+                static_cast<ssize_t>(n * page_bytes);
+        n = std::max<std::size_t>(n, 1);
+        for (std::size_t i = 0; !written && i < n; ++i) {
+            std::memcpy(data(frames[i]), pages[i], page_bytes);
+        }
+        frames = frames.subspan(n);
+        pages = pages.subspan(n);
     }
 }
 

@@ -43,7 +43,7 @@ struct FrameCaches {
 // caches stay empty. So nobody lacks a frame because a cache has it.
 class FramePool {
   public:
-    // file: the frames are its first pages. The ledger must live longer.
+    // file: the frames are its first pages. It and the ledger must live longer.
     FramePool(const Fd &file, std::uint32_t frames, Ledger &ledger,
               const FrameCaches &caches = {});
 
@@ -86,6 +86,9 @@ class FramePool {
     // Make frames zero that were just taken. Those that were never freed before
     // cost nothing: the file was made of zeros. O(count).
     void clear(std::span<const Frame> frames);
+    // Copy a page into each of them, which were just taken. O(count).
+    void fill(std::span<const Frame> frames,
+              std::span<const std::uint8_t *const> pages);
     // For a lane: n frames of its cache, which stay there until hand_out()
     // gives the guest a hold on each; none if there are not so many.
     [[nodiscard]] std::span<const Frame> cached(std::uint32_t lane,
@@ -254,6 +257,7 @@ class FramePool {
                          std::span<Frame> out);
 
     Ledger &ledger_;
+    const Fd &file_;
     Mapping memory_;
     std::vector<Entry> entries_;
     FreeFrames listed_;                    // free, and in no cache

@@ -2,7 +2,10 @@
 #include "frame_pool.hpp"
 
 #include <algorithm>
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 #include <vector>
 
 namespace snapmem_impl {
@@ -53,6 +56,77 @@ TEST_F(FramePoolTest, TakesARowOfThoseFreedLastInAnyOrder) {
     for (const Frame f : {10, 11, 12, 13, 90}) {
         EXPECT_EQ(pool_.take(Holder::guest), f);
     }
+}
+
+// Of frames that were used before, and of others, in a row or not.
+class FramePoolFillTest : public FramePoolTest {
+  protected:
+    static constexpr std::uint32_t count = 100;
+    std::vector<Frame> fresh_;
+
+    void SetUp() override {
+        for (int i = 0; i < 150; ++i) {
+            fresh_.push_back(pool_.take(Holder::guest));
+        }
+        for (Frame f = 20; f < 60; f += f % 7 + 1) {
+            std::fill_n(pool_.data(f), page_bytes, 0xaa);
+            pool_.drop(f, Holder::guest);
+            std::erase(fresh_, f);
+            fresh_.insert(fresh_.begin(), pool_.take(Holder::guest));
+        }
+        fresh_.resize(count);
+        std::reverse(fresh_.begin() + 80, fresh_.end());
+        for (std::uint32_t i = 0; i < count; ++i) {
+            from_.emplace_back(page_bytes, static_cast<std::uint8_t>(i + 1));
+            pages_.push_back(from_.back().data());
+        }
+    }
+    // The faults of this thread meanwhile.
+    std::int64_t fill(std::size_t n) {
+        const auto faults = [] {
+            rusage usage{};
+            getrusage(RUSAGE_THREAD, &usage);
+            return usage.ru_minflt;
+        };
+        const std::span<const Frame> all(fresh_);
+        const auto before = faults();
+        pool_.fill(all.last(n), std::span(pages_).last(n));
+        return faults() - before;
+    }
+    void expect_filled() const {
+        for (std::uint32_t i = 0; i < count; ++i) {
+            const std::uint8_t *p = pool_.data(fresh_[i]);
+            EXPECT_EQ(std::count(p, p + page_bytes, i + 1), page_bytes);
+        }
+    }
+
+  private:
+    std::vector<std::vector<std::uint8_t>> from_;
+    std::vector<const std::uint8_t *> pages_;
+
+  protected:
+    void release() {
+        pool_.drop_all_guest_holds();
+        EXPECT_EQ(pool_.free(), frames);
+    }
+};
+
+TEST_F(FramePoolFillTest, CopiesPagesToAllKindsOfFrames) {
+    fill(count);
+    expect_filled();
+    release();
+}
+
+TEST_F(FramePoolFillTest, TakesNoFaultForEachFrameThatWasNeverUsed) {
+    EXPECT_LT(fill(60), 10);
+}
+
+TEST_F(FramePoolFillTest, CopiesWhenTheFileCannotBeWritten) {
+    const Fd other(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    ASSERT_EQ(dup3(other.get(), file_.get(), O_CLOEXEC), file_.get());
+    fill(count);
+    expect_filled();
+    release();
 }
 
 TEST_F(FramePoolTest, FreesWithTheLastHoldOnly) {
