@@ -230,12 +230,20 @@ BENCHMARK(snapshot_and_arm)
     ->UseManualTime()
     ->Iterations(10);
 
-// A snapshot, and a store to each page while it lasts.
-void snapshot_and_store_all(benchmark::State &state) {
+// A snapshot, and a store to each page while it lasts. The old bytes go to
+// frames that were used before, or to such as the host has to find memory for.
+enum class Frames { used, never_used };
+
+void snapshot_and_store_all(benchmark::State &state, Frames frames) {
     const std::uint32_t n = pages_of(state);
     Rig rig(Trap::host, Rig::size_for(n));
     const RegionName r = rig.create(n);
     store_all(rig, r); // as the memory of other ways
+    if (frames == Frames::used) {
+        const std::uint32_t s = rig.snapshot(r);
+        store_all(rig, r);
+        rig.drop(s);
+    }
     for ([[maybe_unused]] auto _ : state) {
         std::uint32_t s = 0;
         state.SetIterationTime(seconds([&] {
@@ -246,12 +254,18 @@ void snapshot_and_store_all(benchmark::State &state) {
     }
     state.SetItemsProcessed(state.iterations() * n);
 }
-BENCHMARK(snapshot_and_store_all)
+BENCHMARK_CAPTURE(snapshot_and_store_all, used, Frames::used)
     ->Arg(small_pages)
     ->Arg(middle_pages)
     ->Arg(large_pages)
     ->UseManualTime()
     ->MinTime(0.1);
+BENCHMARK_CAPTURE(snapshot_and_store_all, never_used, Frames::never_used)
+    ->Arg(small_pages)
+    ->Arg(middle_pages)
+    ->Arg(large_pages)
+    ->UseManualTime()
+    ->Iterations(1);
 
 // The same by two threads, each a half, on two processors.
 void snapshot_and_store_by_two(benchmark::State &state) {

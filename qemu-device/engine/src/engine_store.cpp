@@ -69,7 +69,8 @@ Resolved Engine::copy_from(Region &r, Page p) noexcept {
     bool moves = false;
     for (Page q = p; q < end && !r.writable.has(q); ++q) {
         const PageMaps::Found found = maps_.find(r.map, q);
-        if (!needs_copy(found) || (n != 0 && may_move(found.frame) != moves)) {
+        if (!needs_copy(found) || (n != 0 && may_move(found.frame) != moves) ||
+            (!moves && n == StoreAhead::rebinds_max)) {
             break;
         }
         moves = may_move(found.frame);

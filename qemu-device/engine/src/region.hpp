@@ -61,7 +61,9 @@ class SharePolicy {
 // doubles the number: whoever goes through a region traps seldom.
 class StoreAhead {
   public:
-    static constexpr std::uint32_t pages_max = 16;
+    static constexpr std::uint32_t pages_max = 64;
+    // Where each may need a mapping of its own, which is dearer.
+    static constexpr std::uint32_t rebinds_max = 16;
 
     // A store to page p traps; at most so many pages are worth copying.
     std::uint32_t pages(Page p) {

@@ -82,6 +82,27 @@ TEST_P(MovesTest, OnePageAtATime) {
     expect_bytes(r.handle, 2);
 }
 
+// To the end of an extent; where mappings change, no more than 16.
+TEST_P(MovesTest, WhoGoesThroughARegionTrapsSeldom) {
+    constexpr std::uint32_t large = 192;
+    const RegionName r = rig().create(large);
+    rig().fill(r.page, 1, large);
+    const std::uint32_t s = rig().snapshot(r);
+    const std::uint64_t before = rig().counters().write_faults;
+    EXPECT_EQ(mapped_by_fill(r.page, 2, large), 0U);
+    // 1, 2, 4, 8, 16, 32, 1, then 64 and 64.
+    EXPECT_EQ(rig().counters().write_faults - before, 9U);
+    expect_bytes(s, 1, large);
+    EXPECT_EQ(rig()->snapshot_drop(s), SNAPMEM_OK);
+
+    const Captured c = rig().capture_all(r.handle, large);
+    const std::uint64_t then = rig().counters().write_faults;
+    rig().fill(r.page, 3, large);
+    EXPECT_EQ(rig().counters().write_faults - then, 4U + large / 16);
+    expect_frames(c, 2);
+    rig().release(c.frames);
+}
+
 // What the guest has been given stays where it is.
 TEST_P(MovesTest, AFrameThatTheGuestHoldsStays) {
     const RegionName r = rig().create(npages);

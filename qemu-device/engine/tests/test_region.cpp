@@ -83,7 +83,7 @@ TEST(StoreAhead, DoublesForStoresInSequence) {
     EXPECT_EQ(ahead.pages(7), 1U);
     ahead.copied(7, 1);
     Page p = 8;
-    for (const std::uint32_t n : {2U, 4U, 8U, 16U, 16U}) {
+    for (const std::uint32_t n : {2U, 4U, 8U, 16U, 32U, 64U, 64U}) {
         EXPECT_EQ(ahead.pages(p), n);
         ahead.copied(p, n);
         p += n;
