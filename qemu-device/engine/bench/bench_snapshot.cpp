@@ -117,18 +117,29 @@ class TrappedMemory {
         memory_.write_all();
     }
 
+    // One page in so many; each store is a trap, which disarms its page.
+    void store(std::uint32_t stride) {
+        memory_.write(0, memory_.bytes(), stride);
+    }
+
   private:
     class Sink final : public snapmem_impl::StoreSink {
-        snapmem_impl::Resolved resolve_store(Page /*p*/) noexcept override {
-            return snapmem_impl::Resolved::yes;
+      public:
+        explicit Sink(snapmem_impl::WriteTrap &trap) : trap_(trap) {}
+        snapmem_impl::Resolved resolve_store(Page p) noexcept override {
+            return trap_.disarm(p, 1) ? snapmem_impl::Resolved::woken
+                                      : snapmem_impl::Resolved::yes;
         }
+
+      private:
+        snapmem_impl::WriteTrap &trap_;
     };
 
     std::uint32_t npages_;
     snapmem_impl::Fd file_;
     Memory memory_;
-    Sink sink_;
     snapmem_impl::UserfaultTrap trap_;
+    Sink sink_{trap_};
 };
 
 void arm(benchmark::State &state) {
@@ -149,6 +160,21 @@ BENCHMARK(arm)
     ->Args({large_pages, large_pages})
     ->UseManualTime()
     ->Iterations(20);
+
+// What a single store cannot do without: the kernel's fault, a switch to the
+// fault thread and back, and the page disarmed.
+void trap_alone(benchmark::State &state) {
+    constexpr std::uint32_t n = middle_pages / 2;
+    constexpr std::uint32_t stride = 64;
+    TrappedMemory memory(n);
+    for ([[maybe_unused]] auto _ : state) {
+        memory.use();
+        memory.arm(n);
+        state.SetIterationTime(seconds([&] { memory.store(stride); }));
+    }
+    state.SetItemsProcessed(state.iterations() * (n / stride));
+}
+BENCHMARK(trap_alone)->UseManualTime()->Iterations(30);
 
 // ---- Stores after a snapshot, with the host's trap
 

@@ -35,8 +35,8 @@ class Memory {
     [[nodiscard]] std::size_t bytes() const { return bytes_; }
     // One word in each page.
     void write_all() { write(0, bytes_); }
-    void write(std::size_t at, std::size_t end) {
-        for (; at < end; at += page_bytes) {
+    void write(std::size_t at, std::size_t end, std::size_t stride = 1) {
+        for (; at < end; at += stride * page_bytes) {
             *reinterpret_cast<volatile std::uint64_t *>(data_ + at) = at;
         }
     }

@@ -130,7 +130,10 @@ def snapshots(r):
         r.cost("  in all", f"arm/{pages}/{pages}")
 
     print("First store to a page after a snapshot, per page")
+    r.cost("the trap alone: fault, switch, disarm, switch", "trap_alone", True)
     r.cost("single: trap, copy", "store_after/single", True, 3000)
+    r.ratio("  single : the trap alone", "store_after/single", "trap_alone",
+            by_item=True)
     r.cost("  with the fault thread on another processor",
            "store_after/single_elsewhere", True)
     r.cost("in order: copied ahead", "store_after/around", True)
@@ -222,6 +225,46 @@ def bounds(r):
     r.cost("store, copied ahead, 4 GiB of single frames", "worst_store", True)
 
 
+# Rows of bench_costs.cpp: operation, worst case arranged, name, n, growth that
+# engine.rst promises when n doubles.
+PAGES, FRAMES, OWNERS = 8192, 128, 500
+COSTS = [
+    ("create", "single frames that were used", "create", PAGES, 2),
+    ("create, sparse", "", "create_sparse", PAGES, 2),
+    ("destroy", "single frames", "destroy", PAGES, 2),
+    ("drop", "all frames are its alone", "drop", PAGES, 2),
+    ("capture by copy", "single frames", "capture/copy", FRAMES, 2),
+    ("capture by share", "single frames, all stored to", "capture/share",
+     FRAMES, 2),
+    ("capture of a snapshot", "single frames", "capture_snapshot", FRAMES, 2),
+    ("snapshot", "8191 others, no frame left", "snapshot", PAGES, 1),
+    ("snapshot", "all stored to", "snapshot_written", PAGES, 2),
+    ("store, page armed", "single frames, alone", "store", PAGES, 1),
+    ("clone", "", "clone/same_owner", PAGES, 2),
+    ("clone, another owner's", "", "clone/other_owner", PAGES, 2),
+    ("commit", "all pages differ", "commit", PAGES, 2),
+    ("merge", "all pages differ", "merge", PAGES, 2),
+    ("diff, one command", "all pages differ", "diff", PAGES, 1),
+    ("discard", "all have frames", "discard", PAGES, 2),
+    ("get_object", "", "get_object", PAGES, 1),
+    ("charged", "n owners", "charged", OWNERS, 2),
+    ("release", "single frames", "release", FRAMES, 2),
+    ("receive", "single frames", "receive", FRAMES, 2),
+]
+
+
+def costs(r):
+    """How the time of each operation grows when n doubles."""
+    print("Operations, worst case arranged: time for n, growth for 2 n")
+    for title, worst, name, n, wanted in COSTS:
+        a, b = r.time(f"cost_{name}/{n}"), r.time(f"cost_{name}/{2 * n}")
+        if a is None or b is None:
+            r.line(title, "-", r.why(f"cost_{name}/{n}"))
+            continue
+        r.line(f"{title:<23}{worst:<29}{n:>5}", text(a),
+               f"growth {b / a:.2f}, by the table {wanted}")
+
+
 def peers(r):
     """A consistent view while every page is stored to, and other ways."""
     print("A snapshot, and a store to every page while it lasts : other ways")
@@ -235,14 +278,17 @@ def peers(r):
             (LARGE, "fork_and_store_all"): 1}
     for pages, size in SIZES.items():
         for name, title in others.items():
-            r.ratio(f"{size} : {title}", f"snapshot_and_store_all/{pages}",
+            r.ratio(f"{size} : {title}", f"snapshot_and_store_all/used/{pages}",
                     f"{name}/{pages}", most.get((pages, name)))
+        r.ratio(f"{size}, frames never used : fork()",
+                f"snapshot_and_store_all/never_used/{pages}",
+                f"fork_and_store_all/{pages}")
     r.ratio("64 MiB by two threads : fork()",
             f"snapshot_and_store_by_two/{MIDDLE}",
             f"fork_and_store_by_two/{MIDDLE}")
     r.ratio("  by two threads : by one, snapshot",
             f"snapshot_and_store_by_two/{MIDDLE}",
-            f"snapshot_and_store_all/{MIDDLE}")
+            f"snapshot_and_store_all/used/{MIDDLE}")
     print("Until the program goes on: a snapshot, all pages to be armed : fork()")
     for pages, size in SIZES.items():
         r.ratio(size, f"snapshot_and_arm/{pages}", f"fork_only/{pages}")
@@ -258,6 +304,7 @@ def main():
     changed(r, sys.argv[2])
     memory(r)
     bounds(r)
+    costs(r)
     peers(r)
 
 
