@@ -29,7 +29,7 @@ class Branches {
         }
     }
     void change_region(std::size_t word) { change(region_, word); }
-    std::uint32_t diff() { return rig_.diff(base_, from_, pages_); }
+    std::uint32_t diff() { return rig_.diff_all(base_, from_, pages_); }
     void merge() { version_ = rig_.merge(region_, base_, from_); }
     void commit() { version_ = rig_.commit(region_, from_, version_); }
     // Back to the base.

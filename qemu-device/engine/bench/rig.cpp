@@ -142,4 +142,15 @@ std::uint32_t Rig::diff(std::uint32_t a, std::uint32_t b,
     return static_cast<std::uint32_t>(n);
 }
 
+std::uint32_t Rig::diff_all(std::uint32_t a, std::uint32_t b,
+                            std::span<Page> pages) {
+    std::size_t sum = 0;
+    for (Page next = 0; next != SNAPMEM_DIFF_END && sum < pages.size();) {
+        std::size_t n = 0;
+        must(engine_->diff(a, b, next, pages.subspan(sum), n, next), "diff");
+        sum += n;
+    }
+    return static_cast<std::uint32_t>(sum);
+}
+
 } // namespace snapmem_bench

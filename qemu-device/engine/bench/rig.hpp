@@ -90,8 +90,11 @@ class Rig {
                          std::uint64_t version);
     std::uint64_t merge(const RegionName &r, std::uint32_t base,
                         std::uint32_t from);
-    // How many pages, of which the first fill the span.
+    // One command: how many pages, of which the first fill the span.
     std::uint32_t diff(std::uint32_t a, std::uint32_t b, std::span<Page> pages);
+    // As many commands as it takes; the span has room for all.
+    std::uint32_t diff_all(std::uint32_t a, std::uint32_t b,
+                           std::span<Page> pages);
 
     // A store to a page of the region.
     void store(const RegionName &r, std::uint32_t page, std::size_t word,
