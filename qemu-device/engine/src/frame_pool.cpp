@@ -224,9 +224,9 @@ void FramePool::fill(std::span<const Frame> frames,
         std::array<iovec, 16> parts{};
         std::size_t n = 0;
         while (n < std::min(frames.size(), parts.size()) &&
-               frames[n] == frames.front() + n &&
-               !was_used(frames[n])) {
-            // Only read: iovec has one type for both ways.
+               frames[n] == frames.front() + n && !was_used(frames[n])) {
+            // Only read; iovec has one type for both ways.
+            // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast)
             parts[n] = {const_cast<std::uint8_t *>(pages[n]), page_bytes};
             ++n;
         }
