@@ -26,13 +26,12 @@ FramePool::FramePool(const Fd &file, std::uint32_t frames, Ledger &ledger,
                      const FrameCaches &caches)
     : ledger_(ledger), file_(file), memory_(file, 0, frames * page_bytes),
       entries_(frames), listed_(frames), used_bits_((frames + 63) / 64),
-      cache_frames_(caches.frames),
+      free_(frames), cache_frames_(caches.frames),
       cache_above_(caches.frames != 0 ? caches.reserve + caches.frames : never),
       caches_(caches.lanes) {
     for (Cache &c : caches_) {
         c.frames.reserve(cache_frames_);
     }
-    free_ = frames;
     update_available();
 }
 
