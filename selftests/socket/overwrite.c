@@ -11,7 +11,6 @@
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
-#include <inttypes.h>
 #include <linux/sockios.h>
 #include <poll.h>
 #include <pthread.h>
@@ -388,16 +387,9 @@ static bool wait_nothing_queued(int fd, int ms)
 	return false;
 }
 
-static uint64_t packets_sent(void)
+static long packets_sent(void)
 {
-	FILE *f = fopen("/sys/class/net/" NETDEV "/statistics/tx_packets", "r");
-	uint64_t n = 0;
-
-	if (f && fscanf(f, "%" SCNu64, &n) != 1)
-		n = 0;
-	if (f)
-		fclose(f);
-	return n;
+	return read_number("/sys/class/net/" NETDEV "/statistics/tx_packets");
 }
 
 #define SENDS	100
