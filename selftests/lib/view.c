@@ -8,6 +8,17 @@
 
 #include "view.h"
 
+int view_pair(int type, int fd[2])
+{
+	int big = 4 << 20;
+
+	return (type == SOCK_STREAM ? tcp_pair(AF_SNAP, AF_INET, fd) :
+				      udp_pair(AF_SNAP, AF_INET, fd)) ||
+	       set_copybreak(fd[0], 1) || set_copybreak(fd[1], 1) ||
+	       set_timeout(fd[0], 10000) || set_timeout(fd[1], 10000) ||
+	       setsockopt(fd[0], SOL_SOCKET, SO_RCVBUFFORCE, &big, sizeof(big)) ? -1 : 0;
+}
+
 int view_set(int fd, uint64_t length, uint32_t flags)
 {
 	struct snap_view_args args = {

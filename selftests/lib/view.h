@@ -26,6 +26,12 @@ struct view_message {
 	char buffer[RECEIVE_MAX];
 };
 
+/*
+ * A pair of that type over lo.  fd[0] receives, with room for much; what is short is
+ * in frames, too; and neither waits for ever.  0 or -1: then fd may be open.
+ */
+int view_pair(int type, int fd[2]);
+
 /* The raw option; 0 or a negative errno. */
 int view_set(int fd, uint64_t length, uint32_t flags);
 /* Give a socket a view and map it; 0 or a negative errno. */

@@ -42,17 +42,10 @@ FIXTURE_VARIANT_ADD(mapped, stream) { .type = SOCK_STREAM, };
 
 FIXTURE_SETUP(mapped)
 {
-	int big = 4 << 20, all = MESSAGE;
+	int all = MESSAGE;
 
 	self->v.p = NULL;
-	ASSERT_EQ(0, variant->type == SOCK_STREAM ?
-		     tcp_pair(AF_SNAP, AF_INET, self->fd) :
-		     udp_pair(AF_SNAP, AF_INET, self->fd));
-	ASSERT_EQ(0, set_copybreak(self->fd[0], 1));
-	ASSERT_EQ(0, set_copybreak(self->fd[1], 1));
-	ASSERT_EQ(0, set_timeout(self->fd[0], 10000));
-	ASSERT_EQ(0, setsockopt(self->fd[0], SOL_SOCKET, SO_RCVBUFFORCE, &big,
-				sizeof(big)));
+	ASSERT_EQ(0, view_pair(variant->type, self->fd));
 	ASSERT_EQ(0, setsockopt(self->fd[0], SOL_SOCKET, SO_RCVLOWAT, &all,
 				sizeof(all)));
 	ASSERT_EQ(0, region_make(&self->r, LENGTH));

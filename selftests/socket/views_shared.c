@@ -47,18 +47,8 @@ FIXTURE_VARIANT_ADD(shared, stream) { .type = SOCK_STREAM, };
 
 FIXTURE_SETUP(shared)
 {
-	int big = 4 << 20;
-
 	self->v.p = NULL;
-	ASSERT_EQ(0, variant->type == SOCK_STREAM ?
-		     tcp_pair(AF_SNAP, AF_INET, self->fd) :
-		     udp_pair(AF_SNAP, AF_INET, self->fd));
-	ASSERT_EQ(0, set_copybreak(self->fd[0], 1));
-	ASSERT_EQ(0, set_copybreak(self->fd[1], 1));
-	ASSERT_EQ(0, set_timeout(self->fd[0], 10000));
-	ASSERT_EQ(0, set_timeout(self->fd[1], 10000));
-	ASSERT_EQ(0, setsockopt(self->fd[0], SOL_SOCKET, SO_RCVBUFFORCE, &big,
-				sizeof(big)));
+	ASSERT_EQ(0, view_pair(variant->type, self->fd));
 	ASSERT_EQ(0, region_make(&self->r, 16 * PAGE));
 	fill(self->r.p, self->r.length, 1);
 }
