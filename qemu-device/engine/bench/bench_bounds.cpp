@@ -16,23 +16,6 @@ constexpr std::uint32_t for_nodes(std::uint32_t npages) {
     return npages / 64;
 }
 
-std::vector<Frame> receive_all(Rig &rig) {
-    std::vector<Frame> frames(rig->available());
-    must(rig->receive(frames), "receive");
-    return frames;
-}
-
-// No two free frames are neighbours.
-void fragment(Rig &rig) {
-    std::vector<Frame> odd;
-    for (const Frame f : receive_all(rig)) {
-        if (f % 2 != 0) {
-            odd.push_back(f);
-        }
-    }
-    rig->drop(odd);
-}
-
 // ---- REGION_CREATE, 256 MiB
 
 enum class Frames { never_used, used, fragmented };
@@ -42,12 +25,10 @@ void worst_create(benchmark::State &state, Frames frames) {
     for ([[maybe_unused]] auto _ : state) {
         Rig rig(Trap::null, {2 * n + 1, n});
         if (frames == Frames::fragmented) {
-            fragment(rig);
+            rig.fragment();
         } else if (frames == Frames::used) {
             const RegionName r = rig.create(n);
-            for (std::uint32_t p = 0; p < n; ++p) {
-                rig.store(r, p, 0, 1);
-            }
+            rig.store_all(r);
             rig.destroy(r);
         }
         const auto most = frames == Frames::fragmented ? n / 8 : n;
@@ -70,9 +51,7 @@ void worst_create_step(benchmark::State &state) {
     for ([[maybe_unused]] auto _ : state) {
         Rig rig(Trap::null, {2 * n + 1, n});
         const RegionName r = rig.create(n);
-        for (std::uint32_t p = 0; p < n; ++p) {
-            rig.store(r, p, 0, 1);
-        }
+        rig.store_all(r);
         rig.destroy(r);
         double longest = 0;
         for (bool more = true; more;) {
@@ -150,7 +129,7 @@ BENCHMARK(worst_snapshot)
 void worst_store(benchmark::State &state) {
     constexpr std::uint32_t n = middle_pages;
     Rig rig(Trap::null, {4 * large_pages, n});
-    fragment(rig);
+    rig.fragment();
     const RegionName r = rig.create(n, true);
     std::uint32_t p = 0;
     for ([[maybe_unused]] auto _ : state) {
@@ -173,7 +152,7 @@ void worst_capture(benchmark::State &state) {
     const RegionName large = rig.create(n, false, SNAPMEM_HINT_REWRITE);
     const RegionName busy = rig.create(1);
     const std::uint32_t keep = rig.snapshot(busy);
-    receive_all(rig);
+    rig.receive_all();
     std::vector<Frame> frames(1);
     std::uint32_t got = 0;
     for ([[maybe_unused]] auto _ : state) {

@@ -4,7 +4,6 @@
 // for 2 n, with what makes it dear arranged: how its time grows. No trap.
 #include "rig.hpp"
 
-#include <algorithm>
 #include <benchmark/benchmark.h>
 #include <vector>
 
@@ -46,38 +45,18 @@ void measure(benchmark::State &state, Before before, F f, After after) {
     }
 }
 
-void store_all(Rig &rig, const RegionName &r, std::uint64_t value) {
-    for (std::uint32_t p = 0; p < r.npages; ++p) {
-        rig.store(r, p, 0, value);
-    }
-}
-
-// Only every other frame stays free.
-std::vector<Frame> fragment(Rig &rig) {
-    std::vector<Frame> frames(rig->available());
-    must(rig->receive(frames), "receive");
-    std::sort(frames.begin(), frames.end());
-    std::vector<Frame> kept;
-    std::vector<Frame> odd;
-    for (const Frame f : frames) {
-        (f % 2 != 0 ? odd : kept).push_back(f);
-    }
-    rig->drop(odd);
-    return kept;
-}
-
 // ---- Regions
 
 // All of its frames are single ones that were used before.
 void cost_create(benchmark::State &state) {
     const std::uint32_t n = arg(state);
     Rig rig(Trap::null, {2 * n + 2, n});
-    fragment(rig);
+    rig.fragment();
     RegionName r;
     measure(
         state, [] {}, [&] { r = rig.create(n); },
         [&] {
-            store_all(rig, r, 1);
+            rig.store_all(r);
             rig.destroy(r);
         });
 }
@@ -96,7 +75,7 @@ BENCHMARK(cost_create_sparse)->Apply(by_pages);
 void cost_destroy(benchmark::State &state) {
     const std::uint32_t n = arg(state);
     Rig rig(Trap::null, {2 * n + 2, n});
-    fragment(rig);
+    rig.fragment();
     RegionName r;
     measure(
         state, [&] { r = rig.create(n); }, [&] { rig.destroy(r); }, [] {});
@@ -120,7 +99,7 @@ void cost_discard(benchmark::State &state) {
     Rig rig(Trap::null, Rig::size_for(n));
     const RegionName r = rig.create(n);
     measure(
-        state, [&] { store_all(rig, r, 1); },
+        state, [&] { rig.store_all(r); },
         [&] { must(rig->discard(r.handle, 0, n), "discard"); }, [] {});
 }
 BENCHMARK(cost_discard)->Apply(by_pages);
@@ -135,8 +114,7 @@ void cost_snapshot(benchmark::State &state) {
     for (std::uint32_t i = 1; i < SNAPMEM_SNAPSHOTS_MAX; ++i) {
         rig.snapshot(r);
     }
-    std::vector<Frame> rest(rig->available());
-    must(rig->receive(rest), "receive");
+    rig.receive_all();
     std::uint32_t s = 0;
     measure(
         state, [] {}, [&] { s = rig.snapshot(r); }, [&] { rig.drop(s); });
@@ -149,7 +127,7 @@ void cost_snapshot_written(benchmark::State &state) {
     const RegionName r = rig.create(n);
     std::uint32_t s = 0;
     measure(
-        state, [&] { store_all(rig, r, 1); }, [&] { s = rig.snapshot(r); },
+        state, [&] { rig.store_all(r); }, [&] { s = rig.snapshot(r); },
         [&] { rig.drop(s); });
 }
 BENCHMARK(cost_snapshot_written)->Apply(by_pages);
@@ -164,7 +142,7 @@ void cost_drop(benchmark::State &state) {
         state,
         [&] {
             s = rig.snapshot(r);
-            store_all(rig, r, 1);
+            rig.store_all(r);
         },
         [&] { rig.drop(s); }, [] {});
 }
@@ -175,7 +153,7 @@ void cost_store(benchmark::State &state) {
     const std::uint32_t n = arg(state);
     Rig rig(Trap::null, {6 * n, n});
     const RegionName r = rig.create(n);
-    fragment(rig);
+    rig.fragment();
     std::uint32_t s = 0;
     std::uint32_t p = 0;
     measure(
@@ -196,13 +174,7 @@ class Changed {
           base_(rig_.snapshot(region_)), from_(change(n)) {}
 
     Rig &rig() { return rig_; }
-    void restore() {
-        std::uint32_t s = 0;
-        must(rig_->snapshot(region_.handle, SNAPMEM_QUOTA_NONE, s, version_),
-             "snapshot");
-        version_ = rig_.commit(region_, base_, version_);
-        rig_.drop(s);
-    }
+    void restore() { version_ = rig_.restore(region_, base_); }
     void commit() { version_ = rig_.commit(region_, from_, version_); }
     void merge() { version_ = rig_.merge(region_, base_, from_); }
     [[nodiscard]] std::uint32_t base() const { return base_; }
@@ -211,7 +183,7 @@ class Changed {
   private:
     std::uint32_t change(std::uint32_t n) {
         const RegionName clone = rig_.clone(base_, n);
-        store_all(rig_, clone, 1);
+        rig_.store_all(clone);
         const std::uint32_t s = rig_.snapshot(clone);
         rig_.destroy(clone);
         return s;
@@ -263,7 +235,7 @@ void captures(benchmark::State &state, Rig &rig, std::uint32_t handle,
         state,
         [&] {
             if (stored != nullptr) {
-                store_all(rig, *stored, 1);
+                rig.store_all(*stored);
             }
         },
         [&] { must(rig->capture(handle, 0, bytes, frames, n), "capture"); },
@@ -275,7 +247,7 @@ void captures(benchmark::State &state, Rig &rig, std::uint32_t handle,
 
 void cost_capture(benchmark::State &state, snapmem_mode mode) {
     Rig rig(Trap::null, {3 * some_pages, some_pages}, mode);
-    fragment(rig);
+    rig.fragment();
     const RegionName r = rig.create(arg(state));
     captures(state, rig, r.handle, &r);
 }
@@ -284,14 +256,14 @@ BENCHMARK_CAPTURE(cost_capture, share, SNAPMEM_SHARE)->Apply(by_frames);
 
 void cost_capture_snapshot(benchmark::State &state) {
     Rig rig(Trap::null, {3 * some_pages, some_pages});
-    fragment(rig);
+    rig.fragment();
     captures(state, rig, rig.snapshot(rig.create(arg(state))), nullptr);
 }
 BENCHMARK(cost_capture_snapshot)->Apply(by_frames);
 
 void cost_release(benchmark::State &state) {
     Rig rig(Trap::null, {3 * some_pages, some_pages});
-    fragment(rig);
+    rig.fragment();
     std::vector<Frame> frames(arg(state));
     measure(
         state,
@@ -309,7 +281,7 @@ BENCHMARK(cost_release)->Apply(by_frames);
 
 void cost_receive(benchmark::State &state) {
     Rig rig(Trap::null, {3 * some_pages, some_pages});
-    fragment(rig);
+    rig.fragment();
     std::vector<Frame> frames(arg(state));
     measure(
         state, [] {}, [&] { must(rig->receive(frames), "receive"); },

@@ -33,13 +33,7 @@ class Branches {
     void merge() { version_ = rig_.merge(region_, base_, from_); }
     void commit() { version_ = rig_.commit(region_, from_, version_); }
     // Back to the base.
-    void restore() {
-        std::uint32_t s = 0;
-        must(rig_->snapshot(region_.handle, SNAPMEM_QUOTA_NONE, s, version_),
-             "snapshot");
-        version_ = rig_.commit(region_, base_, version_);
-        rig_.drop(s);
-    }
+    void restore() { version_ = rig_.restore(region_, base_); }
 
   private:
     std::uint32_t change_branch() {

@@ -134,6 +134,32 @@ std::uint64_t Rig::merge(const RegionName &r, std::uint32_t base,
     return version;
 }
 
+std::uint64_t Rig::restore(const RegionName &r, std::uint32_t snapshot) {
+    std::uint32_t s = 0;
+    std::uint64_t version = 0;
+    must(engine_->snapshot(r.handle, SNAPMEM_QUOTA_NONE, s, version),
+         "snapshot");
+    version = commit(r, snapshot, version);
+    drop(s);
+    return version;
+}
+
+std::vector<Frame> Rig::receive_all() {
+    std::vector<Frame> frames(engine_->available());
+    must(engine_->receive(frames), "receive");
+    return frames;
+}
+
+void Rig::fragment() {
+    std::vector<Frame> odd;
+    for (const Frame f : receive_all()) {
+        if (f % 2 != 0) {
+            odd.push_back(f);
+        }
+    }
+    engine_->drop(odd);
+}
+
 std::uint32_t Rig::diff(std::uint32_t a, std::uint32_t b,
                         std::span<Page> pages) {
     std::size_t n = 0;

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <memory>
 #include <span>
+#include <vector>
 
 namespace snapmem_bench {
 
@@ -90,6 +91,9 @@ class Rig {
                          std::uint64_t version);
     std::uint64_t merge(const RegionName &r, std::uint32_t base,
                         std::uint32_t from);
+    // The region has what the snapshot has, whatever was stored to it: the new
+    // version.
+    std::uint64_t restore(const RegionName &r, std::uint32_t snapshot);
     // One command: how many pages, of which the first fill the span.
     std::uint32_t diff(std::uint32_t a, std::uint32_t b, std::span<Page> pages);
     // As many commands as it takes; the span has room for all.
@@ -104,6 +108,16 @@ class Rig {
         }
         words(r)[page * words_per_page + word] = value;
     }
+    // A store to each of its pages.
+    void store_all(const RegionName &r) {
+        for (std::uint32_t p = 0; p < r.npages; ++p) {
+            store(r, p, 0, 1);
+        }
+    }
+    // No frame stays available.
+    std::vector<Frame> receive_all();
+    // No two free frames are neighbours.
+    void fragment();
     // The region as its user sees it.
     [[nodiscard]] volatile std::uint64_t *words(const RegionName &r) const {
         return reinterpret_cast<std::uint64_t *>(engine_->window_base() +
