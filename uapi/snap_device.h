@@ -40,6 +40,14 @@
  */
 #define SNAP_POOL_ALIGN		(2u << 20)
 
+/*
+ * A large frame: so many frames in a row, the first one's number a multiple of that,
+ * which are given and given back as one.  Its number is that of the first with the bit.
+ */
+#define SNAP_FRAME_LARGE	0x80000000u
+#define SNAP_LARGE_FRAMES	16
+#define SNAP_LARGE_SIZE		(SNAP_LARGE_FRAMES * SNAP_FRAME_SIZE)
+
 /* ---- Registers: 64 bit each, 8-byte accesses only ----------------------- */
 
 #define SNAP_REGS_SIZE		0x80000
@@ -65,6 +73,7 @@
 #define SNAP_REG_RX_LOW		0x78	/* R  free frames at which to copy */
 #define SNAP_REG_VECTORS	0x80	/* R  MSI-X vectors, at least 2 */
 #define SNAP_REG_ACTIVE		0x88	/* RW data queues that carry packets: 1 .. n */
+#define SNAP_REG_LARGE_OFFSET	0x90	/* R  bytes into the memory BAR: the pool again */
 #define SNAP_REG_COUNTERS	0x400	/* R  SNAP_CTR_*, 8 bytes each */
 
 #define SNAP_CTL_RESET		1
@@ -102,7 +111,10 @@
 /* The mailbox knows STEER. */
 #define SNAP_F_STEER		0x400ull
 
-#define SNAP_F_ALL		0x7ffull
+/* RX gives large frames, for payload of more than half of one. */
+#define SNAP_F_LARGE_FRAMES	0x800ull
+
+#define SNAP_F_ALL		0xfffull
 
 /* Page 1 + q: queue q.  Queue 0 is the control mailbox; data queues from 1 on. */
 #define SNAP_QUEUE_PAGE(q)	(0x1000u * (1 + (q)))
@@ -530,7 +542,8 @@ struct snap_steer {
  * (__le32), then hdr_len bytes of packet, then padding to `size`.  The packet
  * is the hdr_len bytes and then payload bytes, frame after frame, each from
  * its start; what lies behind the payload in the last frame is zero.  The
- * guest holds the batch frame and each payload frame once.
+ * guest holds the batch frame and each payload frame once.  A number may be that
+ * of a large frame, if the payload is more than SNAP_RX_LARGE_MIN: it has all of it.
  */
 struct snap_rx {
 	__le16 size;		/* bytes to the next entry, a multiple of 8 */
@@ -550,6 +563,7 @@ enum snap_hash {
 };
 
 #define SNAP_RX_FRAMES_MAX	17
+#define SNAP_RX_LARGE_MIN	(SNAP_LARGE_SIZE / 2)	/* bytes */
 #define SNAP_RX_INLINE_MAX	256u	/* packets up to this have no frames */
 #define SNAP_RX_HEADER_MAX	192u	/* bytes of header before frames */
 

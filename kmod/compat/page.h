@@ -11,9 +11,26 @@
 #ifndef SNAP_HAVE_PAGE_PGMAP	/* 6.15 */
 static inline struct dev_pagemap *page_pgmap(const struct page *page)
 {
-	return page->pgmap;
+	/* other pages of a folio have their head there */
+	return compound_head(page)->pgmap;
 }
 #endif
+
+/* What the core drops of the references on a page map with a folio of @nr pages. */
+static inline u32 snap_pgmap_refs(u32 nr)
+{
+#ifdef SNAP_HAVE_FOLIO_FREE	/* 6.19 */
+	return nr;
+#else
+	return 1;
+#endif
+}
+
+/* Mappings of a folio, less one. */
+static inline atomic_t *snap_folio_mapcount(struct folio *folio)
+{
+	return folio_test_large(folio) ? &folio->_large_mapcount : &folio->_mapcount;
+}
 
 /* Operations whose only one is @free, of a folio. */
 #ifdef SNAP_HAVE_FOLIO_FREE	/* 6.19 */

@@ -82,7 +82,7 @@ static bool snap_frames_wake(struct page *page)
 		return false;
 	folio->index = page_to_pfn(page);
 	folio->mapping = SOCK_INODE(snap_frames_sock)->i_mapping;
-	atomic_set(&folio->_mapcount, 0);
+	atomic_set(snap_folio_mapcount(folio), 0);
 	set_page_count(page, 1);
 	return true;
 }
@@ -102,45 +102,77 @@ u32 snap_frames_received(const struct snap_frames *sf)
 	return atomic_read(&sf->received);
 }
 
+static const struct snap_pages *snap_pages_of(const struct page *page)
+{
+	return container_of(page_pgmap(page), struct snap_pages, pgmap);
+}
+
 bool snap_frames_owns(const struct snap_frames *sf, const struct page *page)
 {
-	return is_zone_device_page(page) && page_pgmap(page) == &sf->pgmap;
+	return snap_frame_is(page) && snap_pages_of(page)->sf == sf;
 }
 
 u64 snap_frames_offset(const struct snap_frames *sf, const struct page *page)
 {
-	return (u64)(page_to_pfn(page) - sf->first_pfn) << PAGE_SHIFT;
+	return (u64)(page_to_pfn(page) - snap_pages_of(page)->first_pfn) << PAGE_SHIFT;
 }
 
-static struct page *snap_frames_page(const struct snap_frames *sf, u32 f)
+/* Those that the frame, or the large one, is of. */
+static struct snap_pages *snap_frames_pages(struct snap_frames *sf, u32 f)
 {
-	return pfn_to_page(sf->first_pfn + f);
+	return f & SNAP_FRAME_LARGE ? &sf->large : &sf->small;
+}
+
+static struct page *snap_frames_page(struct snap_frames *sf, u32 f)
+{
+	return pfn_to_page(snap_frames_pages(sf, f)->first_pfn +
+			   (f & ~SNAP_FRAME_LARGE));
+}
+
+/* The number of that which a page is, or is a part of. */
+static u32 snap_frames_number(const struct page *page)
+{
+	const struct snap_pages *pages = snap_pages_of(page);
+	u32 f = page_to_pfn(page) - pages->first_pfn;
+
+	return pages == &pages->sf->large ?
+	       round_down(f, SNAP_LARGE_FRAMES) | SNAP_FRAME_LARGE : f;
+}
+
+static bool snap_frames_exists(const struct snap_frames *sf, u32 f)
+{
+	u32 first = f & ~SNAP_FRAME_LARGE;
+
+	return first < sf->count &&
+	       (first == f || (sf->large.first_pfn && !(first % SNAP_LARGE_FRAMES)));
 }
 
 /*
- * The frame, whose lock is held, is, or is no longer, on the account that it came
- * from.
+ * @n frames of that, whose lock is held, are, or are no longer, on the account that it
+ * came from.
  */
-static void snap_frames_charge(struct snap_frames *sf, struct snap_frame *fr)
+static void snap_frames_charge(struct snap_frames *sf, struct snap_frame *fr, u32 n)
 {
 	if (fr->user)
-		snap_user_add(fr->user, 1);
+		snap_user_add(fr->user, n);
 	if (fr->received)
-		atomic_inc(&sf->received);
+		atomic_add(n, &sf->received);
 }
 
-static void snap_frames_uncharge(struct snap_frames *sf, struct snap_frame *fr)
+static void snap_frames_uncharge(struct snap_frames *sf, struct snap_frame *fr, u32 n)
 {
 	if (fr->user)
-		snap_user_uncharge(fr->user, 1);
+		snap_user_uncharge(fr->user, n);
 	if (fr->received)
-		atomic_dec(&sf->received);
+		atomic_sub(n, &sf->received);
 }
 
 /* No view has it: each would have kept it OUT. */
-static void snap_frames_forget(struct snap_frames *sf, struct snap_frame *fr)
+static void snap_frames_forget(struct snap_frames *sf, u32 f)
 {
-	snap_frames_uncharge(sf, fr);
+	struct snap_frame *fr = snap_frame_at(sf, f);
+
+	snap_frames_uncharge(sf, fr, snap_frame_weight(f));
 	if (fr->user)
 		snap_user_put(fr->user, 1);
 	fr->user = NULL;
@@ -172,7 +204,9 @@ static void snap_frames_forgotten_work(struct work_struct *work)
 static void snap_frames_free_memory(struct snap_frames *sf)
 {
 	cancel_delayed_work_sync(&sf->forgotten);
-	memunmap_pages(&sf->pgmap);
+	if (sf->large.first_pfn)
+		memunmap_pages(&sf->large.pgmap);
+	memunmap_pages(&sf->small.pgmap);
 	mutex_lock(&snap_pools_lock);
 	list_del(&sf->list);
 	mutex_unlock(&snap_pools_lock);
@@ -192,7 +226,7 @@ static void snap_frames_reap(struct work_struct *work)
 
 static struct snap_frames *snap_frames_of(const struct page *page)
 {
-	return container_of(page_pgmap(page), struct snap_frames, pgmap);
+	return snap_pages_of(page)->sf;
 }
 
 /* So many more are OUT; false if rmmod has begun: no frame may outlive the module. */
@@ -225,26 +259,33 @@ static void snap_frames_count_home(struct snap_frames *sf, u32 n)
 static void snap_frames_free(struct folio *folio)
 {
 	struct snap_frames *sf = snap_frames_of(&folio->page);
-	u32 f = folio_pfn(folio) - sf->first_pfn;
-	struct snap_frame *fr = &sf->frame[f];
+	u32 f = snap_frames_number(&folio->page);
+	struct snap_frame *fr = snap_frame_at(sf, f);
 	struct snap_home *home = NULL;
 	unsigned long flags;
 
 	spin_lock_irqsave(snap_frame_lock_of(sf, f), flags);
+	if (fr->state == SNAP_FRAME_PART) {
+		atomic_set(snap_folio_mapcount(folio), -1);
+		fr->state = SNAP_FRAME_IDLE;
+		spin_unlock_irqrestore(snap_frame_lock_of(sf, f), flags);
+		put_page(snap_frames_page(sf, snap_frame_large(f)));
+		return;
+	}
 	if (WARN_ON_ONCE(fr->state != SNAP_FRAME_OUT)) {
 		spin_unlock_irqrestore(snap_frame_lock_of(sf, f), flags);
 		return;
 	}
-	atomic_set(&folio->_mapcount, -1);	/* as it is at rest */
+	atomic_set(snap_folio_mapcount(folio), -1);	/* as it is at rest */
 	fr->state = SNAP_FRAME_FREE;
-	snap_frames_forget(sf, fr);
+	snap_frames_forget(sf, f);
 	if (sf->sd)
 		home = snap_home_list(sf, f);
 	spin_unlock_irqrestore(snap_frame_lock_of(sf, f), flags);
 
 	if (home)
 		snap_home_ring(home);
-	snap_frames_count_home(sf, 1);
+	snap_frames_count_home(sf, snap_frame_weight(f));
 }
 
 SNAP_PAGEMAP_OPS(snap_frames_pgmap_ops, snap_frames_free);
@@ -252,7 +293,7 @@ SNAP_PAGEMAP_OPS(snap_frames_pgmap_ops, snap_frames_free);
 void snap_frames_free_untold(struct snap_frames *sf, struct page *page)
 {
 	snap_frames_free(page_folio(page));
-	percpu_ref_put(&sf->pgmap.ref);
+	percpu_ref_put(&sf->small.pgmap.ref);
 }
 
 /**
@@ -261,6 +302,8 @@ void snap_frames_free_untold(struct snap_frames *sf, struct page *page)
  * @sf: the pool
  * @user: whom to charge, or NULL
  * @received: they came in a packet
+ * @pages: those that they are of
+ * @weight: frames in each
  * @out: of the pool's number of frames OUT, and of references on the page map, how many
  *	have no frame yet
  * @held: of references on @user, likewise
@@ -268,7 +311,9 @@ void snap_frames_free_untold(struct snap_frames *sf, struct page *page)
  */
 struct snap_adoption {
 	struct snap_frames *sf;
+	struct snap_pages *pages;
 	struct snap_user *user;
+	u32 weight;
 	bool received;
 	u32 out;
 	u32 held;
@@ -281,20 +326,21 @@ static void snap_adoption_begin(struct snap_adoption *a, u32 n)
 
 	if (a->user) {
 		snap_user_hold(a->user, n);
-		snap_user_add(a->user, n);
+		snap_user_add(a->user, n * a->weight);
 		a->held = n;
 		a->charged = n;
 	} else if (a->received) {
-		atomic_add(n, &sf->received);
+		atomic_add(n * a->weight, &sf->received);
 		a->charged = n;
 	}
-	if (WARN_ON_ONCE(!percpu_ref_tryget_live(&sf->pgmap.ref)))
+	if (WARN_ON_ONCE(!percpu_ref_tryget_live(&a->pages->pgmap.ref)))
 		return;
-	if (!snap_frames_count_out(sf, n)) {
-		percpu_ref_put(&sf->pgmap.ref);
+	if (!snap_frames_count_out(sf, n * a->weight)) {
+		percpu_ref_put(&a->pages->pgmap.ref);
 		return;
 	}
-	percpu_ref_get_many(&sf->pgmap.ref, n - 1);
+	percpu_ref_get_many(&a->pages->pgmap.ref,
+			    n * snap_pgmap_refs(a->weight) - 1);
 	a->out = n;
 }
 
@@ -304,14 +350,15 @@ static void snap_adoption_end(struct snap_adoption *a)
 	struct snap_frames *sf = a->sf;
 
 	if (a->charged && a->user)
-		snap_user_uncharge(a->user, a->charged);
+		snap_user_uncharge(a->user, a->charged * a->weight);
 	else if (a->charged)
-		atomic_sub(a->charged, &sf->received);
+		atomic_sub(a->charged * a->weight, &sf->received);
 	if (a->held)
 		snap_user_put(a->user, a->held);
 	if (a->out) {
-		percpu_ref_put_many(&sf->pgmap.ref, a->out);
-		snap_frames_count_home(sf, a->out);
+		percpu_ref_put_many(&a->pages->pgmap.ref,
+				    a->out * snap_pgmap_refs(a->weight));
+		snap_frames_count_home(sf, a->out * a->weight);
 	}
 }
 
@@ -334,7 +381,7 @@ static struct page *snap_adoption_take(struct snap_adoption *a, u32 f)
 {
 	struct snap_frames *sf = a->sf;
 	struct page *page = snap_frames_page(sf, f);
-	struct snap_frame *fr = &sf->frame[f];
+	struct snap_frame *fr = snap_frame_at(sf, f);
 
 	lockdep_assert_held(snap_frame_lock_of(sf, f));
 	fr->holds++;
@@ -348,6 +395,8 @@ static struct page *snap_adoption_take(struct snap_adoption *a, u32 f)
 			snap_adoption_assign(a, fr);
 		return page;
 	}
+	if (fr->state == SNAP_FRAME_PART)	/* the device gave it twice */
+		return NULL;
 	if (!a->out || !snap_frames_wake(page)) {
 		fr->state = SNAP_FRAME_FREE;
 		snap_home_list(sf, f);
@@ -370,10 +419,13 @@ static int snap_frames_adopt_for(struct snap_frames *sf, const u32 *frame, u32 n
 	u32 i;
 
 	for (i = 0; i < n; i++)
-		if (frame[i] >= sf->count)
+		if (!snap_frames_exists(sf, frame[i]) ||
+		    (frame[i] ^ frame[0]) & SNAP_FRAME_LARGE)
 			return -EIO;
 	if (!n)
 		return 0;
+	a.pages = snap_frames_pages(sf, frame[0]);
+	a.weight = snap_frame_weight(frame[0]);
 	snap_adoption_begin(&a, n);
 	for (i = 0; i < n;) {
 		u32 row = snap_frame_row(frame[i]);
@@ -413,20 +465,32 @@ bool snap_frame_is(const struct page *page)
 /* How many of @n pages, the first of them at least, have the first one's lock. */
 static u32 snap_frames_same_row(struct snap_frames *sf, struct page *const *page, u32 n)
 {
-	u32 i, row = snap_frame_row(page_to_pfn(page[0]) - sf->first_pfn);
+	u32 i, row = snap_frame_row(snap_frames_number(page[0]));
 
 	for (i = 1; i < n; i++)
 		if (!snap_frames_owns(sf, page[i]) ||
-		    snap_frame_row(page_to_pfn(page[i]) - sf->first_pfn) != row)
+		    snap_frame_row(snap_frames_number(page[i])) != row)
 			break;
 	return i;
+}
+
+/* Whose account answers for a page that has a reference, and for how many frames. */
+static struct snap_frame *snap_frames_answering(struct snap_frames *sf,
+						const struct page *page, u32 *weight)
+{
+	u32 f = snap_frames_number(page);
+
+	if (snap_frame_at(sf, f)->state == SNAP_FRAME_PART)
+		f = snap_frame_large(f);
+	*weight = snap_frame_weight(f);
+	return snap_frame_at(sf, f);
 }
 
 /* Those of a row: all, or none. */
 static bool snap_frames_view_row(struct snap_frames *sf, struct page *const *page, u32 n,
 				 struct snap_user *user, bool force)
 {
-	u32 i, f = page_to_pfn(page[0]) - sf->first_pfn;
+	u32 i, weight, f = snap_frames_number(page[0]);
 	unsigned long flags;
 	bool ok;
 
@@ -437,10 +501,10 @@ static bool snap_frames_view_row(struct snap_frames *sf, struct page *const *pag
 	else if (ok)
 		ok = snap_user_try(user, sf->sd, n);
 	for (i = 0; ok && i < n; i++) {
-		struct snap_frame *fr = &sf->frame[page_to_pfn(page[i]) - sf->first_pfn];
+		struct snap_frame *fr = snap_frames_answering(sf, page[i], &weight);
 
-		if (!fr->views++)
-			snap_frames_uncharge(sf, fr);
+		if (fr->views++ < weight)
+			snap_frames_uncharge(sf, fr, 1);
 	}
 	spin_unlock_irqrestore(snap_frame_lock_of(sf, f), flags);
 	return ok;
@@ -465,15 +529,15 @@ bool snap_frames_view(struct page *const *page, u32 n, struct snap_user *user, b
 static void snap_frames_unview_row(struct snap_frames *sf, struct page *const *page,
 				   u32 n)
 {
-	u32 i, f = page_to_pfn(page[0]) - sf->first_pfn;
+	u32 i, weight, f = snap_frames_number(page[0]);
 	unsigned long flags;
 
 	spin_lock_irqsave(snap_frame_lock_of(sf, f), flags);
 	for (i = 0; i < n; i++) {
-		struct snap_frame *fr = &sf->frame[page_to_pfn(page[i]) - sf->first_pfn];
+		struct snap_frame *fr = snap_frames_answering(sf, page[i], &weight);
 
-		if (!--fr->views)
-			snap_frames_charge(sf, fr);
+		if (--fr->views < weight)
+			snap_frames_charge(sf, fr, 1);
 	}
 	spin_unlock_irqrestore(snap_frame_lock_of(sf, f), flags);
 }
@@ -491,6 +555,33 @@ void snap_frames_unview(struct page *const *page, u32 n, struct snap_user *user)
 	}
 }
 
+struct page *snap_frames_get_small(struct page *page)
+{
+	struct snap_frames *sf = snap_frames_of(page);
+	u32 f = snap_frames_offset(sf, page) >> PAGE_SHIFT;
+	struct page *small = snap_frames_page(sf, f);
+	struct snap_frame *fr = &sf->frame[f];
+	unsigned long flags;
+	bool ok = false;
+
+	if (small == page) {
+		get_page(page);
+		return page;
+	}
+	spin_lock_irqsave(snap_frame_lock_of(sf, f), flags);
+	if (fr->state == SNAP_FRAME_PART) {
+		ok = get_page_unless_zero(small);
+	} else if (fr->state == SNAP_FRAME_IDLE && snap_frames_wake(small)) {
+		/* the pool stays: the large frame is OUT */
+		percpu_ref_get(&sf->small.pgmap.ref);
+		fr->state = SNAP_FRAME_PART;
+		get_page(page);
+		ok = true;
+	}
+	spin_unlock_irqrestore(snap_frame_lock_of(sf, f), flags);
+	return ok ? small : NULL;
+}
+
 /* Our own list: the core denies pages from when it begins to take them away. */
 bool snap_frames_orphaned_in(phys_addr_t start, u64 length)
 {
@@ -499,17 +590,42 @@ bool snap_frames_orphaned_in(phys_addr_t start, u64 length)
 
 	mutex_lock(&snap_pools_lock);
 	list_for_each_entry(sf, &snap_pools, list)
-		found |= sf->pgmap.range.start < start + length &&
-			 sf->pgmap.range.end >= start;
+		found |= sf->small.pgmap.range.start < start + length &&
+			 sf->small.pgmap.range.end >= start;
 	mutex_unlock(&snap_pools_lock);
 	return found;
 }
 
+/* Pages of 2^@order frames each. */
+static int snap_pages_map(struct snap_pages *pages, struct snap_frames *sf,
+			  phys_addr_t start, unsigned int order)
+{
+	struct dev_pagemap *pgmap = &pages->pgmap;
+	void *va;
+
+	/*
+	 * The only type that processors can read, cached, and whose owner every
+	 * kernel tells of each page that comes back.
+	 */
+	pgmap->type = MEMORY_DEVICE_COHERENT;
+	pgmap->owner = THIS_MODULE;
+	pgmap->ops = &snap_frames_pgmap_ops;
+	pgmap->vmemmap_shift = order;
+	pgmap->nr_range = 1;
+	pgmap->range.start = start;
+	pgmap->range.end = start + ((u64)sf->count << PAGE_SHIFT) - 1;
+	pages->sf = sf;
+	va = memremap_pages(pgmap, dev_to_node(&sf->sd->pdev->dev));
+	if (IS_ERR(va))
+		return PTR_ERR(va);
+	pages->first_pfn = PHYS_PFN(start);
+	return 0;
+}
+
 struct snap_frames *snap_frames_create(struct snap_dev *sd, phys_addr_t start,
-				       u32 count)
+				       phys_addr_t large, u32 count)
 {
 	struct snap_frames *sf;
-	void *va;
 	int err;
 	u32 i;
 
@@ -520,7 +636,6 @@ struct snap_frames *snap_frames_create(struct snap_dev *sd, phys_addr_t start,
 		return ERR_PTR(-ENOMEM);
 	sf->sd = sd;
 	sf->count = count;
-	sf->first_pfn = PHYS_PFN(start);
 	for (i = 0; i < SNAP_FRAME_LOCKS; i++)
 		spin_lock_init(&sf->lock[i].lock);
 	INIT_DELAYED_WORK(&sf->forgotten, snap_frames_forgotten_work);
@@ -528,31 +643,26 @@ struct snap_frames *snap_frames_create(struct snap_dev *sd, phys_addr_t start,
 	err = snap_homes_create(sf, sd->nqueues);
 	if (err)
 		goto free_sf;
-	sf->frame = vcalloc(count, sizeof(*sf->frame));
+	sf->frame = vcalloc(count + count / SNAP_LARGE_FRAMES, sizeof(*sf->frame));
 	if (!sf->frame) {
 		err = -ENOMEM;
 		goto free_homes;
 	}
-	/*
-	 * The only type that processors can read, cached, and whose owner every
-	 * kernel tells of each page that comes back.
-	 */
-	sf->pgmap.type = MEMORY_DEVICE_COHERENT;
-	sf->pgmap.owner = THIS_MODULE;
-	sf->pgmap.ops = &snap_frames_pgmap_ops;
-	sf->pgmap.nr_range = 1;
-	sf->pgmap.range.start = start;
-	sf->pgmap.range.end = start + ((u64)count << PAGE_SHIFT) - 1;
-	va = memremap_pages(&sf->pgmap, dev_to_node(&sd->pdev->dev));
-	if (IS_ERR(va)) {
-		err = PTR_ERR(va);
+	err = snap_pages_map(&sf->small, sf, start, 0);
+	if (err)
 		goto free_frame;
-	}
+	if (large)
+		err = snap_pages_map(&sf->large, sf, large,
+				     ilog2(SNAP_LARGE_FRAMES));
+	if (err)
+		goto unmap_small;
 	mutex_lock(&snap_pools_lock);
 	list_add(&sf->list, &snap_pools);
 	mutex_unlock(&snap_pools_lock);
 	return sf;
 
+unmap_small:
+	memunmap_pages(&sf->small.pgmap);
 free_frame:
 	vfree(sf->frame);
 free_homes:

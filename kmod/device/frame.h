@@ -10,6 +10,11 @@
  *   FREE  its last page reference was dropped, the page rests; the holds go back
  *         to the device in the next batch
  *
+ * A large frame is in one of them, too, with a page of its own size for the same memory.
+ * While it is OUT a frame of it may be its PART: its page has references, for views, which
+ * keep that of the large frame.  Pages of large frames are never mapped to processes: the
+ * core takes such a folio for a single page when somebody pins it for long.
+ *
  * A frame that is OUT is on one account: that of the user whose capture it is, or
  * the pool's own for what was received.  As long as it is in views, those who
  * have the views answer for it instead, each for each page; from the last view on
@@ -36,12 +41,13 @@ bool snap_frames_orphaned_in(phys_addr_t start, u64 length);
  * snap_frames_create() - make pages of the pool
  * @sd: device whose registers and slabs are mapped
  * @start: physical address of frame 0
+ * @large: physical address of frame 0 in the large pool, or 0
  * @count: number of frames
  *
  * Return: the pool, or an ERR_PTR.
  */
 struct snap_frames *snap_frames_create(struct snap_dev *sd, phys_addr_t start,
-				       u32 count);
+				       phys_addr_t large, u32 count);
 
 /**
  * snap_frames_destroy() - give the pool up
@@ -101,6 +107,11 @@ bool snap_frame_is(const struct page *page);
  * is gone.
  */
 bool snap_frames_view(struct page *const *page, u32 n, struct snap_user *user, bool force);
+/*
+ * A reference on the page of one frame that has the bytes of @page: on that, or if it is
+ * of a large frame on the PART, which keeps it.  NULL: that is on its way back just now.
+ */
+struct page *snap_frames_get_small(struct page *page);
 /* Before the view's references go; not all that came together need go together. */
 void snap_frames_unview(struct page *const *page, u32 n, struct snap_user *user);
 

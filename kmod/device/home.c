@@ -56,7 +56,7 @@ static struct snap_home *snap_home_here(struct snap_frames *sf)
 struct snap_home *snap_home_list(struct snap_frames *sf, u32 f)
 {
 	struct snap_home *home = snap_home_here(sf);
-	struct snap_frame *fr = &sf->frame[f];
+	struct snap_frame *fr = snap_frame_at(sf, f);
 
 	lockdep_assert_held(snap_frame_lock_of(sf, f));
 	if (fr->listed)
@@ -65,8 +65,9 @@ struct snap_home *snap_home_list(struct snap_frames *sf, u32 f)
 	spin_lock(&home->lock);
 	fr->next = home->first;
 	home->first = f;
-	if (!home->n++)
+	if (!home->n)
 		queue_delayed_work(snap_frames_wq, &home->flush, SNAP_RELEASE_DELAY);
+	home->n += snap_frame_weight(f);
 	spin_unlock(&home->lock);
 	return home;
 }
@@ -74,22 +75,25 @@ struct snap_home *snap_home_list(struct snap_frames *sf, u32 f)
 /* Up to SNAP_RELEASE_MAX frames off the list, which are still marked as listed. */
 static u32 snap_home_unlist(struct snap_home *home)
 {
-	struct snap_frame *frame = home->sf->frame;
+	struct snap_frames *sf = home->sf;
+	u32 first, last, n, weight;
 	unsigned long flags;
-	u32 first, last, n;
 
 	spin_lock_irqsave(&home->lock, flags);
 	first = home->first;
 	if (first != SNAP_FRAME_NONE) {
 		last = first;
+		weight = snap_frame_weight(last);
 		n = 1;
-		while (n < SNAP_RELEASE_MAX && frame[last].next != SNAP_FRAME_NONE) {
-			last = frame[last].next;
+		while (n < SNAP_RELEASE_MAX &&
+		       snap_frame_at(sf, last)->next != SNAP_FRAME_NONE) {
+			last = snap_frame_at(sf, last)->next;
+			weight += snap_frame_weight(last);
 			n++;
 		}
-		home->first = frame[last].next;
-		home->n -= n;
-		frame[last].next = SNAP_FRAME_NONE;
+		home->first = snap_frame_at(sf, last)->next;
+		home->n -= weight;
+		snap_frame_at(sf, last)->next = SNAP_FRAME_NONE;
 	}
 	spin_unlock_irqrestore(&home->lock, flags);
 	return first;
@@ -102,7 +106,7 @@ static u32 snap_home_unlist(struct snap_home *home)
  */
 static u32 snap_home_collect_one(struct snap_frames *sf, u32 f, __le32 *entry, u32 n)
 {
-	struct snap_frame *fr = &sf->frame[f];
+	struct snap_frame *fr = snap_frame_at(sf, f);
 	u32 keep = fr->state == SNAP_FRAME_OUT;
 
 	lockdep_assert_held(snap_frame_lock_of(sf, f));
@@ -129,7 +133,7 @@ static u32 snap_home_collect(struct snap_home *home, __le32 *entry)
 
 		spin_lock_irqsave(lock, flags);
 		do {
-			u32 next = sf->frame[f].next;
+			u32 next = snap_frame_at(sf, f)->next;
 
 			n = snap_home_collect_one(sf, f, entry, n);
 			f = next;

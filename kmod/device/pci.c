@@ -228,7 +228,7 @@ static int snap_pci_vectors(struct snap_dev *sd)
 static int snap_pci_map(struct snap_dev *sd)
 {
 	phys_addr_t memory = pci_resource_start(sd->pdev, SNAP_BAR_MEMORY);
-	u64 slab, pool, window, frames, pages, status;
+	u64 slab, pool, large = 0, window, frames, pages, status;
 	u32 nslabs = SNAP_QUEUE_DATA + sd->nqueues;
 	int err;
 
@@ -239,6 +239,8 @@ static int snap_pci_map(struct snap_dev *sd)
 	frames = snap_read(sd, SNAP_REG_POOL_FRAMES);
 	window = snap_read(sd, SNAP_REG_WINDOW_OFFSET);
 	pages = snap_read(sd, SNAP_REG_WINDOW_PAGES);
+	if (sd->features & SNAP_F_LARGE_FRAMES)
+		large = snap_read(sd, SNAP_REG_LARGE_OFFSET);
 	sd->rx_low = snap_read(sd, SNAP_REG_RX_LOW);
 
 	if (sd->slab_bytes < SNAP_SLOTS_END || frames > U32_MAX || pages > U32_MAX) {
@@ -252,6 +254,8 @@ static int snap_pci_map(struct snap_dev *sd)
 			    PAGE_SIZE, "slabs") ?:
 	      snap_pci_area(sd, pool, frames << PAGE_SHIFT, SNAP_POOL_ALIGN,
 			    "pool") ?:
+	      snap_pci_area(sd, large, large ? frames << PAGE_SHIFT : 0, SNAP_POOL_ALIGN,
+			    "large pool") ?:
 	      snap_pci_area(sd, window, pages << PAGE_SHIFT, PAGE_SIZE, "windows");
 	if (err)
 		return err;
@@ -275,7 +279,8 @@ static int snap_pci_map(struct snap_dev *sd)
 	err = snap_queues_create(sd);
 	if (err)
 		goto unmap_window;
-	sd->frames = snap_frames_create(sd, memory + pool, frames);
+	sd->frames = snap_frames_create(sd, memory + pool,
+					large ? memory + large : 0, frames);
 	if (IS_ERR(sd->frames)) {
 		err = PTR_ERR(sd->frames);
 		goto destroy_queues;

@@ -59,6 +59,7 @@ static const char snap_ethtool_own_names[][ETH_GSTRING_LEN] = {
 	"driver_rx_over_bytes",
 	"driver_received_frames",
 	"driver_rx_small_bytes",
+	"driver_rx_large_packets",
 	"driver_edge_packets",
 	"driver_edge_bytes",
 	"driver_edge_dropped",
@@ -83,7 +84,7 @@ static void snap_ethtool_get_stats(struct net_device *netdev,
 				   struct ethtool_stats *stats, u64 *data)
 {
 	struct snap_netdev *sn = netdev_priv(netdev);
-	u64 rx_copied = 0, rx_over = 0, rx_small = 0, tx_dma = 0;
+	u64 rx_copied = 0, rx_over = 0, rx_small = 0, tx_dma = 0, rx_large = 0;
 	unsigned int i;
 
 	for (i = 0; i < sn->sd->nqueues; i++) {
@@ -92,6 +93,7 @@ static void snap_ethtool_get_stats(struct net_device *netdev,
 		rx_copied += READ_ONCE(ch->rx_copied);
 		rx_over += READ_ONCE(ch->rx_over);
 		rx_small += READ_ONCE(ch->rx_small);
+		rx_large += READ_ONCE(ch->rx_large);
 		tx_dma += READ_ONCE(ch->tx_dma);
 	}
 	for (i = 0; i < SNAP_CTR_MAX; i++)
@@ -102,6 +104,7 @@ static void snap_ethtool_get_stats(struct net_device *netdev,
 	*data++ = rx_over;
 	*data++ = snap_frames_received(sn->sd->frames);
 	*data++ = rx_small;
+	*data++ = rx_large;
 	for (i = 0; i < SNAP_EDGE_COUNTERS; i++)
 		*data++ = snap_edge_count(i);
 }

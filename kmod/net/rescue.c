@@ -25,6 +25,8 @@
 #define SNAP_RESCUE_STEP_MS	20
 /* Pages at hand where nobody may wait for memory: more than a packet takes. */
 #define SNAP_RESCUE_SPARE	64
+/* The same for large frames, which one packet may have. */
+#define SNAP_RESCUE_LARGE	MAX_SKB_FRAGS
 
 /* Ends streams that cannot be ended where nobody may wait for their users. */
 static struct workqueue_struct *snap_rescue_wq;
@@ -48,6 +50,9 @@ struct snap_rescue_abort {
  * @budget: pages that may still be replaced while softirqs wait
  * @spare: pages
  * @nspare: how many
+ * @large: for large frames: SNAP_LARGE_SIZE in a row each
+ * @nlarge: how many
+ * @poor: there was no memory for more of those
  */
 struct snap_rescue {
 	struct snap_dev *sd;
@@ -57,6 +62,9 @@ struct snap_rescue {
 	int budget;
 	struct page *spare[SNAP_RESCUE_SPARE];
 	unsigned int nspare;
+	struct page *large[SNAP_RESCUE_LARGE];
+	unsigned int nlarge;
+	bool poor;
 };
 
 /* Before each turn with softirqs off. */
@@ -72,10 +80,30 @@ static void snap_rescue_provide(struct snap_rescue *r)
 			break;
 		r->spare[r->nspare++] = page;
 	}
+	while (!r->lost && !r->poor && r->nlarge < SNAP_RESCUE_LARGE) {
+		page = alloc_pages(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN |
+				   __GFP_COMP, get_order(SNAP_LARGE_SIZE));
+		r->poor = !page;
+		if (page)
+			r->large[r->nlarge++] = page;
+	}
 }
 
-static struct page *snap_rescue_page(struct snap_rescue *r)
+/* NULL, and if there may be memory the next turn: the packet is left as it is. */
+static struct page *snap_rescue_large(struct snap_rescue *r)
 {
+	if (r->nlarge)
+		return r->large[--r->nlarge];
+	if (!r->poor)
+		r->budget = 0;
+	return NULL;
+}
+
+/* With room for @bytes. */
+static struct page *snap_rescue_page(struct snap_rescue *r, size_t bytes)
+{
+	if (bytes > PAGE_SIZE)
+		return snap_rescue_large(r);
 	return r->nspare ? r->spare[--r->nspare] :
 			   alloc_page(GFP_ATOMIC | __GFP_NOWARN);
 }
@@ -112,15 +140,14 @@ static bool snap_rescue_frags(struct snap_rescue *r, struct sk_buff *skb)
 	int i, n = skb_shinfo(skb)->nr_frags;
 
 	for (i = 0; i < n; i++) {
-		size_t at = skb_frag_off(&frag[i]);
+		size_t at = skb_frag_off(&frag[i]), len = skb_frag_size(&frag[i]);
 
 		if (!snap_rescue_owns(r, &frag[i]))
 			continue;
-		page[i] = snap_rescue_page(r);
-		if (!page[i] || at + skb_frag_size(&frag[i]) > PAGE_SIZE)
+		page[i] = snap_rescue_page(r, at + len);
+		if (!page[i])
 			goto undo;
-		memcpy(page_address(page[i]) + at, skb_frag_address(&frag[i]),
-		       skb_frag_size(&frag[i]));
+		memcpy(page_address(page[i]) + at, skb_frag_address(&frag[i]), len);
 	}
 	/* What was read of memory that is not there is worth nothing. */
 	if (snap_dev_lost(r->sd)) {
@@ -132,7 +159,7 @@ static bool snap_rescue_frags(struct snap_rescue *r, struct sk_buff *skb)
 
 		if (!page[i])
 			continue;
-		r->budget--;
+		r->budget -= compound_nr(page[i]);
 		skb_frag_fill_page_desc(&frag[i], page[i], skb_frag_off(&frag[i]),
 					skb_frag_size(&frag[i]));
 		put_page(frame);
@@ -479,6 +506,9 @@ static void snap_rescue_give_up(struct snap_dev *sd)
 	}
 	if (snap_frames_out(sd->frames))
 		snap_rescue_end(r);
+	while (r->nlarge)
+		__free_pages(r->large[--r->nlarge],
+			     get_order(SNAP_LARGE_SIZE));
 	while (r->nspare)
 		__free_page(r->spare[--r->nspare]);
 	kfree(r);

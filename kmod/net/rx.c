@@ -76,6 +76,28 @@ static struct page *snap_rx_copy(struct snap_channel *ch, struct page *frame,
 	return page;
 }
 
+/* The same for a large frame: ordinary pages become the fragments. */
+static bool snap_rx_copy_large(struct snap_channel *ch, struct sk_buff *skb,
+			       struct page *large, u32 payload, bool over)
+{
+	u32 at, len;
+	struct page *page;
+	int i = 0;
+
+	for (at = 0; at < payload; at += len) {
+		len = min_t(u32, payload - at, PAGE_SIZE);
+		page = dev_alloc_page();
+		if (!page)
+			break;
+		memcpy(page_address(page), page_address(large) + at, len);
+		skb_add_rx_frag(skb, i++, page, 0, len, PAGE_SIZE);
+	}
+	ch->rx_copied += at;
+	ch->rx_over += over ? at : 0;
+	put_page(large);
+	return at == payload;
+}
+
 /* There are frames.  Consumes the references to all, also on failure. */
 static bool snap_rx_payload(struct snap_channel *ch, struct sk_buff *skb,
 			    struct page **page, u32 nframes, u32 payload)
@@ -86,6 +108,14 @@ static bool snap_rx_payload(struct snap_channel *ch, struct sk_buff *skb,
 		    snap_edge_diverts(ch->napi.dev);
 	u32 i, len;
 
+	if (PageCompound(page[0])) {
+		ch->rx_large++;
+		if (copy)
+			return snap_rx_copy_large(ch, skb, page[0], payload, over);
+		skb_add_rx_frag(skb, 0, page[0], 0, payload, SNAP_LARGE_SIZE);
+		skb_shinfo(skb)->flags |= SKBFL_SHARED_FRAG;
+		return true;
+	}
 	for (i = 0; i < nframes; i++) {
 		len = min_t(u32, payload, PAGE_SIZE);
 		if (copy)
@@ -216,7 +246,8 @@ static bool snap_rx_valid(const struct snap_rx *rx, u32 room)
 	return nframes <= SNAP_RX_FRAMES_MAX && hdr_len >= ETH_HLEN &&
 	       size <= room && size % 8 == 0 &&
 	       sizeof(*rx) + nframes * sizeof(__le32) + hdr_len <= size &&
-	       DIV_ROUND_UP(payload, (u32)PAGE_SIZE) == nframes;
+	       (DIV_ROUND_UP(payload, (u32)PAGE_SIZE) == nframes ||
+		(nframes == 1 && payload <= SNAP_LARGE_SIZE));
 }
 
 /**
@@ -237,7 +268,7 @@ static const void *snap_rx_next(struct snap_channel *ch, struct snap_rx *rx,
 	u32 room = PAGE_SIZE - ch->batch_pos;
 	const __le32 *number = entry + sizeof(*rx);
 	u32 frame[SNAP_RX_FRAMES_MAX];
-	u32 i, nframes;
+	u32 i, nframes, payload;
 	int err;
 
 	if (room < sizeof(*rx))
@@ -246,8 +277,16 @@ static const void *snap_rx_next(struct snap_channel *ch, struct snap_rx *rx,
 	if (!snap_rx_valid(rx, room))
 		goto unusable;
 	nframes = le16_to_cpu(rx->nframes);
+	payload = le32_to_cpu(rx->payload);
 	for (i = 0; i < nframes; i++)
 		frame[i] = le32_to_cpu(READ_ONCE(number[i]));
+	/* if one is large it is the only one, and has much */
+	if (nframes && payload > nframes * PAGE_SIZE) {
+		if (!(frame[0] & SNAP_FRAME_LARGE) || payload <= SNAP_RX_LARGE_MIN)
+			goto unusable;
+	} else if (nframes && frame[0] & SNAP_FRAME_LARGE) {
+		goto unusable;
+	}
 	err = snap_frames_adopt_received(ch->q->sd->frames, frame, nframes, page);
 	if (err && err != -EAGAIN)
 		goto unusable;

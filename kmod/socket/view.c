@@ -181,20 +181,39 @@ static bool snap_view_charge(const struct snap_view *view,
 		snap_frames_view(run->page, run->npages, view->user, true));
 }
 
+/* References of the view's own, all or none. */
+static bool snap_view_get(const struct snap_view_run *run, struct page **page)
+{
+	u32 i;
+
+	for (i = 0; i < run->npages; i++) {
+		page[i] = snap_frames_get_small(run->page[i]);
+		if (!page[i])
+			break;
+	}
+	if (i == run->npages)
+		return true;
+	while (i--) {
+		put_page(page[i]);
+		page[i] = NULL;
+	}
+	return false;
+}
+
 int snap_view_place(struct snap_view *view, const struct sock *sk,
 		    const struct snap_view_run *run, u64 *offset)
 {
 	bool ok;
-	u32 i, at;
+	u32 at;
 
 	down_write(&view->lock);
 	at = snap_view_room(view, sk, run->npages);
 	ok = at < view->npages && snap_view_charge(view, run);
+	if (ok && !snap_view_get(run, view->page + at)) {
+		snap_frames_unview(run->page, run->npages, view->user);
+		ok = false;
+	}
 	if (ok) {
-		for (i = 0; i < run->npages; i++) {
-			get_page(run->page[i]);
-			view->page[at + i] = run->page[i];
-		}
 		bitmap_set(view->taken, at, run->npages);
 		view->used += run->npages;
 		view->next = at + run->npages;

@@ -8,7 +8,7 @@
 #include "socket/view.h"
 
 /*
- * May a fragment be seen with the whole page around it?  Frames never change;
+ * May a fragment be seen with the whole pages around it?  Frames never change;
  * but a frame may have the bytes of other messages as well, which are not this
  * receiver's to see: nothing but zeroes may be beside the fragment.  Returns 0, or
  * minus one minus an enum snap_recv_reason.
@@ -19,12 +19,11 @@ static int snap_view_visible(const skb_frag_t *frag)
 	size_t offset = skb_frag_off(frag), end = offset + skb_frag_size(frag);
 	const u8 *p;
 
-	if (!page || !snap_frame_is(page) || end > PAGE_SIZE)
+	if (!page || !snap_frame_is(page) || end > page_size((struct page *)page))
 		return -1 - SNAP_RECV_NOT_FRAMES;
-	if (!offset && end == PAGE_SIZE)
-		return 0;
 	p = page_address(page);
-	if (memchr_inv(p, 0, offset) || memchr_inv(p + end, 0, PAGE_SIZE - end))
+	if (memchr_inv(p + round_down(offset, PAGE_SIZE), 0, offset % PAGE_SIZE) ||
+	    memchr_inv(p + end, 0, -end % PAGE_SIZE))
 		return -1 - SNAP_RECV_SHARED;
 	return 0;
 }
@@ -66,7 +65,7 @@ static int snap_view_add(struct snap_view_take *take,
 /* Does a run go on with @length bytes at @offset of the next page? */
 static bool snap_view_goes_on(const struct snap_view_run *run, size_t offset)
 {
-	return run->npages && !offset &&
+	return run->npages && run->npages < ARRAY_SIZE(run->page) && !offset &&
 	       !((run->offset + run->length) % PAGE_SIZE);
 }
 
@@ -112,29 +111,44 @@ static int snap_view_flush(struct snap_view_take *take,
 	return 0;
 }
 
-/* @length bytes follow, @skip bytes into a fragment. */
-static int snap_view_frag(struct snap_view_take *take, struct snap_view_packet *p,
-			  const skb_frag_t *frag, size_t skip, size_t length)
+/* @length bytes follow, at @offset of a frame. */
+static int snap_view_page(struct snap_view_take *take, struct snap_view_packet *p,
+			  struct page *page, size_t offset, size_t length)
 {
-	size_t offset = skb_frag_off(frag) + skip;
 	struct snap_view_run *run = &p->run;
-	int err, why = snap_view_visible(frag);
+	int err;
 
-	if (why || !snap_view_goes_on(run, offset)) {
+	if (!snap_view_goes_on(run, offset)) {
 		err = snap_view_flush(take, p);
 		if (err)
 			return err;
 	}
-	if (why) {
-		p->gap += length;
-		take->got.copied[-1 - why] += length;
-		return 0;
-	}
 	if (!run->npages)
 		run->offset = offset;
-	run->page[run->npages++] = skb_frag_page(frag);
+	run->page[run->npages++] = page;
 	run->length += length;
 	return 0;
+}
+
+/* The same into a fragment, @skip bytes. */
+static int snap_view_frag(struct snap_view_take *take, struct snap_view_packet *p,
+			  const skb_frag_t *frag, size_t skip, size_t length)
+{
+	size_t n, offset = skb_frag_off(frag) + skip;
+	int err = 0, why = snap_view_visible(frag);
+
+	if (why) {
+		err = snap_view_flush(take, p);
+		p->gap += length;
+		take->got.copied[-1 - why] += length;
+		return err;
+	}
+	for (; !err && length; offset += n, length -= n) {
+		n = min(length, PAGE_SIZE - offset % PAGE_SIZE);
+		err = snap_view_page(take, p, skb_frag_page(frag) + offset / PAGE_SIZE,
+				     offset % PAGE_SIZE, n);
+	}
+	return err;
 }
 
 /* What lies in fragments of other packets behind this one is copied. */

@@ -77,11 +77,25 @@ uint32_t snap_capture(SnapState *s, unsigned queue, void *entry, void *out)
     return status;
 }
 
+/* How many of the list come before one that the driver may not name. */
+static size_t snap_release_count(SnapState *s, const struct snap_release *r)
+{
+    size_t n = 0;
+
+    if (s->driver_features & SNAP_F_LARGE_FRAMES) {
+        return r->count;
+    }
+    while (n < r->count && !(r->frame[n] & SNAP_FRAME_LARGE)) {
+        n++;
+    }
+    return n;
+}
+
 uint32_t snap_release(SnapState *s, unsigned queue, void *entry, void *out)
 {
     struct snap_release *r = entry, *to = out;
     snapmem_status status;
-    size_t done = 0;
+    size_t done = 0, count;
 
     if (r->done) {
         return SNAP_ST_BAD_RESERVED;
@@ -89,7 +103,11 @@ uint32_t snap_release(SnapState *s, unsigned queue, void *entry, void *out)
     if (!r->count || r->count > SNAP_RELEASE_MAX) {
         return SNAP_ST_BAD_COUNT;
     }
-    status = snapmem_release(s->mem, queue, r->frame, r->count, &done);
+    count = snap_release_count(s, r);
+    status = snapmem_release(s->mem, queue, r->frame, count, &done);
+    if (status == SNAPMEM_OK && count < r->count) {
+        status = SNAPMEM_BAD_FRAME;
+    }
     to->done = done;
     trace_snap_release(s, r->count, done);
     return snap_status_of(status);

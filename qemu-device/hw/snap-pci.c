@@ -204,7 +204,8 @@ static bool snap_make_engine(SnapState *s, Error **errp)
         error_setg(errp, "snap: no snapshot memory: %s", why);
         return false;
     }
-    s->features |= SNAP_F_STEPS | SNAP_F_TAKE_ARM | SNAP_F_HOLDOFF;
+    s->features |= SNAP_F_STEPS | SNAP_F_TAKE_ARM | SNAP_F_HOLDOFF |
+                   SNAP_F_LARGE_FRAMES;
     if (snapmem_can_share(s->mem)) {
         s->features |= SNAP_F_SNAPSHOT;
     } else {
@@ -225,7 +226,9 @@ static bool snap_make_memory(SnapState *s, Error **errp)
     uint64_t slab_bytes = (1 + s->queues) * SNAP_SLAB_BYTES, end;
 
     s->pool_offset = ROUND_UP(SNAP_SLAB_OFFSET + slab_bytes, SNAP_POOL_ALIGN);
-    end = s->pool_offset + s->pool_size + s->window_bytes;
+    s->large_offset = s->pool_offset + s->pool_size;
+    s->window_offset = s->large_offset + s->pool_size;
+    end = s->window_offset + s->window_bytes;
     memory_region_init(&s->memory, owner, "snap.memory", pow2ceil(end));
     if (!memory_region_init_rom_nomigrate(&s->status_area, owner,
                                           "snap.status", SNAP_STATUS_BYTES,
@@ -237,6 +240,8 @@ static bool snap_make_memory(SnapState *s, Error **errp)
     memory_region_init_ram_ptr(&s->pool, owner, "snap.pool", s->pool_size,
                                snapmem_pool(s->mem));
     memory_region_set_readonly(&s->pool, true);
+    memory_region_init_alias(&s->large_pool, owner, "snap.large-pool",
+                             &s->pool, 0, s->pool_size);
     /*
      * Nobody but processors may store to the windows from where they are:
      * whoever had a pointer into them, a block device with O_DIRECT say,
@@ -251,8 +256,8 @@ static bool snap_make_memory(SnapState *s, Error **errp)
                                 &s->status_area);
     memory_region_add_subregion(&s->memory, SNAP_SLAB_OFFSET, &s->slabs);
     memory_region_add_subregion(&s->memory, s->pool_offset, &s->pool);
-    memory_region_add_subregion(&s->memory, s->pool_offset + s->pool_size,
-                                &s->windows);
+    memory_region_add_subregion(&s->memory, s->large_offset, &s->large_pool);
+    memory_region_add_subregion(&s->memory, s->window_offset, &s->windows);
     s->status = memory_region_get_ram_ptr(&s->status_area);
     s->slab = memory_region_get_ram_ptr(&s->slabs);
     return true;
@@ -262,7 +267,7 @@ static bool snap_make_memory(SnapState *s, Error **errp)
 static void snap_unmake_memory(SnapState *s)
 {
     MemoryRegion *area[] = {
-        &s->status_area, &s->slabs, &s->pool, &s->windows,
+        &s->status_area, &s->slabs, &s->large_pool, &s->pool, &s->windows,
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(area); i++) {

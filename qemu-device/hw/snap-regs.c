@@ -70,7 +70,7 @@ static bool snap_read_device(SnapState *s, hwaddr addr, uint64_t *value)
         *value = s->frames;
         break;
     case SNAP_REG_WINDOW_OFFSET:
-        *value = s->pool_offset + s->pool_size;
+        *value = s->window_offset;
         break;
     case SNAP_REG_WINDOW_PAGES:
         *value = s->window_pages;
@@ -86,6 +86,9 @@ static bool snap_read_device(SnapState *s, hwaddr addr, uint64_t *value)
         break;
     case SNAP_REG_VECTORS:
         *value = s->vectors;
+        break;
+    case SNAP_REG_LARGE_OFFSET:
+        *value = s->large_offset;
         break;
     case SNAP_REG_ACTIVE:
         *value = s->active;

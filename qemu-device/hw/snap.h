@@ -33,7 +33,7 @@ OBJECT_DECLARE_SIMPLE_TYPE(SnapState, SNAP)
 
 #define SNAP_SLAB_BYTES     (64 * KiB)
 
-/* Places in the memory BAR; pool and windows follow the slabs. */
+/* Places in the memory BAR; pool, large pool and windows follow the slabs. */
 #define SNAP_STATUS_OFFSET  0
 #define SNAP_SLAB_OFFSET    (64 * KiB)
 
@@ -109,6 +109,8 @@ struct SnapState {
     unsigned queues;            /* data queues, as many as the netdev has */
     unsigned vectors;
     uint64_t pool_offset;       /* in the memory BAR */
+    uint64_t large_offset;      /* likewise */
+    uint64_t window_offset;     /* likewise */
     uint32_t frames;
     uint64_t window_bytes;
     uint32_t window_pages;
@@ -123,6 +125,7 @@ struct SnapState {
     MemoryRegion status_area;
     MemoryRegion slabs;
     MemoryRegion pool;
+    MemoryRegion large_pool;    /* an alias */
     MemoryRegion windows;
     struct snap_device_status *status; /* those of queues follow */
     uint8_t *slab;              /* of queue 0; the others follow */

@@ -28,6 +28,7 @@ void snap_map(Snap *s, int devfn)
     s->slab = memory + snap_get(s, SNAP_REG_SLAB_OFFSET);
     s->slab_bytes = snap_get(s, SNAP_REG_SLAB_BYTES);
     s->pool = memory + snap_get(s, SNAP_REG_POOL_OFFSET);
+    s->large = memory + snap_get(s, SNAP_REG_LARGE_OFFSET);
     s->frames = snap_get(s, SNAP_REG_POOL_FRAMES);
     s->window = memory + snap_get(s, SNAP_REG_WINDOW_OFFSET);
     s->window_pages = snap_get(s, SNAP_REG_WINDOW_PAGES);

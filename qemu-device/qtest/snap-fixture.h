@@ -17,7 +17,7 @@ typedef struct Snap {
     QPCIBus *bus;
     QPCIDevice *dev;
     QPCIBar regs;
-    uint64_t status, slab, pool, window;    /* bus addresses */
+    uint64_t status, slab, pool, large, window; /* bus addresses */
     uint64_t slab_bytes;
     uint32_t frames, window_pages;
     uint32_t free_frames;   /* at the start */

@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
+#include "qemu/cutils.h"
 #include "net/eth.h"
 #include "hw/pci/pci_regs.h"
 #include "snap-fixture.h"
@@ -589,6 +590,79 @@ static void test_rx_before_start(void)
     snap_halt(s);
 }
 
+/* A packet in the only frame of its entry, which is large or not. */
+static void expect_large(Snap *s, const uint8_t *want, uint32_t length, bool large,
+                         SnapReceived *r, uint32_t *frame)
+{
+    g_autofree uint8_t *got = g_malloc(SNAP_LARGE_SIZE);
+    const struct snap_rx *rx;
+
+    g_assert_true(snap_take(s, r));
+    rx = snap_rx_at(r, 0);
+    memcpy(frame, rx + 1, sizeof(*frame));
+    g_assert_cmpint(!!(*frame & SNAP_FRAME_LARGE), ==, large);
+    if (!large) {
+        g_assert_cmpuint(rx->nframes, ==,
+                         DIV_ROUND_UP(rx->payload, SNAP_FRAME_SIZE));
+        return;
+    }
+    g_assert_cmpuint(rx->nframes, ==, 1);
+    g_assert_cmpuint(rx->hdr_len + rx->payload, ==, length);
+    g_assert_cmpuint(*frame % SNAP_LARGE_FRAMES, ==, 0);
+    /* The same bytes in both places. */
+    for (unsigned i = 0; i < 2; i++) {
+        qtest_memread(s->qts, (i ? s->large : s->pool) +
+                      (uint64_t)(*frame & ~SNAP_FRAME_LARGE) * PAGE,
+                      got, SNAP_LARGE_SIZE);
+        g_assert_cmpmem(got, rx->payload, want + rx->hdr_len, rx->payload);
+        g_assert_true(buffer_is_zero(got + rx->payload,
+                                     SNAP_LARGE_SIZE - rx->payload));
+    }
+}
+
+static void test_rx_large(void)
+{
+    Snap *s = snap_run(true, "");
+    g_autofree uint8_t *sent = g_malloc(SNAP_PACKET_MAX);
+    uint32_t frame, bad;
+    SnapReceived r;
+
+    /* Not asked for: none comes, and none can be given back. */
+    snap_pattern(sent, SNAP_PACKET_MAX, 1);
+    memset(sent + 12, 0, 2);    /* no protocol: 14 bytes of header */
+    snap_wire_send(s, sent, 60000);
+    snap_wait(s, SNAP_CTR_RX_PACKETS, 1);
+    expect_large(s, sent, 60000, false, &r, &frame);
+    bad = 0 | SNAP_FRAME_LARGE;
+    snap_expect(BAD_FRAME, snap_release(s, &bad, 1));
+    snap_give_back(s, &r);
+
+    snap_set(s, SNAP_REG_CONTROL, SNAP_CTL_RESET);
+    snap_start(s, SNAP_F_LARGE_FRAMES);
+    snap_wire_send(s, sent, 14 + SNAP_RX_LARGE_MIN);
+    snap_wait(s, SNAP_CTR_RX_PACKETS, 2);
+    expect_large(s, sent, 14 + SNAP_RX_LARGE_MIN, false, &r, &frame);
+    snap_give_back(s, &r);
+    snap_wire_send(s, sent, 14 + SNAP_RX_LARGE_MIN + 1);
+    snap_wait(s, SNAP_CTR_RX_PACKETS, 3);
+    expect_large(s, sent, 14 + SNAP_RX_LARGE_MIN + 1, true, &r, &frame);
+    g_assert_cmpuint(snap_count(s, SNAP_CTR_GUEST_FRAMES), ==,
+                     1 + SNAP_LARGE_FRAMES);
+    /* Discarded, there as well. */
+    qtest_writeb(s->qts, s->large +
+                 (uint64_t)(frame & ~SNAP_FRAME_LARGE) * PAGE, ~sent[14]);
+    g_assert_cmpuint(qtest_readb(s->qts, s->pool +
+                     (uint64_t)(frame & ~SNAP_FRAME_LARGE) * PAGE), ==, sent[14]);
+    bad = frame + 1;
+    snap_expect(BAD_FRAME, snap_release(s, &bad, 1));
+    bad = s->frames | SNAP_FRAME_LARGE;
+    snap_expect(BAD_FRAME, snap_release(s, &bad, 1));
+    snap_give_back(s, &r);
+    snap_expect(BAD_FRAME, snap_release(s, &frame, 1));
+    snap_assert_all_free(s);
+    snap_halt(s);
+}
+
 void snap_add_net_tests(void)
 {
     qtest_add_func("/snap/tx", test_tx);
@@ -599,6 +673,7 @@ void snap_add_net_tests(void)
     qtest_add_func("/snap/bus-master-off", test_bus_master_off);
     qtest_add_func("/snap/rx/shapes", test_rx_shapes);
     qtest_add_func("/snap/rx/small", test_rx_small);
+    qtest_add_func("/snap/rx/large", test_rx_large);
     qtest_add_data_func("/snap/rx/no-frames", GUINT_TO_POINTER(1000),
                         test_rx_full);
     qtest_add_data_func("/snap/rx/no-batches", GUINT_TO_POINTER(60),

@@ -43,7 +43,7 @@ static void test_identity(const void *machine)
     /* No backend with virtio_net_hdr, but a host that can trap stores. */
     g_assert_cmphex(snap_get(s, SNAP_REG_FEATURES), ==,
                     SNAP_F_SNAPSHOT | SNAP_F_STEPS | SNAP_F_TAKE_ARM |
-                    SNAP_F_HOLDOFF);
+                    SNAP_F_HOLDOFF | SNAP_F_LARGE_FRAMES);
     g_assert_cmpuint(snap_get(s, SNAP_REG_CONTROL), ==, SNAP_STATE_IDLE);
     g_assert_cmpuint(snap_get(s, SNAP_REG_QUEUES), ==, 1);
     g_assert_cmpuint(snap_get(s, SNAP_REG_VECTORS), ==, 2);
@@ -53,6 +53,8 @@ static void test_identity(const void *machine)
                      SNAP_TX_BYTES_MAX);
     g_assert_cmpuint(s->frames, ==, 1024);
     g_assert_cmpuint(s->window_pages, ==, 1024);
+    g_assert_cmpuint(snap_get(s, SNAP_REG_LARGE_OFFSET) % SNAP_POOL_ALIGN, ==,
+                     0);
     g_assert_cmpuint(snap_get(s, SNAP_REG_POOL_OFFSET) % SNAP_POOL_ALIGN, ==,
                      0);
     g_assert_cmpuint(snap_get(s, SNAP_REG_RX_LOW), >=, 32);
@@ -85,11 +87,12 @@ static void test_bad_registers(void)
         SNAP_REG_STATUS_OFFSET, SNAP_REG_SLAB_OFFSET, SNAP_REG_SLAB_BYTES,
         SNAP_REG_POOL_OFFSET, SNAP_REG_POOL_FRAMES, SNAP_REG_WINDOW_OFFSET,
         SNAP_REG_WINDOW_PAGES, SNAP_REG_MAC, SNAP_REG_MTU_MAX,
-        SNAP_REG_RX_LOW, SNAP_REG_VECTORS, SNAP_REG_COUNTERS,
+        SNAP_REG_RX_LOW, SNAP_REG_VECTORS, SNAP_REG_LARGE_OFFSET,
+        SNAP_REG_COUNTERS,
         SNAP_QUEUE_PAGE(1) + SNAP_QREG_COUNTERS,
     };
     static const uint32_t holes[] = {
-        0x90, 0x3f8, SNAP_REG_COUNTERS + 8 * SNAP_CTR_MAX, 0xff8, 4,
+        0x98, 0x3f8, SNAP_REG_COUNTERS + 8 * SNAP_CTR_MAX, 0xff8, 4,
         SNAP_REG_COUNTERS + 1, SNAP_REG_COUNTERS + 4,
         SNAP_REG_COUNTERS + 8 * SNAP_CTR_MAX - 4,
         SNAP_QUEUE_PAGE(0) + SNAP_QREG_TAKE,

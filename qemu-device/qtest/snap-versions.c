@@ -501,7 +501,8 @@ static void without_trap(void)
     uint8_t old[N * PAGE], new[N * PAGE];
 
     g_assert_cmphex(snap_get(s, SNAP_REG_FEATURES), ==,
-                    SNAP_F_STEPS | SNAP_F_TAKE_ARM | SNAP_F_HOLDOFF);
+                    SNAP_F_STEPS | SNAP_F_TAKE_ARM | SNAP_F_HOLDOFF |
+                    SNAP_F_LARGE_FRAMES);
     snap_set(s, SNAP_REG_DRIVER_FEATURES, SNAP_F_SNAPSHOT);
     snap_set(s, SNAP_REG_CONTROL, SNAP_CTL_START);
     g_assert_cmpuint(snap_get(s, SNAP_REG_CONTROL), ==, SNAP_STATE_REFUSED);

@@ -84,12 +84,18 @@ std::string feature_names(uint64_t features) {
         const char *name;
     };
     static constexpr std::array names{
-        Name{SNAP_F_CSUM, "csum"},     Name{SNAP_F_TSO4, "tso4"},
-        Name{SNAP_F_TSO6, "tso6"},     Name{SNAP_F_RX_CSUM, "rx_csum"},
-        Name{SNAP_F_RX_LRO, "rx_lro"}, Name{SNAP_F_SNAPSHOT, "snapshot"},
-        Name{SNAP_F_STEPS, "steps"},   Name{SNAP_F_TAKE_ARM, "take_arm"},
-        Name{SNAP_F_USO, "uso"},       Name{SNAP_F_HOLDOFF, "holdoff"},
+        Name{SNAP_F_CSUM, "csum"},
+        Name{SNAP_F_TSO4, "tso4"},
+        Name{SNAP_F_TSO6, "tso6"},
+        Name{SNAP_F_RX_CSUM, "rx_csum"},
+        Name{SNAP_F_RX_LRO, "rx_lro"},
+        Name{SNAP_F_SNAPSHOT, "snapshot"},
+        Name{SNAP_F_STEPS, "steps"},
+        Name{SNAP_F_TAKE_ARM, "take_arm"},
+        Name{SNAP_F_USO, "uso"},
+        Name{SNAP_F_HOLDOFF, "holdoff"},
         Name{SNAP_F_STEER, "steer"},
+        Name{SNAP_F_LARGE_FRAMES, "large_frames"},
     };
     std::string text;
     for (const auto &[bit, name] : names)

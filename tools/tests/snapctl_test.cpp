@@ -49,7 +49,7 @@ TEST(Report, FeaturesHaveNames) {
     EXPECT_EQ(snapctl::feature_names(0), "none");
     EXPECT_EQ(snapctl::feature_names(SNAP_F_ALL),
               "csum tso4 tso6 rx_csum rx_lro snapshot steps take_arm "
-              "uso holdoff steer");
+              "uso holdoff steer large_frames");
     EXPECT_EQ(snapctl::feature_names(SNAP_F_CSUM | 1ULL << 40),
               "csum 0x10000000000");
 }

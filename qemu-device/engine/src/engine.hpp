@@ -138,6 +138,7 @@ class Engine final : private StoreSink {
     [[nodiscard]] bool guest_holds(Frame first,
                                    std::uint32_t count) const noexcept;
     snapmem_status receive(std::span<Frame> frames);
+    snapmem_status receive_large(Frame &large);
     void give(std::span<const Frame> frames) noexcept;
     void hold(std::span<const Frame> frames) noexcept;
     void drop(std::span<const Frame> frames) noexcept;
@@ -226,6 +227,11 @@ class Engine final : private StoreSink {
                          std::uint64_t offset, std::uint32_t length,
                          std::span<Frame> frames, std::uint32_t &nframes);
     // Release frames until one takes more than the lane; returns how many.
+    [[nodiscard]] bool guest_holds_all(Frame first, std::uint32_t count) const;
+    [[nodiscard]] bool may_receive(std::size_t frames);
+    // Of those that exist.
+    template <typename Each>
+    void each_frame(std::span<const Frame> numbers, Each each);
     std::size_t release_in_lane(std::uint32_t lane,
                                 std::span<const Frame> frames);
 

@@ -5,6 +5,25 @@
 
 namespace snapmem_impl {
 
+namespace {
+
+// The frames that a number names: one, or all of a large one.
+struct Named {
+    explicit Named(Frame number)
+        : first(number & ~large_bit),
+          count((number & large_bit) != 0 ? large_frames : 1) {}
+
+    [[nodiscard]] bool exists(std::uint32_t frames) const {
+        return first % count == 0 && first < frames && count <= frames - first;
+    }
+    [[nodiscard]] Frame end() const { return first + count; }
+
+    Frame first;
+    std::uint32_t count;
+};
+
+} // namespace
+
 std::size_t Engine::release_in_lane(std::uint32_t lane,
                                     std::span<const Frame> frames) {
     std::size_t n = 0;
@@ -29,22 +48,23 @@ snapmem_status Engine::release(std::span<const Frame> frames, std::size_t &done,
     }
     const Lock lock(lock_);
     pool_.spill(lane);
-    for (const Frame f : frames.subspan(done)) {
-        if (f >= pool_.frames() || pool_.guest_holds(f) == 0) {
+    for (const Frame number : frames.subspan(done)) {
+        const Named named(number);
+        if (!named.exists(pool_.frames()) ||
+            !guest_holds_all(named.first, named.count)) {
             return SNAPMEM_BAD_FRAME;
         }
-        pool_.drop(f, Holder::guest);
-        ++counters_.released;
+        for (Frame f = named.first; f < named.end(); ++f) {
+            pool_.drop(f, Holder::guest);
+        }
+        counters_.released += named.count;
         ++done;
     }
     return SNAPMEM_OK;
 }
 
-bool Engine::guest_holds(Frame first, std::uint32_t count) const noexcept {
-    const Lock lock(lock_);
-    if (first > pool_.frames() || count > pool_.frames() - first) {
-        return false;
-    }
+// Of frames of the pool.
+bool Engine::guest_holds_all(Frame first, std::uint32_t count) const {
     for (Frame f = first; f < first + count; ++f) {
         if (pool_.guest_holds(f) == 0) {
             return false;
@@ -53,12 +73,23 @@ bool Engine::guest_holds(Frame first, std::uint32_t count) const noexcept {
     return true;
 }
 
-snapmem_status Engine::receive(std::span<Frame> frames) {
+bool Engine::guest_holds(Frame first, std::uint32_t count) const noexcept {
     const Lock lock(lock_);
-    if (pool_.available() < frames.size()) {
+    return first <= pool_.frames() && count <= pool_.frames() - first &&
+           guest_holds_all(first, count);
+}
+
+// Are there so many for reception, or can they be found?
+bool Engine::may_receive(std::size_t frames) {
+    if (pool_.available() < frames) {
         reclaim(Look::step);
     }
-    if (pool_.available() < frames.size()) {
+    return pool_.available() >= frames;
+}
+
+snapmem_status Engine::receive(std::span<Frame> frames) {
+    const Lock lock(lock_);
+    if (!may_receive(frames.size())) {
         return SNAPMEM_NO_FRAMES;
     }
     for (Frame &f : frames) {
@@ -67,35 +98,58 @@ snapmem_status Engine::receive(std::span<Frame> frames) {
     return SNAPMEM_OK;
 }
 
+snapmem_status Engine::receive_large(Frame &large) {
+    const Lock lock(lock_);
+    const Frame first =
+        may_receive(large_frames) ? pool_.take_large(Holder::device) : no_frame;
+    if (first == no_frame) {
+        return SNAPMEM_NO_FRAMES;
+    }
+    large = first | large_bit;
+    return SNAPMEM_OK;
+}
+
 // The three below ignore frames that break their contract: the glue has
 // checked what the guest named, and a mistake must not damage the pool.
 
+template <typename Each>
+void Engine::each_frame(std::span<const Frame> numbers, Each each) {
+    for (const Frame number : numbers) {
+        const Named named(number);
+        if (named.exists(pool_.frames())) {
+            for (Frame f = named.first; f < named.end(); ++f) {
+                each(f);
+            }
+        }
+    }
+}
+
 void Engine::give(std::span<const Frame> frames) noexcept {
     const Lock lock(lock_);
-    for (const Frame f : frames) {
-        if (f < pool_.frames() && pool_.device_holds(f) != 0) {
+    each_frame(frames, [this](Frame f) {
+        if (pool_.device_holds(f) != 0) {
             pool_.add(f, Holder::guest);
             pool_.drop(f, Holder::device);
         }
-    }
+    });
 }
 
 void Engine::hold(std::span<const Frame> frames) noexcept {
     const Lock lock(lock_);
-    for (const Frame f : frames) {
-        if (f < pool_.frames() && pool_.held(f)) {
+    each_frame(frames, [this](Frame f) {
+        if (pool_.held(f)) {
             pool_.add(f, Holder::device);
         }
-    }
+    });
 }
 
 void Engine::drop(std::span<const Frame> frames) noexcept {
     const Lock lock(lock_);
-    for (const Frame f : frames) {
-        if (f < pool_.frames() && pool_.device_holds(f) != 0) {
+    each_frame(frames, [this](Frame f) {
+        if (pool_.device_holds(f) != 0) {
             pool_.drop(f, Holder::device);
         }
-    }
+    });
 }
 
 } // namespace snapmem_impl

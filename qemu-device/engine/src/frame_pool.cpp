@@ -371,6 +371,16 @@ void FramePool::take_few(Holder who, Owner owner, std::span<Frame> out) {
     }
 }
 
+Frame FramePool::take_large(Holder who) {
+    const Frame first = listed_.find_few(large_frames);
+    if (first != no_frame) {
+        for (Frame f = first; f < first + large_frames; ++f) {
+            take_at(f, who, 0);
+        }
+    }
+    return first;
+}
+
 const char *FramePool::check() const {
     std::uint32_t free = 0;
     std::uint32_t guest = 0;

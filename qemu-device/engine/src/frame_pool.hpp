@@ -80,6 +80,9 @@ class FramePool {
     // The same for few frames at a time when somebody waits, without a search:
     // one run if a group near by has it, else as take() finds them. O(size).
     void take_few(Holder who, Owner owner, std::span<Frame> out);
+    // The first frame of a large one, all of which are taken: no_frame if none
+    // is free. So many must be free besides. O(1).
+    Frame take_large(Holder who);
     // Words of the bit map that searches have looked at.
     [[nodiscard]] std::uint64_t searched() const { return listed_.searched(); }
 

@@ -22,7 +22,7 @@ namespace snapmem_impl {
 // Not thread-safe.
 class FreeFrames {
   public:
-    static constexpr std::uint32_t group_frames = 16;
+    static constexpr std::uint32_t group_frames = large_frames;
 
     explicit FreeFrames(std::uint32_t frames); // all free
 

@@ -62,6 +62,7 @@ void PacketQueue::stop() {
 void PacketQueue::start(std::uint64_t features) {
     const Lock lock(mutex_);
     features_ = features;
+    landing_.allow_large((features & SNAP_F_LARGE_FRAMES) != 0);
     running_ = true;
     wake();
 }
@@ -503,7 +504,7 @@ bool PacketQueue::accept_landed(Lock &lock) {
             return false;
         }
         ++counters_.rx_in_place;
-        landing_.learn(header.bytes, frames.size());
+        landing_.learn(header.bytes, packet.size() - header.bytes);
         landing_.forget_frames(frames.size());
     }
     landing_.forget();
@@ -524,20 +525,11 @@ bool PacketQueue::accept(Packet packet, snap_offload offload, Lock &lock) {
         refuse();
         return true;
     }
-    landing_.learn(header.bytes, nframes);
+    landing_.learn(header.bytes, rest.size());
     // Nobody waits for a copy: the frames are ours until they are in a batch.
+    const bool large = (features_ & SNAP_F_LARGE_FRAMES) != 0;
     lock.unlock();
-    payload_.resize(nframes);
-    const bool got =
-        nframes == 0 ||
-        snapmem_receive(config_.mem, payload_.data(), nframes) == SNAPMEM_OK;
-    for (std::size_t i = 0; got && i < nframes; ++i) {
-        std::uint8_t *to = snapmem_pool(config_.mem) + payload_[i] * page_bytes;
-        const Packet part = rest.first(std::min(rest.size(), page_bytes));
-        std::memcpy(to, part.data(), part.size());
-        std::memset(to + part.size(), 0, page_bytes - part.size());
-        rest = rest.subspan(part.size());
-    }
+    const bool got = copy_payload(rest, large);
     lock.lock();
     if (!got) {
         stall();
@@ -546,6 +538,32 @@ bool PacketQueue::accept(Packet packet, snap_offload offload, Lock &lock) {
     if (!add(packet, header, offload, payload_)) {
         snapmem_drop(config_.mem, payload_.data(), payload_.size());
         return false;
+    }
+    return true;
+}
+
+// Into frames that are payload_ then. A large one, if there may be one, has
+// all.
+bool PacketQueue::copy_payload(Packet rest, bool large) {
+    std::size_t bytes = large_frames * page_bytes;
+    payload_.resize(1);
+    if (!large || rest.size() <= SNAP_RX_LARGE_MIN || rest.size() > bytes ||
+        snapmem_receive_large(config_.mem, payload_.data()) != SNAPMEM_OK) {
+        bytes = page_bytes;
+        payload_.resize((rest.size() + bytes - 1) / bytes);
+        if (!payload_.empty() &&
+            snapmem_receive(config_.mem, payload_.data(), payload_.size()) !=
+                SNAPMEM_OK) {
+            return false;
+        }
+    }
+    for (const Frame f : payload_) {
+        std::uint8_t *to =
+            snapmem_pool(config_.mem) + (f & ~large_bit) * page_bytes;
+        const Packet part = rest.first(std::min(rest.size(), bytes));
+        std::memcpy(to, part.data(), part.size());
+        std::memset(to + part.size(), 0, bytes - part.size());
+        rest = rest.subspan(part.size());
     }
     return true;
 }

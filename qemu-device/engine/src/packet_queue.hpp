@@ -120,6 +120,7 @@ class PacketQueue {
     // A packet of the landing; false if it stays there.
     bool accept_landed(Lock &lock);
     // False if there are no frames for it.
+    bool copy_payload(Packet rest, bool large);
     bool accept(Packet packet, snap_offload offload, Lock &lock);
     bool add(Packet packet, const PacketHeader &header,
              const snap_offload &offload, std::span<const Frame> frames);

@@ -76,7 +76,9 @@ std::uint64_t RxBatches::take(std::uint64_t &nframes) {
     }
     Batch &b = at(0);
     snapmem_give(mem_, b.frame.data(), b.nframes);
-    nframes += b.nframes - 1;
+    for (const Frame f : std::span(b.frame).subspan(1, b.nframes - 1)) {
+        nframes += (f & large_bit) != 0 ? large_frames : 1;
+    }
     const std::uint64_t value =
         b.frame[0] | static_cast<std::uint64_t>(b.packets) << 32;
     b.nframes = 0;

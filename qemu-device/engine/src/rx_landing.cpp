@@ -16,6 +16,13 @@ RxLanding::RxLanding(snapmem *mem, bool vnet_hdr)
 }
 
 void RxLanding::prepare() {
+    if (large_wanted_ && large_allowed_) {
+        if (is_large() || take_large()) {
+            return;
+        }
+    } else if (is_large()) {
+        go_home();
+    }
     const std::size_t have = frames_.size();
     if (have >= wanted_) {
         return;
@@ -25,6 +32,16 @@ void RxLanding::prepare() {
         SNAPMEM_OK) {
         frames_.resize(have);
     }
+}
+
+bool RxLanding::take_large() {
+    Frame large = no_frame;
+    if (snapmem_receive_large(mem_, &large) != SNAPMEM_OK) {
+        return false;
+    }
+    go_home();
+    frames_.push_back(large);
+    return true;
 }
 
 void RxLanding::go_home() {
@@ -47,7 +64,7 @@ ssize_t RxLanding::read(int fd) {
     if (used_ != 0) {
         to[n++] = {buffer_.data(), header_};
         for (const Frame f : frames_) {
-            to[n++] = {data(f), page_bytes};
+            to[n++] = {data(f), frame_bytes()};
         }
     }
     const std::size_t rest = used_ != 0 ? header_ + gap() : 0;
@@ -66,7 +83,7 @@ void RxLanding::fill_gap(std::size_t bytes) {
     std::size_t at = header_;
     const std::size_t end = std::min({bytes, packet().size(), at + gap()});
     for (std::size_t i = 0; at < end; ++i) {
-        const std::size_t part = std::min(end - at, page_bytes);
+        const std::size_t part = std::min(end - at, frame_bytes());
         std::memcpy(buffer_.data() + at, data(frames_[i]), part);
         at += part;
     }
@@ -75,7 +92,8 @@ void RxLanding::fill_gap(std::size_t bytes) {
 bool RxLanding::in_place(std::size_t header) const {
     const std::size_t length = packet().size();
     return used_ != 0 && length > SNAP_RX_INLINE_MAX && header == header_ &&
-           length - header <= gap();
+           length - header <= gap() &&
+           (!is_large() || length - header > SNAP_RX_LARGE_MIN);
 }
 
 void RxLanding::make_linear() {
@@ -85,9 +103,9 @@ void RxLanding::make_linear() {
 
 std::span<const Frame> RxLanding::payload(std::size_t header) {
     const std::size_t bytes = packet().size() - header;
-    const std::size_t n = (bytes + page_bytes - 1) / page_bytes;
-    const std::size_t tail = n * page_bytes - bytes;
-    std::memset(data(frames_[n - 1]) + page_bytes - tail, 0, tail);
+    const std::size_t n = (bytes + frame_bytes() - 1) / frame_bytes();
+    const std::size_t tail = n * frame_bytes() - bytes;
+    std::memset(data(frames_[n - 1]) + frame_bytes() - tail, 0, tail);
     return {frames_.data(), n};
 }
 
@@ -96,15 +114,19 @@ void RxLanding::forget_frames(std::size_t n) {
                   frames_.begin() + static_cast<std::ptrdiff_t>(n));
 }
 
-void RxLanding::learn(std::size_t header, std::size_t nframes) {
+void RxLanding::learn(std::size_t header, std::size_t payload) {
+    const std::size_t nframes = (payload + page_bytes - 1) / page_bytes;
     if (nframes != 0) {
         header_ = header;
         most_ = std::max(most_, nframes);
         wanted_ = std::max(wanted_, nframes);
+        bulk_ += payload > SNAP_RX_LARGE_MIN;
     }
     if (++seen_ == window) {
         wanted_ = most_;
+        large_wanted_ = bulk_ > window / 2;
         most_ = 0;
+        bulk_ = 0;
         seen_ = 0;
     }
 }

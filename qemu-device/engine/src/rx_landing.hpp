@@ -21,6 +21,10 @@ namespace snapmem_impl {
 // in one buffer, with a gap as large as the frames, so that only they have to
 // be copied where the guess was wrong.
 //
+// Where most of the packets lately had so much payload, the frames are a large
+// one, if there is one. A packet that has less is copied: it must not keep
+// that.
+//
 // Not thread-safe: it is the thread's, or whoever made that quiet.
 class RxLanding {
   public:
@@ -28,6 +32,8 @@ class RxLanding {
     RxLanding(const RxLanding &) = delete;
     RxLanding &operator=(const RxLanding &) = delete;
 
+    // May there be a large frame?
+    void allow_large(bool allowed) { large_allowed_ = allowed; }
     // Take as many frames as are guessed, if they are free. O(1) mostly: those
     // that were not used stay.
     void prepare();
@@ -55,18 +61,26 @@ class RxLanding {
     std::span<const Frame> payload(std::size_t header);
     void forget_frames(std::size_t n);
     void forget() { bytes_ = 0; }
-    // The next packets may be like one that had headers and frames so many.
-    void learn(std::size_t header, std::size_t nframes);
+    // The next packets may be like one whose headers and payload were so long.
+    void learn(std::size_t header, std::size_t payload);
 
   private:
     static constexpr std::size_t buffer_bytes = 160 * 1024;
     static constexpr std::uint32_t window = 32; // packets
 
-    [[nodiscard]] std::size_t gap() const { return used_ * page_bytes; }
+    [[nodiscard]] bool is_large() const {
+        return !frames_.empty() && (frames_.front() & large_bit) != 0;
+    }
+    [[nodiscard]] bool take_large();
+    [[nodiscard]] std::size_t gap() const { return used_ * frame_bytes(); }
+    // All are alike.
+    [[nodiscard]] std::size_t frame_bytes() const {
+        return is_large() ? large_frames * page_bytes : page_bytes;
+    }
     // Copy from frames to the gap what of the packet's first bytes is there.
     void fill_gap(std::size_t bytes);
     [[nodiscard]] std::uint8_t *data(Frame f) const {
-        return snapmem_pool(mem_) + f * page_bytes;
+        return snapmem_pool(mem_) + (f & ~large_bit) * page_bytes;
     }
 
     snapmem *mem_;
@@ -81,6 +95,10 @@ class RxLanding {
     std::size_t wanted_ = 0;
     std::size_t most_ = 0;
     std::uint32_t seen_ = 0;
+    // Is a large one wanted? Packets of the current window for one, and others.
+    bool large_allowed_ = false;
+    bool large_wanted_ = false;
+    std::uint32_t bulk_ = 0;
 
     // The packet that was read, 0: none; with that many frames in its gap.
     std::size_t bytes_ = 0;

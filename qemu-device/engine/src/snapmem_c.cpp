@@ -276,6 +276,10 @@ snapmem_status snapmem_receive(snapmem *m, uint32_t *frames, size_t count) {
     return guarded([&] { return m->engine.receive({frames, count}); });
 }
 
+snapmem_status snapmem_receive_large(snapmem *m, uint32_t *large) {
+    return guarded([&] { return m->engine.receive_large(*large); });
+}
+
 void snapmem_give(snapmem *m, const uint32_t *frames, size_t count) {
     m->engine.give({frames, count});
 }

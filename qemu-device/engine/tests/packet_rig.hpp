@@ -60,6 +60,7 @@ inline Bytes packet_of(std::size_t length, unsigned seed,
 struct Packet {
     snap_rx entry;
     Bytes bytes;
+    bool large = false; // in a large frame
 };
 
 // A queue, its engine, its thread and the other end of its descriptor; and the
@@ -73,7 +74,8 @@ class Net {
         std::uint32_t delay_us = 0;
         std::uint32_t tx_packets = 0;
         int type = SOCK_SEQPACKET;
-        Net *beside = nullptr; // of the same device; outlives this
+        std::uint64_t features = 0; // beside those of all
+        Net *beside = nullptr;      // of the same device; outlives this
     };
 
     Net() : Net(Options{}) {}
@@ -110,7 +112,7 @@ class Net {
                 snapnet_unref(q);
             });
         }
-        snapnet_start(q_, SNAP_F_RX_CSUM | SNAP_F_RX_LRO);
+        snapnet_start(q_, SNAP_F_RX_CSUM | SNAP_F_RX_LRO | o.features);
     }
     Net(const Net &) = delete;
     Net &operator=(const Net &) = delete;
@@ -291,13 +293,18 @@ class Net {
             p.bytes.assign(from, from + p.entry.hdr_len);
             std::size_t left = p.entry.payload;
             for (const std::uint32_t f : frames) {
-                const std::size_t n = std::min<std::size_t>(left, 4096);
+                p.large = (f & SNAP_FRAME_LARGE) != 0;
+                const std::size_t size =
+                    p.large ? SNAP_LARGE_SIZE : SNAP_FRAME_SIZE;
+                const std::size_t n = std::min(left, size);
                 p.bytes.insert(p.bytes.end(), frame(f), frame(f) + n);
-                EXPECT_TRUE(all_bytes(frame(f) + n, 4096 - n, 0));
+                EXPECT_TRUE(all_bytes(frame(f) + n, size - n, 0));
                 left -= n;
                 kept_.push_back(f);
             }
             EXPECT_EQ(left, 0U);
+            EXPECT_TRUE(!p.large || (frames.size() == 1 &&
+                                     p.entry.payload > SNAP_RX_LARGE_MIN));
             at += p.entry.size;
             packets.push_back(std::move(p));
         }
@@ -330,7 +337,7 @@ class Net {
 
   private:
     [[nodiscard]] std::uint8_t *frame(std::uint32_t f) const {
-        return snapmem_pool(mem_) + f * std::size_t{4096};
+        return snapmem_pool(mem_) + (f & ~SNAP_FRAME_LARGE) * std::size_t{4096};
     }
     void interrupt() {
         const std::lock_guard<std::mutex> lock(big_lock_);

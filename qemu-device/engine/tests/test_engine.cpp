@@ -179,6 +179,41 @@ TEST_P(EngineTest, ReleaseStopsAtTheFirstBadFrame) {
     EXPECT_EQ(rig().counters().released, 2U);
 }
 
+TEST_P(EngineTest, ALargeFrameIsHeldAndReleasedAsOne) {
+    std::uint32_t large = 0;
+    std::size_t done = 0;
+    ASSERT_EQ(rig()->receive_large(large), SNAPMEM_OK);
+    EXPECT_EQ(large, SNAPMEM_LARGE) << "frames 0 to 15";
+    EXPECT_EQ(rig().counters().free_frames, 96U - SNAPMEM_LARGE_FRAMES);
+    EXPECT_EQ(rig()->release({&large, 1}, done), SNAPMEM_BAD_FRAME);
+    rig()->give({&large, 1});
+    EXPECT_TRUE(rig()->guest_holds(0, SNAPMEM_LARGE_FRAMES));
+    EXPECT_FALSE(rig()->guest_holds(0, SNAPMEM_LARGE_FRAMES + 1));
+    for (const std::uint32_t bad :
+         {SNAPMEM_LARGE | 1, SNAPMEM_LARGE | 16, SNAPMEM_LARGE | 96, ~0U}) {
+        EXPECT_EQ(rig()->release({&bad, 1}, done), SNAPMEM_BAD_FRAME) << bad;
+    }
+    // Any of its frames may have more holds; all must have one.
+    const std::uint32_t one = 7;
+    rig()->hold({&one, 1});
+    EXPECT_EQ(rig()->release({&large, 1}, done), SNAPMEM_OK);
+    EXPECT_EQ(done, 1U);
+    EXPECT_EQ(rig().counters().released, SNAPMEM_LARGE_FRAMES);
+    EXPECT_EQ(rig().counters().free_frames, 95U);
+    std::uint32_t other = 0;
+    ASSERT_EQ(rig()->receive_large(other), SNAPMEM_OK);
+    EXPECT_EQ(other, SNAPMEM_LARGE | SNAPMEM_LARGE_FRAMES) << "all of it free";
+    rig()->give({&other, 1});
+    const std::uint32_t part = SNAPMEM_LARGE_FRAMES + 3;
+    EXPECT_EQ(rig()->release({&part, 1}, done), SNAPMEM_OK);
+    EXPECT_EQ(rig()->release({&other, 1}, done), SNAPMEM_BAD_FRAME);
+    EXPECT_EQ(rig().counters().free_frames, 95U - SNAPMEM_LARGE_FRAMES + 1)
+        << "none of the others";
+    rig()->reset();
+    rig()->drop({&one, 1});
+    EXPECT_EQ(rig().counters().free_frames, 96U);
+}
+
 TEST_P(EngineTest, EachCaptureHoldsOnceMore) {
     const RegionName r = rig().create(1);
     const Captured a = rig().capture(r.handle, 0, page_bytes);

@@ -18,29 +18,39 @@ INSTANTIATE_TEST_SUITE_P(By, Receiving, testing::Bool(), [](const auto &info) {
 
 TEST_P(Receiving, EveryLength) {
     for (const bool vnet_hdr : {true, false}) {
-        Net net({.vnet_hdr = vnet_hdr});
-        if (GetParam()) {
-            net.attach();
-        }
-        unsigned seed = 0;
-        for (unsigned round = 0; round < 3; ++round) {
-            for (const std::size_t n : lengths) {
-                // Headers of 42 bytes twice, then some of 66.
-                for (const unsigned protocol : {17U, 17U, 6U}) {
-                    const Bytes p = packet_of(n, ++seed, protocol);
-                    ASSERT_TRUE(GetParam() ? net.to_wire(p) : net.bring(p));
-                    const std::vector<Packet> got = net.receive(1);
-                    ASSERT_EQ(got.size(), 1U);
-                    ASSERT_EQ(got[0].bytes, p) << n;
-                    ASSERT_EQ(got[0].entry.hdr_len, n <= 256         ? n
-                                                    : protocol == 17 ? 42U
-                                                                     : 66U);
+        for (const std::uint64_t features :
+             {std::uint64_t{0}, std::uint64_t{SNAP_F_LARGE_FRAMES}}) {
+            Net net({.vnet_hdr = vnet_hdr, .features = features});
+            if (GetParam()) {
+                net.attach();
+            }
+            unsigned seed = 0;
+            for (unsigned round = 0; round < 3; ++round) {
+                for (const std::size_t n : lengths) {
+                    // Headers of 42 bytes twice, then some of 66.
+                    for (const unsigned protocol : {17U, 17U, 6U}) {
+                        const Bytes p = packet_of(n, ++seed, protocol);
+                        ASSERT_TRUE(GetParam() ? net.to_wire(p) : net.bring(p));
+                        const std::vector<Packet> got = net.receive(1);
+                        ASSERT_EQ(got.size(), 1U);
+                        ASSERT_EQ(got[0].bytes, p) << n;
+                        // The thread may have guessed that it needs none.
+                        if (!GetParam() || features == 0) {
+                            ASSERT_EQ(got[0].large,
+                                      features != 0 && got[0].entry.payload >
+                                                           SNAP_RX_LARGE_MIN)
+                                << n;
+                        }
+                        ASSERT_EQ(got[0].entry.hdr_len, n <= 256         ? n
+                                                        : protocol == 17 ? 42U
+                                                                         : 66U);
+                    }
                 }
             }
+            EXPECT_EQ(net.counters().rx_dropped, 0U);
+            EXPECT_EQ(net.counters().rx_packets, seed);
+            EXPECT_EQ(net.counters().rx_in_place > 0, GetParam());
         }
-        EXPECT_EQ(net.counters().rx_dropped, 0U);
-        EXPECT_EQ(net.counters().rx_packets, seed);
-        EXPECT_EQ(net.counters().rx_in_place > 0, GetParam());
     }
 }
 
@@ -57,6 +67,53 @@ TEST(Receiving, InPlace) {
         EXPECT_EQ(net.counters().rx_in_place, 39U);
         // What was kept ready goes home when nothing comes.
         EXPECT_TRUE(net.wait([&] { return net.free_frames() == pool_frames; }));
+    }
+}
+
+// Bulk data comes in large frames without a copy; what is small among it does
+// not keep one.
+TEST(Receiving, LargeInPlace) {
+    Net net({.features = SNAP_F_LARGE_FRAMES});
+    net.attach();
+    unsigned large = 0;
+    for (unsigned i = 0; i < 200; ++i) {
+        const Bytes p = packet_of(i % 5 == 4 ? 20000 : 64000, i, 6);
+        ASSERT_TRUE(net.to_wire(p));
+        const Packet got = net.receive(1)[0];
+        ASSERT_EQ(got.bytes, p);
+        ASSERT_TRUE(!got.large || p.size() == 64000);
+        large += got.large;
+    }
+    EXPECT_GE(large, 160U - 32U);
+    EXPECT_GE(net.counters().rx_in_place, large - 1);
+    EXPECT_TRUE(net.wait([&] { return net.free_frames() == pool_frames; }));
+}
+
+// Nowhere are frames in a row free: bulk data comes all the same, and in large
+// frames again when there are some.
+TEST_P(Receiving, WithoutLargeFrames) {
+    Net net({.features = SNAP_F_LARGE_FRAMES});
+    if (GetParam()) {
+        net.attach();
+    }
+    std::vector<std::uint32_t> some(pool_frames);
+    ASSERT_EQ(snapmem_receive(net.mem(), some.data(), some.size()), SNAPMEM_OK);
+    std::vector<std::uint32_t> kept;
+    std::vector<std::uint32_t> back;
+    for (const std::uint32_t f : some) {
+        (f % 16 == 7 ? kept : back).push_back(f);
+    }
+    snapmem_drop(net.mem(), back.data(), back.size());
+    for (unsigned i = 0; i < 200; ++i) {
+        if (i == 100) {
+            snapmem_drop(net.mem(), kept.data(), kept.size());
+        }
+        const Bytes p = packet_of(60000, i);
+        ASSERT_TRUE(GetParam() ? net.to_wire(p) : net.bring(p));
+        const Packet got = net.receive(1)[0];
+        ASSERT_EQ(got.bytes, p);
+        ASSERT_TRUE(i >= 100 || !got.large);
+        ASSERT_TRUE(i < 102 || got.large) << i;
     }
 }
 

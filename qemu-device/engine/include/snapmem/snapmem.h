@@ -286,6 +286,15 @@ snapmem_status snapmem_get_object(const snapmem *m, uint32_t handle,
 /* Frames, promises and nodes that count for an owner, in frames. O(owners). */
 uint32_t snapmem_charged(const snapmem *m, uint32_t owner);
 
+/*
+ * A large frame is SNAPMEM_LARGE_FRAMES frames in a row, the number of the
+ * first a multiple of that; its number is that of the first with the bit
+ * SNAPMEM_LARGE. The functions that take lists of frames take it, for a hold on
+ * each of them.
+ */
+#define SNAPMEM_LARGE 0x80000000u
+#define SNAPMEM_LARGE_FRAMES 16u
+
 /* Drop one guest hold per entry, in order; *done entries were dropped when
  * BAD_FRAME ends it. O(count). */
 snapmem_status snapmem_release(snapmem *m, uint32_t queue,
@@ -304,6 +313,9 @@ bool snapmem_guest_holds(const snapmem *m, uint32_t first, uint32_t count);
  * it did not come to may be found the next time. So it is in snapmem_capture().
  */
 snapmem_status snapmem_receive(snapmem *m, uint32_t *frames, size_t count);
+/* The same for a large frame, if frames in such a row are free: else NO_FRAMES.
+ * O(1). */
+snapmem_status snapmem_receive_large(snapmem *m, uint32_t *large);
 /* Turn the device hold of each frame into a guest hold. O(count). */
 void snapmem_give(snapmem *m, const uint32_t *frames, size_t count);
 /* One more device hold on each frame, which somebody holds; and one less.
