@@ -254,9 +254,10 @@ static int snap_pci_map(struct snap_dev *sd)
 			    PAGE_SIZE, "slabs") ?:
 	      snap_pci_area(sd, pool, frames << PAGE_SHIFT, SNAP_POOL_ALIGN,
 			    "pool") ?:
-	      snap_pci_area(sd, large, large ? frames << PAGE_SHIFT : 0, SNAP_POOL_ALIGN,
-			    "large pool") ?:
 	      snap_pci_area(sd, window, pages << PAGE_SHIFT, PAGE_SIZE, "windows");
+	if (!err && sd->features & SNAP_F_LARGE_FRAMES)
+		err = snap_pci_area(sd, large, frames << PAGE_SHIFT, SNAP_POOL_ALIGN,
+				    "large pool");
 	if (err)
 		return err;
 

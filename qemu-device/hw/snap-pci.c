@@ -204,8 +204,10 @@ static bool snap_make_engine(SnapState *s, Error **errp)
         error_setg(errp, "snap: no snapshot memory: %s", why);
         return false;
     }
-    s->features |= SNAP_F_STEPS | SNAP_F_TAKE_ARM | SNAP_F_HOLDOFF |
-                   SNAP_F_LARGE_FRAMES;
+    s->features |= SNAP_F_STEPS | SNAP_F_TAKE_ARM | SNAP_F_HOLDOFF;
+    if (s->large_frames) {
+        s->features |= SNAP_F_LARGE_FRAMES;
+    }
     if (snapmem_can_share(s->mem)) {
         s->features |= SNAP_F_SNAPSHOT;
     } else {
@@ -474,6 +476,7 @@ static const Property snap_properties[] = {
     DEFINE_PROP_BOOL("dedup", SnapState, dedup, false),
     DEFINE_PROP_UINT32("x-datapath-delay", SnapState, datapath_delay, 0),
     DEFINE_PROP_UINT32("x-datapath-packets", SnapState, datapath_packets, 0),
+    DEFINE_PROP_BOOL("x-large-frames", SnapState, large_frames, true),
     DEFINE_PROP_UINT32("x-abi-version", SnapState, abi_version, SNAP_VERSION),
 };
 

@@ -101,6 +101,7 @@ struct SnapState {
     uint32_t datapath_delay;    /* microseconds that each packet waits */
     uint32_t datapath_packets;  /* that fill a queue; 0: as many as may wait */
     bool datapath_halted;       /* as in a stopped machine */
+    bool large_frames;          /* are offered; for tests */
     uint32_t abi_version;       /* that it says it speaks, for tests */
 
     /* Set by realize, constant afterwards */
@@ -121,7 +122,7 @@ struct SnapState {
     uint64_t steer_key;         /* nor this: which entry of a table they have */
 
     MemoryRegion regs;
-    MemoryRegion memory;        /* holds the four below */
+    MemoryRegion memory;        /* holds the five below */
     MemoryRegion status_area;
     MemoryRegion slabs;
     MemoryRegion pool;
