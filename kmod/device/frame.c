@@ -582,6 +582,13 @@ struct page *snap_frames_get_small(struct page *page)
 	return ok ? small : NULL;
 }
 
+static bool snap_pages_in(const struct snap_pages *pages, phys_addr_t start, u64 length)
+{
+	const struct range *range = &pages->pgmap.range;
+
+	return pages->first_pfn && range->start < start + length && range->end >= start;
+}
+
 /* Our own list: the core denies pages from when it begins to take them away. */
 bool snap_frames_orphaned_in(phys_addr_t start, u64 length)
 {
@@ -590,8 +597,8 @@ bool snap_frames_orphaned_in(phys_addr_t start, u64 length)
 
 	mutex_lock(&snap_pools_lock);
 	list_for_each_entry(sf, &snap_pools, list)
-		found |= sf->small.pgmap.range.start < start + length &&
-			 sf->small.pgmap.range.end >= start;
+		found |= snap_pages_in(&sf->small, start, length) ||
+			 snap_pages_in(&sf->large, start, length);
 	mutex_unlock(&snap_pools_lock);
 	return found;
 }
