@@ -91,6 +91,18 @@ static int snap_pci_area(struct snap_dev *sd, u64 offset, u64 size, u64 align,
 	return -ENODEV;
 }
 
+/* The pool once more, elsewhere: two maps of pages must not overlap. */
+static int snap_pci_large_area(struct snap_dev *sd, u64 large, u64 pool, u64 size)
+{
+	int err = snap_pci_area(sd, large, size, SNAP_POOL_ALIGN, "large pool");
+
+	if (err || large >= pool + size || pool >= large + size)
+		return err;
+	dev_err(&sd->pdev->dev, "large pool at %#llx overlaps the pool at %#llx\n",
+		large, pool);
+	return -ENODEV;
+}
+
 /* Called by probe: it comes again when snap_pci_retry() says so. */
 static int snap_pci_wait(struct pci_dev *pdev)
 {
@@ -256,8 +268,7 @@ static int snap_pci_map(struct snap_dev *sd)
 			    "pool") ?:
 	      snap_pci_area(sd, window, pages << PAGE_SHIFT, PAGE_SIZE, "windows");
 	if (!err && sd->features & SNAP_F_LARGE_FRAMES)
-		err = snap_pci_area(sd, large, frames << PAGE_SHIFT, SNAP_POOL_ALIGN,
-				    "large pool");
+		err = snap_pci_large_area(sd, large, pool, frames << PAGE_SHIFT);
 	if (err)
 		return err;
 
