@@ -420,7 +420,7 @@ static int snap_frames_adopt_for(struct snap_frames *sf, const u32 *frame, u32 n
 
 	for (i = 0; i < n; i++)
 		if (!snap_frames_exists(sf, frame[i]) ||
-		    (frame[i] ^ frame[0]) & SNAP_FRAME_LARGE)
+		    (frame[i] & SNAP_FRAME_LARGE && (n > 1 || !received)))
 			return -EIO;
 	if (!n)
 		return 0;

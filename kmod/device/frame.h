@@ -80,11 +80,12 @@ u64 snap_frames_offset(const struct snap_frames *sf, const struct page *page);
  * result says so.
  *
  * Context: any.
- * Return: 0; EAGAIN if some pages are NULL; EIO for numbers outside the pool.
+ * Return: 0; EAGAIN if some pages are NULL; EIO for numbers outside the pool, or of
+ * large frames.
  */
 int snap_frames_adopt(struct snap_frames *sf, const u32 *frame, u32 n,
 		      struct snap_user *user, struct page **page);
-/* The same for frames of received packets. */
+/* The same for frames of a received packet, or a large one, which is alone then. */
 int snap_frames_adopt_received(struct snap_frames *sf, const u32 *frame, u32 n,
 			       struct page **page);
 
