@@ -395,8 +395,11 @@ static struct page *snap_adoption_take(struct snap_adoption *a, u32 f)
 			snap_adoption_assign(a, fr);
 		return page;
 	}
-	if (fr->state == SNAP_FRAME_PART)	/* the device gave it twice */
+	if (fr->state == SNAP_FRAME_PART) {
+		/* the device gave it twice: views have it, by the large one's hold */
+		snap_home_list(sf, f);
 		return NULL;
+	}
 	if (!a->out || !snap_frames_wake(page)) {
 		fr->state = SNAP_FRAME_FREE;
 		snap_home_list(sf, f);

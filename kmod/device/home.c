@@ -100,8 +100,8 @@ static u32 snap_home_unlist(struct snap_home *home)
 }
 
 /*
- * Move up to SNAP_RELEASE_MAX - n holds of a listed frame into the entry: all of a
- * FREE frame, all but one of a frame that is OUT.  A frame with more holds than there
+ * Move up to SNAP_RELEASE_MAX - n holds of a listed frame into the entry: all but one
+ * of a frame that is OUT, all of any other.  A frame with more holds than there
  * is room keeps the rest and stays listed.  Returns how many there are in the entry.
  */
 static u32 snap_home_collect_one(struct snap_frames *sf, u32 f, __le32 *entry, u32 n)
@@ -115,7 +115,7 @@ static u32 snap_home_collect_one(struct snap_frames *sf, u32 f, __le32 *entry, u
 		entry[n++] = cpu_to_le32(f);
 	if (fr->holds > keep)
 		snap_home_list(sf, f);
-	else if (!keep)
+	else if (fr->state == SNAP_FRAME_FREE)
 		fr->state = SNAP_FRAME_IDLE;
 	return n;
 }

@@ -41,7 +41,8 @@ enum snap_frame_state {
  * @next: while @listed: in the list of frames to return, whose it is
  * @holds: how often the guest holds it
  * @state: enum snap_frame_state
- * @listed: in the list: FREE, or OUT with more than the one hold it needs
+ * @listed: in the list: FREE, OUT with more than the one hold it needs, or given by
+ *	mistake while it was PART
  * @received: OUT, and came in a packet
  */
 struct snap_frame {
