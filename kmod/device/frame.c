@@ -92,6 +92,11 @@ u32 snap_frames_count(const struct snap_frames *sf)
 	return sf->count;
 }
 
+bool snap_frames_have_large(const struct snap_frames *sf)
+{
+	return sf->large.first_pfn;
+}
+
 u32 snap_frames_out(struct snap_frames *sf)
 {
 	return atomic_read(&sf->out) & ~SNAP_OUT_ORPHAN;
@@ -144,7 +149,7 @@ static bool snap_frames_exists(const struct snap_frames *sf, u32 f)
 	u32 first = f & ~SNAP_FRAME_LARGE;
 
 	return first < sf->count &&
-	       (first == f || (sf->large.first_pfn && !(first % SNAP_LARGE_FRAMES)));
+	       (first == f || (snap_frames_have_large(sf) && !(first % SNAP_LARGE_FRAMES)));
 }
 
 /*
@@ -204,7 +209,7 @@ static void snap_frames_forgotten_work(struct work_struct *work)
 static void snap_frames_free_memory(struct snap_frames *sf)
 {
 	cancel_delayed_work_sync(&sf->forgotten);
-	if (sf->large.first_pfn)
+	if (snap_frames_have_large(sf))
 		memunmap_pages(&sf->large.pgmap);
 	memunmap_pages(&sf->small.pgmap);
 	mutex_lock(&snap_pools_lock);
@@ -661,18 +666,14 @@ struct snap_frames *snap_frames_create(struct snap_dev *sd, phys_addr_t start,
 	err = snap_pages_map(&sf->small, sf, start, 0);
 	if (err)
 		goto free_frame;
+	/* without them there are those of a frame each */
 	if (large)
-		err = snap_pages_map(&sf->large, sf, large,
-				     ilog2(SNAP_LARGE_FRAMES));
-	if (err)
-		goto unmap_small;
+		snap_pages_map(&sf->large, sf, large, ilog2(SNAP_LARGE_FRAMES));
 	mutex_lock(&snap_pools_lock);
 	list_add(&sf->list, &snap_pools);
 	mutex_unlock(&snap_pools_lock);
 	return sf;
 
-unmap_small:
-	memunmap_pages(&sf->small.pgmap);
 free_frame:
 	vfree(sf->frame);
 free_homes:

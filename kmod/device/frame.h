@@ -41,7 +41,8 @@ bool snap_frames_orphaned_in(phys_addr_t start, u64 length);
  * snap_frames_create() - make pages of the pool
  * @sd: device whose registers and slabs are mapped
  * @start: physical address of frame 0
- * @large: physical address of frame 0 in the large pool, or 0
+ * @large: physical address of frame 0 in the large pool, or 0: it is done without if
+ *	there is no memory for that
  * @count: number of frames
  *
  * Return: the pool, or an ERR_PTR.
@@ -61,6 +62,8 @@ struct snap_frames *snap_frames_create(struct snap_dev *sd, phys_addr_t start,
 u32 snap_frames_destroy(struct snap_frames *sf);
 
 u32 snap_frames_count(const struct snap_frames *sf);
+/* Can it take large frames?  Not if there was no memory for their pages. */
+bool snap_frames_have_large(const struct snap_frames *sf);
 u32 snap_frames_out(struct snap_frames *sf);
 
 /* Is this one of the pool's pages, and which? */

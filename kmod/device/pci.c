@@ -173,6 +173,19 @@ static bool snap_pci_orphaned(struct pci_dev *pdev)
 				       pci_resource_len(pdev, SNAP_BAR_MEMORY));
 }
 
+/* Before START, and again if it turns out to be less. */
+static void snap_pci_accept(struct snap_dev *sd, u64 features)
+{
+	sd->features = features;
+	snap_write(sd, SNAP_REG_DRIVER_FEATURES, features);
+}
+
+static void snap_pci_forgo_large(struct snap_dev *sd, const char *why)
+{
+	dev_notice(&sd->pdev->dev, "does without large frames: %s\n", why);
+	snap_pci_accept(sd, sd->features & ~SNAP_F_LARGE_FRAMES);
+}
+
 static int snap_pci_negotiate(struct snap_dev *sd)
 {
 	struct device *dev = &sd->pdev->dev;
@@ -205,8 +218,7 @@ static int snap_pci_negotiate(struct snap_dev *sd)
 	}
 	/* Whoever had the device before: regions, holds, batches are gone. */
 	snap_write(sd, SNAP_REG_CONTROL, SNAP_CTL_RESET);
-	sd->features = snap_read(sd, SNAP_REG_FEATURES) & SNAP_F_ALL;
-	snap_write(sd, SNAP_REG_DRIVER_FEATURES, sd->features);
+	snap_pci_accept(sd, snap_read(sd, SNAP_REG_FEATURES) & SNAP_F_ALL);
 	return 0;
 }
 
@@ -251,8 +263,11 @@ static int snap_pci_map(struct snap_dev *sd)
 	frames = snap_read(sd, SNAP_REG_POOL_FRAMES);
 	window = snap_read(sd, SNAP_REG_WINDOW_OFFSET);
 	pages = snap_read(sd, SNAP_REG_WINDOW_PAGES);
-	if (sd->features & SNAP_F_LARGE_FRAMES)
+	if (sd->features & SNAP_F_LARGE_FRAMES) {
 		large = snap_read(sd, SNAP_REG_LARGE_OFFSET);
+		if (!large)
+			snap_pci_forgo_large(sd, "the device has no place for them");
+	}
 	sd->rx_low = snap_read(sd, SNAP_REG_RX_LOW);
 
 	if (sd->slab_bytes < SNAP_SLOTS_END || frames > U32_MAX || pages > U32_MAX) {
@@ -267,7 +282,7 @@ static int snap_pci_map(struct snap_dev *sd)
 	      snap_pci_area(sd, pool, frames << PAGE_SHIFT, SNAP_POOL_ALIGN,
 			    "pool") ?:
 	      snap_pci_area(sd, window, pages << PAGE_SHIFT, PAGE_SIZE, "windows");
-	if (!err && sd->features & SNAP_F_LARGE_FRAMES)
+	if (!err && large)
 		err = snap_pci_large_area(sd, large, pool, frames << PAGE_SHIFT);
 	if (err)
 		return err;
@@ -297,6 +312,8 @@ static int snap_pci_map(struct snap_dev *sd)
 		err = PTR_ERR(sd->frames);
 		goto destroy_queues;
 	}
+	if (large && !snap_frames_have_large(sd->frames))
+		snap_pci_forgo_large(sd, "no memory for their pages");
 	return 0;
 
 destroy_queues:
