@@ -26,6 +26,16 @@ static inline u32 snap_pgmap_refs(u32 nr)
 #endif
 }
 
+/* Does the core take folios of many pages back?  It warns of those with a mapping. */
+static inline bool snap_large_folios_work(void)
+{
+#ifdef SNAP_HAVE_FOLIO_FREE	/* 6.19 */
+	return !IS_ENABLED(CONFIG_DEBUG_VM);
+#else
+	return true;
+#endif
+}
+
 /* Mappings of a folio, less one. */
 static inline atomic_t *snap_folio_mapcount(struct folio *folio)
 {

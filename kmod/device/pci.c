@@ -5,6 +5,7 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 
+#include "compat/page.h"
 #include "device/cmd.h"
 #include "device/dev.h"
 #include "device/frame.h"
@@ -182,6 +183,8 @@ static void snap_pci_accept(struct snap_dev *sd, u64 features)
 
 static void snap_pci_forgo_large(struct snap_dev *sd, const char *why)
 {
+	if (!(sd->features & SNAP_F_LARGE_FRAMES))
+		return;
 	dev_notice(&sd->pdev->dev, "does without large frames: %s\n", why);
 	snap_pci_accept(sd, sd->features & ~SNAP_F_LARGE_FRAMES);
 }
@@ -263,6 +266,8 @@ static int snap_pci_map(struct snap_dev *sd)
 	frames = snap_read(sd, SNAP_REG_POOL_FRAMES);
 	window = snap_read(sd, SNAP_REG_WINDOW_OFFSET);
 	pages = snap_read(sd, SNAP_REG_WINDOW_PAGES);
+	if (!snap_large_folios_work())
+		snap_pci_forgo_large(sd, "this kernel warns of their pages");
 	if (sd->features & SNAP_F_LARGE_FRAMES) {
 		large = snap_read(sd, SNAP_REG_LARGE_OFFSET);
 		if (!large)
