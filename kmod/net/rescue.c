@@ -17,15 +17,22 @@
 #include "device/dev.h"
 #include "device/frame.h"
 #include "device/part.h"
+#include "net/frags.h"
 #include "net/rescue.h"
 #include "net/walk.h"
 
 /* How long who is at work with frames has to finish. */
 #define SNAP_RESCUE_TIME	HZ
 #define SNAP_RESCUE_STEP_MS	20
-/* Pages at hand where nobody may wait for memory: more than a packet takes. */
+/*
+ * Pages at hand where nobody may wait for memory, and copied while softirqs wait: more
+ * than a packet takes, without what follows.
+ */
 #define SNAP_RESCUE_SPARE	64
-/* The same for large frames, which one packet may have. */
+/*
+ * The same for pieces of large frames that a packet cannot have page by page: all that
+ * one may have.  So the last packet of a turn takes up to 1088 KiB more.
+ */
 #define SNAP_RESCUE_LARGE	MAX_SKB_FRAGS
 
 /* Ends streams that cannot be ended where nobody may wait for their users. */
@@ -47,12 +54,13 @@ struct snap_rescue_abort {
  * @lost: the bytes are gone
  * @left: the socket at hand has lost something
  * @refused: and its protocol did not let go of it
- * @budget: pages that may still be replaced while softirqs wait
+ * @budget: bytes that may still be copied while softirqs wait
  * @spare: pages
  * @nspare: how many
- * @large: for large frames: SNAP_LARGE_SIZE in a row each
+ * @large: for large frames: SNAP_LARGE_SIZE in a row each; none before one is missed
  * @nlarge: how many
- * @poor: there was no memory for more of those
+ * @missed: this turn left a packet as it was for want of one
+ * @poor: there was no memory for another one, in this walk
  */
 struct snap_rescue {
 	struct snap_dev *sd;
@@ -64,6 +72,7 @@ struct snap_rescue {
 	unsigned int nspare;
 	struct page *large[SNAP_RESCUE_LARGE];
 	unsigned int nlarge;
+	bool missed;
 	bool poor;
 };
 
@@ -73,58 +82,80 @@ static void snap_rescue_provide(struct snap_rescue *r)
 	struct page *page;
 
 	cond_resched();
-	r->budget = SNAP_RESCUE_SPARE;
+	r->budget = SNAP_RESCUE_SPARE * PAGE_SIZE;
+	r->missed = false;
 	while (!r->lost && r->nspare < SNAP_RESCUE_SPARE) {
 		page = alloc_page(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN);
 		if (!page)
 			break;
 		r->spare[r->nspare++] = page;
 	}
-	while (!r->lost && !r->poor && r->nlarge < SNAP_RESCUE_LARGE) {
-		page = alloc_pages(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN |
-				   __GFP_COMP, get_order(SNAP_LARGE_SIZE));
-		r->poor = !page;
-		if (page)
-			r->large[r->nlarge++] = page;
-	}
 }
 
-/* NULL, and if there may be memory the next turn: the packet is left as it is. */
-static struct page *snap_rescue_large(struct snap_rescue *r)
+/* Large ones, as many as there is memory for; false: not one more. */
+static bool snap_rescue_provide_large(struct snap_rescue *r)
 {
-	if (r->nlarge)
+	unsigned int before = r->nlarge;
+	struct page *page;
+
+	while (!r->lost && !r->poor && r->nlarge < SNAP_RESCUE_LARGE) {
+		page = alloc_pages(GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN |
+				   __GFP_COMP, get_order(SNAP_LARGE_SIZE));
+		if (page)
+			r->large[r->nlarge++] = page;
+		r->poor = !page;
+	}
+	return r->nlarge > before;
+}
+
+/*
+ * After it: is there more to do, and can more be done?  One that copied nothing comes
+ * again with more large pages only, of which there are not without end.
+ */
+static bool snap_rescue_again(struct snap_rescue *r)
+{
+	return r->budget <= 0 || (r->missed && snap_rescue_provide_large(r));
+}
+
+static struct page *snap_rescue_page(size_t bytes, void *arg)
+{
+	struct snap_rescue *r = arg;
+
+	if (bytes <= PAGE_SIZE)
+		return r->nspare ? r->spare[--r->nspare] :
+				   alloc_page(GFP_ATOMIC | __GFP_NOWARN);
+	if (r->nlarge && bytes <= SNAP_LARGE_SIZE)
 		return r->large[--r->nlarge];
-	if (!r->poor)
-		r->budget = 0;
+	r->missed = true;
 	return NULL;
 }
 
-/* With room for @bytes. */
-static struct page *snap_rescue_page(struct snap_rescue *r, size_t bytes)
+static void snap_rescue_put_page(struct snap_rescue *r, struct page *page)
 {
-	if (bytes > PAGE_SIZE)
-		return snap_rescue_large(r);
-	return r->nspare ? r->spare[--r->nspare] :
-			   alloc_page(GFP_ATOMIC | __GFP_NOWARN);
+	if (PageCompound(page))
+		r->large[r->nlarge++] = page;	/* whence it came */
+	else
+		__free_page(page);
 }
 
 /* ---- Packets ------------------------------------------------------------ */
 
-static bool snap_rescue_owns(const struct snap_rescue *r, const skb_frag_t *frag)
+static bool snap_rescue_owns(const skb_frag_t *frag, void *arg)
 {
+	const struct snap_rescue *r = arg;
 	struct page *page = skb_frag_page(frag);
 
 	return page && snap_frames_owns(r->sd->frames, page);
 }
 
-static bool snap_rescue_concerns(const struct snap_rescue *r,
+static bool snap_rescue_concerns(struct snap_rescue *r,
 				 const struct sk_buff *skb)
 {
 	const struct sk_buff *part;
 	int i;
 
 	for (i = 0; i < skb_shinfo(skb)->nr_frags; i++)
-		if (snap_rescue_owns(r, &skb_shinfo(skb)->frags[i]))
+		if (snap_rescue_owns(&skb_shinfo(skb)->frags[i], r))
 			return true;
 	skb_walk_frags(skb, part)
 		if (snap_rescue_concerns(r, part))
@@ -135,41 +166,26 @@ static bool snap_rescue_concerns(const struct snap_rescue *r,
 /* The fragments of a packet that nobody else sees; false: all as it was. */
 static bool snap_rescue_frags(struct snap_rescue *r, struct sk_buff *skb)
 {
-	struct page *page[MAX_SKB_FRAGS] = { };
-	skb_frag_t *frag = skb_shinfo(skb)->frags;
-	int i, n = skb_shinfo(skb)->nr_frags;
+	struct snap_frags fs = {
+		.replaces = snap_rescue_owns,
+		.get = snap_rescue_page,
+		.arg = r,
+	};
+	bool ok = snap_frags_copy(&fs, skb);
+	unsigned int i;
 
-	for (i = 0; i < n; i++) {
-		size_t at = skb_frag_off(&frag[i]), len = skb_frag_size(&frag[i]);
-
-		if (!snap_rescue_owns(r, &frag[i]))
-			continue;
-		page[i] = snap_rescue_page(r, at + len);
-		if (!page[i])
-			goto undo;
-		memcpy(page_address(page[i]) + at, skb_frag_address(&frag[i]), len);
-	}
 	/* What was read of memory that is not there is worth nothing. */
-	if (snap_dev_lost(r->sd)) {
+	if (ok && snap_dev_lost(r->sd)) {
 		r->lost = true;
-		goto undo;
+		ok = false;
 	}
-	for (i = 0; i < n; i++) {
-		struct page *frame = skb_frag_page(&frag[i]);
-
-		if (!page[i])
-			continue;
-		r->budget -= compound_nr(page[i]);
-		skb_frag_fill_page_desc(&frag[i], page[i], skb_frag_off(&frag[i]),
-					skb_frag_size(&frag[i]));
-		put_page(frame);
+	if (ok) {
+		snap_frags_swap(&fs, skb);
+		r->budget -= fs.bytes;
+		return true;
 	}
-	return true;
-
-undo:
-	for (i = 0; i < n; i++)
-		if (page[i])
-			put_page(page[i]);
+	for_each_set_bit(i, fs.copied, MAX_SKB_FRAGS)
+		snap_rescue_put_page(r, skb_frag_page(&fs.frag[i]));
 	return false;
 }
 
@@ -230,7 +246,7 @@ static void snap_rescue_tree(struct snap_rescue *r, struct rb_root *tree)
 		snap_rescue_skb(r, skb);
 }
 
-static bool snap_rescue_left_in_queue(const struct snap_rescue *r,
+static bool snap_rescue_left_in_queue(struct snap_rescue *r,
 				      const struct sk_buff_head *queue)
 {
 	const struct sk_buff *skb;
@@ -241,7 +257,7 @@ static bool snap_rescue_left_in_queue(const struct snap_rescue *r,
 	return false;
 }
 
-static bool snap_rescue_left_in_tree(const struct snap_rescue *r,
+static bool snap_rescue_left_in_tree(struct snap_rescue *r,
 				     const struct rb_root *tree)
 {
 	const struct sk_buff *skb;
@@ -295,7 +311,7 @@ static void snap_rescue_tcp(struct sock *sk, void *arg)
 	do {
 		snap_rescue_provide(r);
 		snap_rescue_locked(r, sk, snap_rescue_stream);
-	} while (r->budget <= 0);
+	} while (snap_rescue_again(r));
 }
 
 static void snap_rescue_corked(struct snap_rescue *r, struct sock *sk)
@@ -325,10 +341,10 @@ static void snap_rescue_udp(struct sock *sk, void *arg)
 		snap_rescue_queue(r, queue);
 		spin_unlock_bh(&queue->lock);
 		snap_rescue_locked(r, sk, snap_rescue_corked);
-	} while (r->budget <= 0);
+	} while (snap_rescue_again(r));
 }
 
-static bool snap_rescue_left_in_stream(const struct snap_rescue *r, struct sock *sk)
+static bool snap_rescue_left_in_stream(struct snap_rescue *r, struct sock *sk)
 {
 	return snap_rescue_left_in_queue(r, &sk->sk_receive_queue) ||
 	       snap_rescue_left_in_tree(r, &tcp_sk(sk)->out_of_order_queue) ||
@@ -498,6 +514,7 @@ static void snap_rescue_give_up(struct snap_dev *sd)
 	r->lost = READ_ONCE(sd->given_up) || snap_dev_lost(sd);
 	end = jiffies + SNAP_RESCUE_TIME;
 	while (!r->lost) {
+		r->poor = false;
 		snap_walk(snap_rescue_tcp, snap_rescue_udp, r);
 		snap_skbs_free_deferred();
 		if (!snap_frames_out(sd->frames) || time_after(jiffies, end))
