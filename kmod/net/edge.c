@@ -11,6 +11,7 @@
 
 #include "device/frame.h"
 #include "net/edge.h"
+#include "net/frags.h"
 #include "net/netdev.h"
 #include "observe/sysctl.h"
 
@@ -113,7 +114,7 @@ static bool snap_edge_passes(struct net_device *netdev)
 
 /* ---- Frames replaced by pages ------------------------------------------- */
 
-static bool snap_edge_frag_is_frame(const skb_frag_t *frag)
+static bool snap_edge_frag_is_frame(const skb_frag_t *frag, void *arg)
 {
 	const struct page *page = skb_frag_page(frag);
 
@@ -126,7 +127,7 @@ static bool snap_edge_has_frames(const struct sk_buff *skb)
 	int i;
 
 	for (i = 0; i < skb_shinfo(skb)->nr_frags; i++)
-		if (snap_edge_frag_is_frame(&skb_shinfo(skb)->frags[i]))
+		if (snap_edge_frag_is_frame(&skb_shinfo(skb)->frags[i], NULL))
 			return true;
 	/* in a list there are hardly ever more: the depth is that of skbs */
 	skb_walk_frags(skb, part)
@@ -135,22 +136,31 @@ static bool snap_edge_has_frames(const struct sk_buff *skb)
 	return false;
 }
 
-/* The packet's own fragment, not one that clones share. */
-static bool snap_edge_copy_frag(skb_frag_t *frag)
+static struct page *snap_edge_page(size_t bytes, void *arg)
 {
-	struct page *frame = skb_frag_page(frag);
-	unsigned int len = skb_frag_size(frag);
-	struct page *page;
+	return alloc_pages(GFP_ATOMIC | __GFP_NOWARN | __GFP_COMP, get_order(bytes));
+}
 
-	page = alloc_pages(GFP_ATOMIC | __GFP_NOWARN | __GFP_COMP,
-			   get_order(len));
-	if (!page)
-		return false;
-	memcpy(page_address(page), skb_frag_address(frag), len);
-	skb_frag_fill_page_desc(frag, page, 0, len);
-	put_page(frame);
-	this_cpu_add(snap_edge_counts[SNAP_EDGE_BYTES], len);
-	return true;
+/* The packet's own fragments, which no clone shares. */
+static bool snap_edge_copy_frags(struct sk_buff *skb)
+{
+	struct snap_frags fs = {
+		.replaces = snap_edge_frag_is_frame,
+		.get = snap_edge_page,
+	};
+	unsigned int i;
+
+	if (snap_frags_copy(&fs, skb)) {
+		snap_frags_swap(&fs, skb);
+		this_cpu_add(snap_edge_counts[SNAP_EDGE_BYTES], fs.bytes);
+		/* tells an application that asked for no copy that there was one */
+		if (bitmap_weight(fs.copied, MAX_SKB_FRAGS) == fs.n)
+			skb_zcopy_clear(skb, false);
+		return true;
+	}
+	for_each_set_bit(i, fs.copied, MAX_SKB_FRAGS)
+		put_page(skb_frag_page(&fs.frag[i]));
+	return false;
 }
 
 /* As a whole: its members may be shared with a clone's list, so may links. */
@@ -180,25 +190,12 @@ static bool snap_edge_copy_list(struct sk_buff *skb)
 
 static bool snap_edge_copy(struct sk_buff *skb)
 {
-	bool all = true;
-	int i;
-
 	/* what clones have stays as it is: TCP may want it again */
 	if (skb_shared(skb) || skb_unclone(skb, GFP_ATOMIC | __GFP_NOWARN))
 		return false;
 	skb_zcopy_downgrade_managed(skb);
-	for (i = 0; i < skb_shinfo(skb)->nr_frags; i++) {
-		skb_frag_t *frag = &skb_shinfo(skb)->frags[i];
-
-		if (!snap_edge_frag_is_frame(frag))
-			all = false;
-		else if (!snap_edge_copy_frag(frag))
-			return false;
-	}
-	/* tells an application that asked for no copy that there was one */
-	if (all)
-		skb_zcopy_clear(skb, false);
-	return !skb_has_frag_list(skb) || snap_edge_copy_list(skb);
+	return snap_edge_copy_frags(skb) &&
+	       (!skb_has_frag_list(skb) || snap_edge_copy_list(skb));
 }
 
 static unsigned int snap_edge_hook(void *priv, struct sk_buff *skb,
