@@ -319,11 +319,12 @@ struct snap_capture {
 	__le32 reserved2;
 };
 
-#define SNAP_RELEASE_MAX	512
+#define SNAP_RELEASE_MAX	512	/* frames */
 
 /*
  * RELEASE: give back one hold for each frame listed (a frame may be listed
- * more than once).  On BAD_FRAME the first `done` were released.
+ * more than once), SNAP_RELEASE_MAX frames at most, those of large ones counted.  On
+ * BAD_FRAME the first `done` were released.
  */
 struct snap_release {
 	struct snap_entry e;

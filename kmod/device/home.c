@@ -72,11 +72,28 @@ struct snap_home *snap_home_list(struct snap_frames *sf, u32 f)
 	return home;
 }
 
+/**
+ * struct snap_home_batch - holds that go home with one doorbell
+ * @entry: numbers, in the slot
+ * @n: how many
+ * @frames: how many frames that is
+ * @large: numbers of large frames, that come last: from the first on the device takes
+ *	a lock that it does not need for others
+ * @nlarge: how many
+ */
+struct snap_home_batch {
+	__le32 *entry;
+	u32 n;
+	u32 frames;
+	__le32 large[SNAP_RELEASE_MAX / SNAP_LARGE_FRAMES];
+	u32 nlarge;
+};
+
 /* Up to SNAP_RELEASE_MAX frames off the list, which are still marked as listed. */
 static u32 snap_home_unlist(struct snap_home *home)
 {
 	struct snap_frames *sf = home->sf;
-	u32 first, last, n, weight;
+	u32 first, last, next, weight;
 	unsigned long flags;
 
 	spin_lock_irqsave(&home->lock, flags);
@@ -84,14 +101,12 @@ static u32 snap_home_unlist(struct snap_home *home)
 	if (first != SNAP_FRAME_NONE) {
 		last = first;
 		weight = snap_frame_weight(last);
-		n = 1;
-		while (n < SNAP_RELEASE_MAX &&
-		       snap_frame_at(sf, last)->next != SNAP_FRAME_NONE) {
-			last = snap_frame_at(sf, last)->next;
+		while ((next = snap_frame_at(sf, last)->next) != SNAP_FRAME_NONE &&
+		       weight + snap_frame_weight(next) <= SNAP_RELEASE_MAX) {
+			last = next;
 			weight += snap_frame_weight(last);
-			n++;
 		}
-		home->first = snap_frame_at(sf, last)->next;
+		home->first = next;
 		home->n -= weight;
 		snap_frame_at(sf, last)->next = SNAP_FRAME_NONE;
 	}
@@ -99,32 +114,46 @@ static u32 snap_home_unlist(struct snap_home *home)
 	return first;
 }
 
+static bool snap_home_add(struct snap_home_batch *b, u32 f)
+{
+	u32 weight = snap_frame_weight(f);
+
+	if (b->frames + weight > SNAP_RELEASE_MAX)
+		return false;
+	b->frames += weight;
+	if (f & SNAP_FRAME_LARGE)
+		b->large[b->nlarge++] = cpu_to_le32(f);
+	else
+		b->entry[b->n++] = cpu_to_le32(f);
+	return true;
+}
+
 /*
- * Move up to SNAP_RELEASE_MAX - n holds of a listed frame into the entry: all but one
- * of a frame that is OUT, all of any other.  A frame with more holds than there
- * is room keeps the rest and stays listed.  Returns how many there are in the entry.
+ * Move holds of a listed frame into the batch: all but one of a frame that is OUT, all
+ * of any other.  A frame with more holds than there is room keeps the rest and stays
+ * listed.
  */
-static u32 snap_home_collect_one(struct snap_frames *sf, u32 f, __le32 *entry, u32 n)
+static void snap_home_collect_one(struct snap_frames *sf, u32 f,
+				  struct snap_home_batch *b)
 {
 	struct snap_frame *fr = snap_frame_at(sf, f);
 	u32 keep = fr->state == SNAP_FRAME_OUT;
 
 	lockdep_assert_held(snap_frame_lock_of(sf, f));
 	fr->listed = 0;
-	for (; fr->holds > keep && n < SNAP_RELEASE_MAX; fr->holds--)
-		entry[n++] = cpu_to_le32(f);
+	while (fr->holds > keep && snap_home_add(b, f))
+		fr->holds--;
 	if (fr->holds > keep)
 		snap_home_list(sf, f);
 	else if (fr->state == SNAP_FRAME_FREE)
 		fr->state = SNAP_FRAME_IDLE;
-	return n;
 }
 
-/* Of as many frames as were taken off the list.  Returns how many holds. */
-static u32 snap_home_collect(struct snap_home *home, __le32 *entry)
+/* Of as many frames as were taken off the list. */
+static void snap_home_collect(struct snap_home *home, struct snap_home_batch *b)
 {
 	struct snap_frames *sf = home->sf;
-	u32 f = snap_home_unlist(home), n = 0;
+	u32 f = snap_home_unlist(home);
 	unsigned long flags;
 
 	while (f != SNAP_FRAME_NONE) {
@@ -135,34 +164,41 @@ static u32 snap_home_collect(struct snap_home *home, __le32 *entry)
 		do {
 			u32 next = snap_frame_at(sf, f)->next;
 
-			n = snap_home_collect_one(sf, f, entry, n);
+			snap_home_collect_one(sf, f, b);
 			f = next;
 		} while (f != SNAP_FRAME_NONE && snap_frame_row(f) == row);
 		spin_unlock_irqrestore(lock, flags);
 	}
-	return n;
+	memcpy(b->entry + b->n, b->large, b->nlarge * sizeof(b->large[0]));
+	b->n += b->nlarge;
 }
 
-/* Fill the slot RELEASE: how many holds there are in it, and whose it is. */
+/* Fill the slot RELEASE: how many frames it gives back, and whose it is. */
 static u32 snap_home_fill(struct snap_home *home, struct snap_queue **q)
 {
 	struct snap_frames *sf = home->sf;
 	struct snap_dev *sd = READ_ONCE(sf->sd);
+	struct snap_home_batch b;
 	struct snap_release *r;
-	u32 n;
 
 	lockdep_assert_held(&home->release_lock);
 	if (!sd || !READ_ONCE(home->n))
 		return 0;
 	*q = &sd->queue[SNAP_QUEUE_DATA + (home - sf->home)];
 	r = snap_queue_slot(*q, SNAP_SLOT_RELEASE);
-	n = snap_home_collect(home, r->frame);
+	b.entry = r->frame;
+	b.n = 0;
+	b.frames = 0;
+	b.nlarge = 0;
+	snap_home_collect(home, &b);
+	if (!b.n)
+		return 0;
 	r->e.op = cpu_to_le16(SNAP_OP_RELEASE);
 	r->e.flags = 0;
-	r->count = cpu_to_le32(n);
+	r->count = cpu_to_le32(b.n);
 	r->done = 0;
 	snap_queue_pending(*q, SNAP_SLOT_RELEASE);
-	return n;
+	return b.frames;
 }
 
 /* Ring for the slot, and for @packets behind it.  Returns what has become of it. */
@@ -177,7 +213,7 @@ static int snap_home_ring_for(struct snap_queue *q, u32 n, u32 packets)
 	return status;
 }
 
-/* One doorbell; true if there is more to return. */
+/* One doorbell; true if there may be more to return. */
 static bool snap_home_release(struct snap_home *home)
 {
 	struct snap_queue *q;
@@ -185,7 +221,8 @@ static bool snap_home_release(struct snap_home *home)
 
 	if (n)
 		snap_home_ring_for(q, n, 0);
-	return n == SNAP_RELEASE_MAX;
+	/* else there was room for any other */
+	return n > SNAP_RELEASE_MAX - SNAP_LARGE_FRAMES;
 }
 
 static void snap_home_flush(struct snap_home *home)

@@ -77,6 +77,21 @@ uint32_t snap_capture(SnapState *s, unsigned queue, void *entry, void *out)
     return status;
 }
 
+static bool snap_release_fits(SnapState *s, const struct snap_release *r)
+{
+    bool large = s->driver_features & SNAP_F_LARGE_FRAMES;
+    uint32_t frames = 0;
+
+    if (!r->count || r->count > SNAP_RELEASE_MAX) {
+        return false;
+    }
+    for (size_t n = 0; n < r->count; n++) {
+        frames += large && r->frame[n] & SNAP_FRAME_LARGE ? SNAP_LARGE_FRAMES :
+                                                            1;
+    }
+    return frames <= SNAP_RELEASE_MAX;
+}
+
 /* How many of the list come before one that the driver may not name. */
 static size_t snap_release_count(SnapState *s, const struct snap_release *r)
 {
@@ -100,7 +115,7 @@ uint32_t snap_release(SnapState *s, unsigned queue, void *entry, void *out)
     if (r->done) {
         return SNAP_ST_BAD_RESERVED;
     }
-    if (!r->count || r->count > SNAP_RELEASE_MAX) {
+    if (!snap_release_fits(s, r)) {
         return SNAP_ST_BAD_COUNT;
     }
     count = snap_release_count(s, r);

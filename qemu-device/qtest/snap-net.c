@@ -624,7 +624,7 @@ static void test_rx_large(void)
 {
     Snap *s = snap_run(true, "");
     g_autofree uint8_t *sent = g_malloc(SNAP_PACKET_MAX);
-    uint32_t frame, bad;
+    uint32_t frame, bad, many[SNAP_RELEASE_MAX / SNAP_LARGE_FRAMES + 1];
     SnapReceived r;
 
     /* Not asked for: none comes, and none can be given back. */
@@ -657,6 +657,12 @@ static void test_rx_large(void)
     snap_expect(BAD_FRAME, snap_release(s, &bad, 1));
     bad = s->frames | SNAP_FRAME_LARGE;
     snap_expect(BAD_FRAME, snap_release(s, &bad, 1));
+    /* Frames count, not their numbers. */
+    for (unsigned i = 0; i < ARRAY_SIZE(many); i++) {
+        many[i] = bad;
+    }
+    snap_expect(BAD_COUNT, snap_release(s, many, ARRAY_SIZE(many)));
+    snap_expect(BAD_FRAME, snap_release(s, many, ARRAY_SIZE(many) - 1));
     snap_give_back(s, &r);
     snap_expect(BAD_FRAME, snap_release(s, &frame, 1));
     snap_assert_all_free(s);
