@@ -302,17 +302,17 @@ void snap_frames_free_untold(struct snap_frames *sf, struct page *page)
 }
 
 /**
- * struct snap_adoption - frames that are being taken, counted before the first one is:
- *	each counter is changed once for all
+ * struct snap_adoption - frames that are being taken, or a large one, counted before the
+ *	first one is: each counter is changed once for all
  * @sf: the pool
+ * @pages: of its pages, those that are taken
  * @user: whom to charge, or NULL
+ * @weight: how many frames a page is
  * @received: they came in a packet
- * @pages: those that they are of
- * @weight: frames in each
- * @out: of the pool's number of frames OUT, and of references on the page map, how many
- *	have no frame yet
- * @held: of references on @user, likewise
- * @charged: of frames charged to @user, or of received ones, likewise
+ * @out: of the pages that are counted as OUT, in the pool and in the page map, how many
+ *	are not yet
+ * @held: of references on @user, one for each page, how many nobody has yet
+ * @charged: of the pages charged to @user, or counted as received, how many are not yet
  */
 struct snap_adoption {
 	struct snap_frames *sf;

@@ -2,18 +2,19 @@
 /*
  * The pool's frames as pages.
  *
- * A frame is in one of three states:
+ * A frame is in one of four states:
  *
  *   IDLE  the device has it; its page rests, without a reference
  *   OUT   the guest holds it `holds` times; the page's references count its
  *         users: skbs, pipes, this driver
  *   FREE  its last page reference was dropped, the page rests; the holds go back
  *         to the device in the next batch
+ *   PART  the large frame that it is in is OUT, and views have its bytes: its page has
+ *         their references, all of which keep one on that of the large frame
  *
- * A large frame is in one of them, too, with a page of its own size for the same memory.
- * While it is OUT a frame of it may be its PART: its page has references, for views, which
- * keep that of the large frame.  Pages of large frames are never mapped to processes: the
- * core takes such a folio for a single page when somebody pins it for long.
+ * A large frame is in one of the first three, with a page of its own size for the same
+ * memory.  Such pages are never mapped to processes: the core takes the folio for a
+ * single page when somebody pins it for long.  So views have those of PARTs.
  *
  * A frame that is OUT is on one account: that of the user whose capture it is, or
  * the pool's own for what was received.  As long as it is in views, those who

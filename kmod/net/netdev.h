@@ -44,7 +44,7 @@ struct snap_tx_slot {
  * @armed: this poll has taken what there was, and has armed; NAPI only
  * @rx_copied: payload bytes copied because frames were short, or
  * @rx_over: of them, because received packets keep their share
- * @rx_large: packets that came in large frames
+ * @rx_large: packets that got a large frame
  * @rx_small: payload bytes copied because they fill no more than half a frame
  * @rx_bytes: of packets received; NAPI only
  * @holdoff: what HOLDOFF is: NAPI if the interface is adaptive, else RTNL

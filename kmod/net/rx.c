@@ -109,9 +109,9 @@ static bool snap_rx_payload(struct snap_channel *ch, struct sk_buff *skb,
 	u32 i, len;
 
 	if (PageCompound(page[0])) {
-		ch->rx_large++;
 		if (copy)
 			return snap_rx_copy_large(ch, skb, page[0], payload, over);
+		ch->rx_large++;
 		skb_add_rx_frag(skb, 0, page[0], 0, payload, SNAP_LARGE_SIZE);
 		skb_shinfo(skb)->flags |= SKBFL_SHARED_FRAG;
 		return true;

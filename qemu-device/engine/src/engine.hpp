@@ -139,6 +139,7 @@ class Engine final : private StoreSink {
                                    std::uint32_t count) const noexcept;
     snapmem_status receive(std::span<Frame> frames);
     snapmem_status receive_large(Frame &large);
+    // Numbers, of large frames as well.
     void give(std::span<const Frame> frames) noexcept;
     void hold(std::span<const Frame> frames) noexcept;
     void drop(std::span<const Frame> frames) noexcept;
@@ -226,17 +227,20 @@ class Engine final : private StoreSink {
     bool capture_in_lane(std::uint32_t lane, std::uint32_t handle,
                          std::uint64_t offset, std::uint32_t length,
                          std::span<Frame> frames, std::uint32_t &nframes);
-    // Release frames until one takes more than the lane; returns how many.
-    [[nodiscard]] bool guest_holds_all(Frame first, std::uint32_t count) const;
-    [[nodiscard]] bool may_receive(std::size_t frames);
-    // Of those that exist.
-    template <typename Each>
-    void each_frame(std::span<const Frame> numbers, Each each);
+    // Release frames until one takes more than the lane, as each large one
+    // does; returns how many.
     std::size_t release_in_lane(std::uint32_t lane,
                                 std::span<const Frame> frames);
 
     // All below: the caller holds lock_, but for resolve_store().
 
+    // Of frames that exist.
+    [[nodiscard]] bool guest_holds_all(Frame first, std::uint32_t count) const;
+    // Those that the numbers name; what does not exist is left out.
+    template <typename Each>
+    void each_frame(std::span<const Frame> numbers, Each each);
+    // Are there so many for reception, or can they be found?
+    [[nodiscard]] bool may_receive(std::size_t frames);
     // What a region is made of besides its slot; nothing is taken by it yet.
     struct Birth {
         Region *region = nullptr;
