@@ -494,26 +494,58 @@ static struct snap_frame *snap_frames_answering(struct snap_frames *sf,
 	return snap_frame_at(sf, f);
 }
 
+/*
+ * What those of a row, in which there is one large frame at most, cost whoever is to
+ * have them in a view: one page keeps all of a large frame, and is paid for as that.
+ */
+static u32 snap_frames_price(struct snap_frames *sf, struct page *const *page, u32 n)
+{
+	u32 i, weight, small = 0, large = 0;
+
+	for (i = 0; i < n; i++) {
+		struct snap_frame *fr = snap_frames_answering(sf, page[i], &weight);
+
+		if (weight == 1)
+			small++;
+		else if (!fr->views)
+			large = weight;
+	}
+	return small + large;
+}
+
+/* Of a large frame the first view is remembered, until the last is gone. */
+static void snap_frames_view_one(struct snap_frames *sf, const struct page *page,
+				 struct snap_user *user)
+{
+	u32 weight;
+	struct snap_frame *fr = snap_frames_answering(sf, page, &weight);
+
+	if (fr->views++)
+		return;
+	snap_frames_uncharge(sf, fr, weight);
+	if (weight > 1) {
+		snap_user_hold(user, 1);
+		fr->user = user;
+	}
+}
+
 /* Those of a row: all, or none. */
 static bool snap_frames_view_row(struct snap_frames *sf, struct page *const *page, u32 n,
 				 struct snap_user *user, bool force)
 {
-	u32 i, weight, f = snap_frames_number(page[0]);
+	u32 i, price, f = snap_frames_number(page[0]);
 	unsigned long flags;
 	bool ok;
 
 	spin_lock_irqsave(snap_frame_lock_of(sf, f), flags);
 	ok = sf->sd && !READ_ONCE(sf->sd->gone);
+	price = snap_frames_price(sf, page, n);
 	if (ok && force)
-		snap_user_add(user, n);
+		snap_user_add(user, price);
 	else if (ok)
-		ok = snap_user_try(user, sf->sd, n);
-	for (i = 0; ok && i < n; i++) {
-		struct snap_frame *fr = snap_frames_answering(sf, page[i], &weight);
-
-		if (fr->views++ < weight)
-			snap_frames_uncharge(sf, fr, 1);
-	}
+		ok = snap_user_try(user, sf->sd, price);
+	for (i = 0; ok && i < n; i++)
+		snap_frames_view_one(sf, page[i], user);
 	spin_unlock_irqrestore(snap_frame_lock_of(sf, f), flags);
 	return ok;
 }
@@ -534,33 +566,48 @@ bool snap_frames_view(struct page *const *page, u32 n, struct snap_user *user, b
 	return true;
 }
 
-static void snap_frames_unview_row(struct snap_frames *sf, struct page *const *page,
-				   u32 n)
+/* One view less; returns the frames that its user paid for that alone. */
+static u32 snap_frames_unview_one(struct snap_frames *sf, const struct page *page)
 {
-	u32 i, weight, f = snap_frames_number(page[0]);
+	u32 weight;
+	struct snap_frame *fr = snap_frames_answering(sf, page, &weight);
+	bool last = !--fr->views;
+
+	if (last && weight > 1) {
+		/* of whoever had the first */
+		snap_user_uncharge(fr->user, weight);
+		snap_user_put(fr->user, 1);
+		fr->user = NULL;
+	}
+	if (last)
+		snap_frames_charge(sf, fr, weight);
+	return weight == 1;
+}
+
+static u32 snap_frames_unview_row(struct snap_frames *sf, struct page *const *page,
+				  u32 n)
+{
+	u32 i, small = 0, f = snap_frames_number(page[0]);
 	unsigned long flags;
 
 	spin_lock_irqsave(snap_frame_lock_of(sf, f), flags);
-	for (i = 0; i < n; i++) {
-		struct snap_frame *fr = snap_frames_answering(sf, page[i], &weight);
-
-		if (--fr->views < weight)
-			snap_frames_charge(sf, fr, 1);
-	}
+	for (i = 0; i < n; i++)
+		small += snap_frames_unview_one(sf, page[i]);
 	spin_unlock_irqrestore(snap_frame_lock_of(sf, f), flags);
+	return small;
 }
 
 void snap_frames_unview(struct page *const *page, u32 n, struct snap_user *user)
 {
-	u32 i, row;
+	u32 i, row, small = 0;
 
-	snap_user_uncharge(user, n);
 	for (i = 0; i < n; i += row) {
 		struct snap_frames *sf = snap_frames_of(page[i]);
 
 		row = snap_frames_same_row(sf, page + i, n - i);
-		snap_frames_unview_row(sf, page + i, row);
+		small += snap_frames_unview_row(sf, page + i, row);
 	}
+	snap_user_uncharge(user, small);
 }
 
 struct page *snap_frames_get_small(struct page *page)

@@ -19,7 +19,8 @@
  * A frame that is OUT is on one account: that of the user whose capture it is, or
  * the pool's own for what was received.  As long as it is in views, those who
  * have the views answer for it instead, each for each page; from the last view on
- * it is again on the account that it came from.
+ * it is again on the account that it came from.  A page of a large frame keeps all of
+ * it: who has the first view answers for all, until the last view is gone.
  */
 #ifndef SNAP_FRAME_H
 #define SNAP_FRAME_H
@@ -104,7 +105,8 @@ bool snap_frame_is(const struct page *page);
  * @page: frames, of whatever pools; the caller has a reference on each, and keeps it
  *	for the view
  * @n: how many; those in a row in the pool and here cost little more than one
- * @user: charged for them, until snap_frames_unview()
+ * @user: charged for them, until snap_frames_unview(); for a large frame that is in a
+ *	view already, who is charged stays
  * @force: whatever its quota
  *
  * Context: any.

@@ -36,7 +36,8 @@ enum snap_frame_state {
 
 /**
  * struct snap_frame - what is known of one frame
- * @user: whose capture it is while OUT, or NULL; holds a reference
+ * @user: whose capture it is while OUT, or NULL; of a large one that is in views whoever
+ *	had the first; holds a reference
  * @views: how many pages of views it is, or its frames are
  * @next: while @listed: in the list of frames to return, whose it is
  * @holds: how often the guest holds it
