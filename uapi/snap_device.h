@@ -111,7 +111,7 @@
 /* The mailbox knows STEER. */
 #define SNAP_F_STEER		0x400ull
 
-/* RX gives large frames, for payload of more than half of one. */
+/* RX gives large frames, for payload of more than half of one; so may CAPTURE. */
 #define SNAP_F_LARGE_FRAMES	0x800ull
 
 #define SNAP_F_ALL		0xfffull
@@ -300,6 +300,9 @@ struct snap_entry {
 
 #define SNAP_CAPTURE_BYTES_MAX	0x100000u
 #define SNAP_CAPTURE_FRAMES_MAX	(SNAP_CAPTURE_BYTES_MAX / SNAP_FRAME_SIZE + 1)
+
+/* Flag: if a large frame would be more than half used, there may be one instead. */
+#define SNAP_CAPTURE_LARGE	1
 
 /*
  * CAPTURE: the bytes [offset, offset + length) of a region at this instant,

@@ -41,15 +41,15 @@ typedef struct SnapCommand {
     SnapExecute *execute;
 } SnapCommand;
 
-#define DATA(op, entry, execute) \
-    { false, op, sizeof(struct entry), 0, 0, (op) == SNAP_OP_TX, execute }
+#define DATA(op, entry, flags, execute) \
+    { false, op, sizeof(struct entry), flags, 0, (op) == SNAP_OP_TX, execute }
 #define MAILBOX(op, entry, flags, features, execute) \
     { true, op, sizeof(struct entry), flags, features, false, execute }
 
 static const SnapCommand snap_commands[] = {
-    DATA(SNAP_OP_CAPTURE, snap_capture, snap_capture),
-    DATA(SNAP_OP_RELEASE, snap_release, snap_release),
-    DATA(SNAP_OP_TX, snap_tx, snap_tx),
+    DATA(SNAP_OP_CAPTURE, snap_capture, SNAP_CAPTURE_LARGE, snap_capture),
+    DATA(SNAP_OP_RELEASE, snap_release, 0, snap_release),
+    DATA(SNAP_OP_TX, snap_tx, 0, snap_tx),
     MAILBOX(SNAP_OP_REGION_CREATE, snap_region_create, SNAP_REGION_SPARSE, 0,
             snap_region_create),
     MAILBOX(SNAP_OP_REGION_DESTROY, snap_region_destroy, 0, 0,

@@ -59,16 +59,21 @@ uint32_t snap_capture(SnapState *s, unsigned queue, void *entry, void *out)
 {
     struct snap_capture *c = entry, *to = out;
     uint32_t status, nframes = 0;
+    bool large = c->e.flags & SNAP_CAPTURE_LARGE;
 
+    if (large && !(s->driver_features & SNAP_F_LARGE_FRAMES)) {
+        return SNAP_ST_BAD_FLAGS;
+    }
     if (c->nframes || c->reserved || c->reserved2) {
         return SNAP_ST_BAD_RESERVED;
     }
     if (!c->length || c->length > SNAP_CAPTURE_BYTES_MAX) {
         return SNAP_ST_BAD_LENGTH;
     }
-    status = snap_status_of(snapmem_capture(s->mem, queue, c->region,
-                                            c->offset, c->length, c->frame,
-                                            ARRAY_SIZE(c->frame), &nframes));
+    status = snap_status_of(
+        (large ? snapmem_capture_large : snapmem_capture)(
+            s->mem, queue, c->region, c->offset, c->length, c->frame,
+            ARRAY_SIZE(c->frame), &nframes));
     if (status == SNAP_ST_OK) {
         memcpy(to->frame, c->frame, nframes * sizeof(c->frame[0]));
         to->nframes = nframes;

@@ -131,7 +131,8 @@ class Engine final : private StoreSink {
     // engine_capture.cpp
     snapmem_status capture(std::uint32_t handle, std::uint64_t offset,
                            std::uint32_t length, std::span<Frame> frames,
-                           std::uint32_t &nframes, std::uint32_t queue = 0);
+                           std::uint32_t &nframes, std::uint32_t queue = 0,
+                           bool large = false);
     // engine_frames.cpp
     snapmem_status release(std::span<const Frame> frames, std::size_t &done,
                            std::uint32_t queue = 0);
@@ -196,6 +197,10 @@ class Engine final : private StoreSink {
         [[nodiscard]] std::uint32_t wholes() const {
             return whole_end - whole_first;
         }
+        // Does it take more than half of a large frame, and no more than one?
+        [[nodiscard]] bool fits_large() const {
+            return pages() > large_frames / 2 && pages() <= large_frames;
+        }
         [[nodiscard]] bool is_whole(Page p) const {
             return p >= whole_first && p < whole_end;
         }
@@ -226,9 +231,9 @@ class Engine final : private StoreSink {
     // for whoever has the lock.
     bool capture_in_lane(std::uint32_t lane, std::uint32_t handle,
                          std::uint64_t offset, std::uint32_t length,
-                         std::span<Frame> frames, std::uint32_t &nframes);
-    // Release frames until one takes more than the lane, as each large one
-    // does; returns how many.
+                         std::span<Frame> frames, std::uint32_t &nframes,
+                         bool large);
+    // Release frames until one takes more than the lane; returns how many.
     std::size_t release_in_lane(std::uint32_t lane,
                                 std::span<const Frame> frames);
 
@@ -299,6 +304,8 @@ class Engine final : private StoreSink {
     [[nodiscard]] bool may_hold(const PageMap &snapshot, const Cut &c);
     // The bytes of page p that the range covers, and zeros around them.
     void copy_page(Frame to, Frame from, Page p, const Cut &c) const;
+    [[nodiscard]] Frame make_large(Frame first, const Cut &c) const;
+    [[nodiscard]] Frame take_large_for(const Cut &c);
 
     // What an operation takes or promises: frames, those of them that count
     // for the owner, and nodes that come to be shared, which do and are paid

@@ -117,12 +117,27 @@ void Engine::copy_page(Frame to, Frame from, Page p, const Cut &c) const {
     const std::size_t tail = p == c.end - 1 ? c.tail : 0;
     std::uint8_t *data = pool_.data(to);
     if (head + tail == 0) { // at less cost
-        std::memcpy(data, pool_.data(from), page_bytes);
+        std::memcpy(data, bytes(from), page_bytes);
         return;
     }
     std::memset(data, 0, head);
-    std::memcpy(data + head, pool_.data(from) + head, page_bytes - head - tail);
+    std::memcpy(data + head, bytes(from) + head, page_bytes - head - tail);
     std::memset(data + page_bytes - tail, 0, tail);
+}
+
+// The number of a large frame that has the pages of a cut: the others are zero.
+Frame Engine::make_large(Frame first, const Cut &c) const {
+    const std::size_t rest = large_frames - c.pages();
+    std::memset(pool_.data(first + c.pages()), 0, rest * page_bytes);
+    return first | large_bit;
+}
+
+// The first frame of a large one, which the guest holds; or no_frame. For the
+// pages alone there are frames.
+Frame Engine::take_large_for(const Cut &c) {
+    return c.fits_large() && pool_.available() >= large_frames + rx_reserve_
+               ? pool_.take_large(Holder::guest)
+               : no_frame;
 }
 
 snapmem_status Engine::find_source(std::uint32_t handle, std::uint64_t offset,
@@ -147,7 +162,8 @@ snapmem_status Engine::find_source(std::uint32_t handle, std::uint64_t offset,
 
 bool Engine::capture_in_lane(std::uint32_t lane, std::uint32_t handle,
                              std::uint64_t offset, std::uint32_t length,
-                             std::span<Frame> frames, std::uint32_t &nframes) {
+                             std::span<Frame> frames, std::uint32_t &nframes,
+                             bool large) {
     Source source;
     if (find_source(handle, offset, length, frames.size(), source) !=
             SNAPMEM_OK ||
@@ -155,7 +171,9 @@ bool Engine::capture_in_lane(std::uint32_t lane, std::uint32_t handle,
         return false;
     }
     const Cut &c = source.cut;
-    const std::span<const Frame> fresh = pool_.cached(lane, c.pages());
+    large = large && c.fits_large();
+    const std::span<const Frame> fresh =
+        large ? pool_.cached_large(lane) : pool_.cached(lane, c.pages());
     if (fresh.empty()) {
         return false;
     }
@@ -175,8 +193,12 @@ bool Engine::capture_in_lane(std::uint32_t lane, std::uint32_t handle,
         copy_page(fresh[i], frames[i], c.first + i, c);
         frames[i] = fresh[i];
     }
-    pool_.hand_out(lane, n);
     nframes = n;
+    if (large) {
+        nframes = 1;
+        frames[0] = make_large(fresh.front(), c);
+    }
+    pool_.hand_out(lane, static_cast<std::uint32_t>(fresh.size()));
     std::atomic_ref(r.copied_pages).fetch_add(n, std::memory_order_relaxed);
     ++tallies_[lane].captures;
     tallies_[lane].copied_bytes += length;
@@ -185,11 +207,12 @@ bool Engine::capture_in_lane(std::uint32_t lane, std::uint32_t handle,
 
 snapmem_status Engine::capture(std::uint32_t handle, std::uint64_t offset,
                                std::uint32_t length, std::span<Frame> frames,
-                               std::uint32_t &nframes, std::uint32_t queue) {
+                               std::uint32_t &nframes, std::uint32_t queue,
+                               bool large) {
     const std::uint32_t lane = lane_of(queue);
     if (enter_lane(lane)) {
-        const bool done =
-            capture_in_lane(lane, handle, offset, length, frames, nframes);
+        const bool done = capture_in_lane(lane, handle, offset, length, frames,
+                                          nframes, large);
         lock_.unlock_lane(lane);
         if (done) {
             return SNAPMEM_OK;
@@ -221,9 +244,12 @@ snapmem_status Engine::capture(std::uint32_t handle, std::uint64_t offset,
     // Nothing fails from here on. Shared pages are armed by now: a store
     // that raced has landed wholly before, or waits for the lock.
     std::uint32_t n = 0;
+    const Frame first = large && !share ? take_large_for(c) : no_frame;
     maps_.each(map, c.first, c.pages(), [&](Page p, Frame f) {
-        if (share && c.is_whole(p) && f != no_frame &&
-            pool_.takes_one_hold(f)) {
+        if (first != no_frame) {
+            copy_page(first + n++, f, p, c);
+        } else if (share && c.is_whole(p) && f != no_frame &&
+                   pool_.takes_one_hold(f)) {
             pool_.add(f, Holder::guest);
             if (r != nullptr) {
                 pool_.set_captured(f, true);
@@ -239,6 +265,10 @@ snapmem_status Engine::capture(std::uint32_t handle, std::uint64_t offset,
         }
     });
     nframes = n;
+    if (first != no_frame) {
+        nframes = 1;
+        frames[0] = make_large(first, c);
+    }
     const std::uint32_t shared = share ? c.wholes() : 0;
     if (r != nullptr) {
         r->policy.shared(shared);

@@ -27,11 +27,18 @@ struct Named {
 std::size_t Engine::release_in_lane(std::uint32_t lane,
                                     std::span<const Frame> frames) {
     std::size_t n = 0;
-    while (n < frames.size() && pool_.take_back(lane, frames[n])) {
+    std::uint32_t released = 0;
+    for (const Frame number : frames) {
+        const Named named(number);
+        if (!named.exists(pool_.frames()) ||
+            !pool_.take_back(lane, named.first, named.count)) {
+            break;
+        }
+        released += named.count;
         ++n;
     }
     pool_.sort_cache(lane);
-    tallies_[lane].released += n;
+    tallies_[lane].released += released;
     return n;
 }
 

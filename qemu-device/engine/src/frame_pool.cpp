@@ -94,6 +94,23 @@ std::span<const Frame> FramePool::cached(std::uint32_t lane,
     return n <= all.size() ? all.last(n) : std::span<const Frame>();
 }
 
+// In a cache that is sorted they follow each other, and while it is not, those
+// that came back together do.
+std::span<const Frame> FramePool::cached_large(std::uint32_t lane) {
+    std::vector<Frame> &frames = caches_[lane].frames;
+    for (auto end = frames.end(); end - frames.begin() >= large_frames; --end) {
+        const auto first = end - large_frames;
+        if (*first % large_frames == 0 &&
+            std::adjacent_find(first, end, [](Frame a, Frame b) {
+                return b != a + 1;
+            }) == end) {
+            std::rotate(first, end, frames.end());
+            return cached(lane, large_frames);
+        }
+    }
+    return {};
+}
+
 // Only now may the guest give them back, to any lane: they have been filled.
 void FramePool::hand_out(std::uint32_t lane, std::uint32_t n) {
     Cache &c = caches_[lane];
@@ -106,22 +123,38 @@ void FramePool::hand_out(std::uint32_t lane, std::uint32_t n) {
 
 // What others than the guest have of a frame, and its mark, is written by
 // nobody who has no more than a lane.
-bool FramePool::take_back(std::uint32_t lane, Frame f) {
-    Cache &c = caches_[lane];
-    if (!caching_ || c.frames.size() == cache_frames_ || f >= frames()) {
-        return false;
-    }
+bool FramePool::drop_last(Frame f) {
     Entry &e = entries_[f];
     std::uint32_t last = 1;
-    if (std::atomic_ref(e.guest).load(std::memory_order_relaxed) != last ||
-        e.device != 0 || e.maps != 0 || e.mark.owner != 0 || f == zero_ ||
-        !std::atomic_ref(e.guest).compare_exchange_strong(
-            last, 0, std::memory_order_acquire, std::memory_order_relaxed)) {
+    return std::atomic_ref(e.guest).load(std::memory_order_relaxed) == last &&
+           e.device == 0 && e.maps == 0 && e.mark.owner == 0 && f != zero_ &&
+           std::atomic_ref(e.guest).compare_exchange_strong(
+               last, 0, std::memory_order_acquire, std::memory_order_relaxed);
+}
+
+bool FramePool::take_back(std::uint32_t lane, Frame first, std::uint32_t n) {
+    Cache &c = caches_[lane];
+    if (!caching_ || cache_frames_ - c.frames.size() < n || first >= frames() ||
+        frames() - first < n) {
         return false;
     }
-    c.frames.push_back(f);
-    c.count(one_less);
-    ++c.unsorted;
+    std::uint32_t dropped = 0;
+    while (dropped < n && drop_last(first + dropped)) {
+        ++dropped;
+    }
+    if (dropped < n) {
+        // Who looks meanwhile finds no hold, and then asks with the lock.
+        while (dropped-- > 0) {
+            std::atomic_ref(entries_[first + dropped].guest)
+                .store(1, std::memory_order_release);
+        }
+        return false;
+    }
+    for (Frame f = first; f < first + n; ++f) {
+        c.frames.push_back(f);
+    }
+    c.count(0 - n);
+    c.unsorted += n;
     return true;
 }
 

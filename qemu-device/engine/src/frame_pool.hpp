@@ -96,11 +96,15 @@ class FramePool {
     // gives the guest a hold on each; none if there are not so many.
     [[nodiscard]] std::span<const Frame> cached(std::uint32_t lane,
                                                 std::uint32_t n) const;
+    // The same for those of a large frame, in order; none if the cache has
+    // none.
+    [[nodiscard]] std::span<const Frame> cached_large(std::uint32_t lane);
     void hand_out(std::uint32_t lane, std::uint32_t n);
-    // For a lane: drop the last hold on a frame, the guest's, into the cache.
-    // False if it is anything else, or does not fit. Several lanes may try that
-    // with one frame.
-    [[nodiscard]] bool take_back(std::uint32_t lane, Frame f);
+    // For a lane: drop the last hold on each of n frames in a row, the guest's,
+    // into the cache. False, and none is, if one has anything else, or they do
+    // not fit. Several lanes may try that with one frame.
+    [[nodiscard]] bool take_back(std::uint32_t lane, Frame first,
+                                 std::uint32_t n);
     // Afterwards: once half a cache has come back, what is in it is sorted, so
     // that the next captures get frames in a row, as from take().
     void sort_cache(std::uint32_t lane);
@@ -234,6 +238,8 @@ class FramePool {
     [[nodiscard]] bool is_own(const Entry &e) const {
         return e.maps != 0 && e.mark.epoch == ledger_.epoch(e.mark.slot);
     }
+    // Drop that hold alone; false if it is not like that. With a lane.
+    [[nodiscard]] bool drop_last(Frame f);
     template <typename Change>
     void reclassify(Frame f, Change change);
     void count(const Entry &e, std::uint32_t by);

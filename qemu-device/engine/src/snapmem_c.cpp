@@ -189,6 +189,16 @@ snapmem_status snapmem_capture(snapmem *m, uint32_t queue, uint32_t region,
     });
 }
 
+snapmem_status snapmem_capture_large(snapmem *m, uint32_t queue,
+                                     uint32_t region, uint64_t offset,
+                                     uint32_t length, uint32_t *frames,
+                                     size_t room, uint32_t *nframes) {
+    return guarded([&] {
+        return m->engine.capture(region, offset, length, {frames, room},
+                                 *nframes, queue, true);
+    });
+}
+
 snapmem_status snapmem_snapshot(snapmem *m, uint32_t region, uint32_t quota,
                                 uint32_t *snapshot, uint64_t *version) {
     return guarded(

@@ -18,6 +18,8 @@ namespace snapmem_test {
 
 using snapmem_impl::Engine;
 using snapmem_impl::Frame;
+using snapmem_impl::large_bit;
+using snapmem_impl::large_frames;
 using snapmem_impl::page_bytes;
 
 enum class Trap { none, fake, real };
@@ -148,11 +150,13 @@ class Rig {
                        npages * static_cast<std::uint32_t>(page_bytes));
     }
     Captured capture(std::uint32_t region, std::uint64_t offset,
-                     std::uint32_t length, std::uint32_t queue = 0) {
+                     std::uint32_t length, std::uint32_t queue = 0,
+                     bool large = false) {
         Captured c;
         c.frames.resize(SNAPMEM_CAPTURE_BYTES_MAX / page_bytes + 1);
         std::uint32_t n = 0;
-        c.status = engine_->capture(region, offset, length, c.frames, n, queue);
+        c.status =
+            engine_->capture(region, offset, length, c.frames, n, queue, large);
         c.frames.resize(n);
         return c;
     }

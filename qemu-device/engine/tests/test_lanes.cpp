@@ -251,14 +251,18 @@ TEST(Lanes, CapturesSeeNothingHalf) {
             const auto is_whole = [&rig](const Kept &k) {
                 return std::all_of(
                     k.frames.begin(), k.frames.end(), [&](Frame f) {
-                        return all_bytes(rig.frame(f), page_bytes, k.byte);
+                        const std::size_t npages = (f & large_bit) ? n : 1;
+                        return all_bytes(rig.frame(f & ~large_bit),
+                                         npages * page_bytes, k.byte);
                     });
             };
             std::vector<Kept> kept;
             while (!stop && !testing::Test::HasFailure()) {
-                Captured got = rig.capture(handle, 0, n * page_bytes, q);
+                Captured got =
+                    rig.capture(handle, 0, n * page_bytes, q, q != 0);
                 if (got.status == SNAPMEM_OK) {
-                    kept.push_back({got.frames, *rig.frame(got.frames[0])});
+                    kept.push_back(
+                        {got.frames, *rig.frame(got.frames[0] & ~large_bit)});
                     EXPECT_TRUE(is_whole(kept.back())) << "torn";
                     ++captures;
                 } else {
@@ -306,8 +310,13 @@ TEST(Lanes, CapturesSeeNothingHalf) {
     EXPECT_EQ(rig->available(), c.frames);
 }
 
-// Several queues release the same frames: one of them does.
-TEST(Lanes, AFrameIsReleasedOnce) {
+// Several queues release the same frames, or the same large one: one of them
+// does.
+class ReleasesTest : public testing::TestWithParam<bool> {};
+
+TEST_P(ReleasesTest, AFrameIsReleasedOnce) {
+    const bool large = GetParam();
+    const std::uint32_t pages = large ? large_frames : 8;
     Rig rig(Trap::fake, config(), 10000, 6, cache_frames);
     const RegionName r = rig.create(pages);
     std::atomic<std::uint32_t> go = 0;
@@ -333,8 +342,9 @@ TEST(Lanes, AFrameIsReleasedOnce) {
         });
     }
     for (std::uint32_t i = 1; i <= rounds; ++i) {
-        now = rig.capture(r.handle, 0, pages * page_bytes, i % queues).frames;
-        EXPECT_EQ(now.size(), pages);
+        now = rig.capture(r.handle, 0, pages * page_bytes, i % queues, large)
+                  .frames;
+        EXPECT_EQ(now.size(), large ? 1 : pages);
         ready = 0;
         go = i;
         go.notify_all();
@@ -345,10 +355,15 @@ TEST(Lanes, AFrameIsReleasedOnce) {
     for (std::thread &t : threads) {
         t.join();
     }
-    EXPECT_EQ(released, std::uint64_t{rounds} * pages);
+    EXPECT_EQ(released, std::uint64_t{rounds} * (large ? 1 : pages));
     EXPECT_EQ(rig->available(), frames - pages);
     EXPECT_STREQ(rig->check(), nullptr);
 }
+
+INSTANTIATE_TEST_SUITE_P(Sizes, ReleasesTest, testing::Bool(),
+                         [](const auto &info) {
+                             return info.param ? "Large" : "Single";
+                         });
 
 } // namespace
 } // namespace snapmem_test

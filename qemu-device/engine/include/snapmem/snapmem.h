@@ -207,6 +207,15 @@ snapmem_status snapmem_capture(snapmem *m, uint32_t queue, uint32_t region,
                                uint64_t offset, uint32_t length,
                                uint32_t *frames, size_t room,
                                uint32_t *nframes);
+/*
+ * The same, but a range of 9 to 16 pages that is copied may come in one large
+ * frame, with a guest hold on each of it: *nframes is 1 then, the pages follow
+ * each other in it, and what is behind them is zero.
+ */
+snapmem_status snapmem_capture_large(snapmem *m, uint32_t queue,
+                                     uint32_t region, uint64_t offset,
+                                     uint32_t length, uint32_t *frames,
+                                     size_t room, uint32_t *nframes);
 
 /*
  * The whole region at this instant. quota is that of the region's owner.
