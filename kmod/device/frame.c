@@ -74,7 +74,7 @@ static int snap_frames_mapping_init(void)
  * The caller has that reference on the page map.  False, and the page still rests, if
  * this kernel does not keep to that.
  */
-static bool snap_frames_wake(struct page *page)
+bool snap_frames_wake(struct page *page)
 {
 	struct folio *folio = page_folio(page);
 
@@ -107,41 +107,24 @@ u32 snap_frames_received(const struct snap_frames *sf)
 	return atomic_read(&sf->received);
 }
 
-static const struct snap_pages *snap_pages_of(const struct page *page)
+bool snap_frames_find(const struct snap_frames *sf, const struct page *page, u64 *offset)
 {
-	return container_of(page_pgmap(page), struct snap_pages, pgmap);
+	unsigned long pfn = page_to_pfn(page), f = pfn - sf->small.first_pfn;
+
+	if (f >= sf->count) {
+		f = pfn - sf->large.first_pfn;
+		if (f >= sf->count || !snap_frames_have_large(sf))
+			return false;
+	}
+	*offset = (u64)f << PAGE_SHIFT;
+	return true;
 }
 
 bool snap_frames_owns(const struct snap_frames *sf, const struct page *page)
 {
-	return snap_frame_is(page) && snap_pages_of(page)->sf == sf;
-}
+	u64 offset;
 
-u64 snap_frames_offset(const struct snap_frames *sf, const struct page *page)
-{
-	return (u64)(page_to_pfn(page) - snap_pages_of(page)->first_pfn) << PAGE_SHIFT;
-}
-
-/* Those that the frame, or the large one, is of. */
-static struct snap_pages *snap_frames_pages(struct snap_frames *sf, u32 f)
-{
-	return f & SNAP_FRAME_LARGE ? &sf->large : &sf->small;
-}
-
-static struct page *snap_frames_page(struct snap_frames *sf, u32 f)
-{
-	return pfn_to_page(snap_frames_pages(sf, f)->first_pfn +
-			   (f & ~SNAP_FRAME_LARGE));
-}
-
-/* The number of that which a page is, or is a part of. */
-static u32 snap_frames_number(const struct page *page)
-{
-	const struct snap_pages *pages = snap_pages_of(page);
-	u32 f = page_to_pfn(page) - pages->first_pfn;
-
-	return pages == &pages->sf->large ?
-	       round_down(f, SNAP_LARGE_FRAMES) | SNAP_FRAME_LARGE : f;
+	return snap_frames_find(sf, page, &offset);
 }
 
 static bool snap_frames_exists(const struct snap_frames *sf, u32 f)
@@ -152,11 +135,7 @@ static bool snap_frames_exists(const struct snap_frames *sf, u32 f)
 	       (first == f || (snap_frames_have_large(sf) && !(first % SNAP_LARGE_FRAMES)));
 }
 
-/*
- * @n frames of that, whose lock is held, are, or are no longer, on the account that it
- * came from.
- */
-static void snap_frames_charge(struct snap_frames *sf, struct snap_frame *fr, u32 n)
+void snap_frames_charge(struct snap_frames *sf, struct snap_frame *fr, u32 n)
 {
 	if (fr->user)
 		snap_user_add(fr->user, n);
@@ -164,7 +143,7 @@ static void snap_frames_charge(struct snap_frames *sf, struct snap_frame *fr, u3
 		atomic_add(n, &sf->received);
 }
 
-static void snap_frames_uncharge(struct snap_frames *sf, struct snap_frame *fr, u32 n)
+void snap_frames_uncharge(struct snap_frames *sf, struct snap_frame *fr, u32 n)
 {
 	if (fr->user)
 		snap_user_uncharge(fr->user, n);
@@ -215,6 +194,7 @@ static void snap_frames_free_memory(struct snap_frames *sf)
 	mutex_lock(&snap_pools_lock);
 	list_del(&sf->list);
 	mutex_unlock(&snap_pools_lock);
+	vfree(sf->viewer);
 	vfree(sf->frame);
 	snap_homes_free(sf);
 	kvfree(sf);
@@ -227,11 +207,6 @@ static void snap_frames_reap(struct work_struct *work)
 	pr_info("snap: the last orphaned frame was dropped\n");
 	snap_frames_free_memory(sf);
 	snap_pci_retry();
-}
-
-static struct snap_frames *snap_frames_of(const struct page *page)
-{
-	return snap_pages_of(page)->sf;
 }
 
 /* So many more are OUT; false if rmmod has begun: no frame may outlive the module. */
@@ -417,24 +392,24 @@ static struct page *snap_adoption_take(struct snap_adoption *a, u32 f)
 	return page;
 }
 
-static int snap_frames_adopt_for(struct snap_frames *sf, const u32 *frame, u32 n,
-				 struct snap_user *user, bool received,
-				 struct page **page)
+/* Numbers of frames, or where that may be one of a large one. */
+static int snap_adopt(struct snap_adoption *a, const u32 *frame, u32 n, bool large,
+		      struct page **page)
 {
-	struct snap_adoption a = { .sf = sf, .user = user, .received = received };
+	struct snap_frames *sf = a->sf;
 	unsigned long flags;
 	int err = 0;
 	u32 i;
 
 	for (i = 0; i < n; i++)
 		if (!snap_frames_exists(sf, frame[i]) ||
-		    (frame[i] & SNAP_FRAME_LARGE && (n > 1 || !received)))
+		    (frame[i] & SNAP_FRAME_LARGE && (n > 1 || !large)))
 			return -EIO;
 	if (!n)
 		return 0;
-	a.pages = snap_frames_pages(sf, frame[0]);
-	a.weight = snap_frame_weight(frame[0]);
-	snap_adoption_begin(&a, n);
+	a->pages = snap_frames_pages(sf, frame[0]);
+	a->weight = snap_frame_weight(frame[0]);
+	snap_adoption_begin(a, n);
 	for (i = 0; i < n;) {
 		u32 row = snap_frame_row(frame[i]);
 		spinlock_t *lock = snap_frame_lock_of(sf, frame[i]);
@@ -442,199 +417,44 @@ static int snap_frames_adopt_for(struct snap_frames *sf, const u32 *frame, u32 n
 		/* those in a row that follow each other, as most do */
 		spin_lock_irqsave(lock, flags);
 		do {
-			page[i] = snap_adoption_take(&a, frame[i]);
+			page[i] = snap_adoption_take(a, frame[i]);
 			if (!page[i])
 				err = -EAGAIN;
 		} while (++i < n && snap_frame_row(frame[i]) == row);
 		spin_unlock_irqrestore(lock, flags);
 	}
-	snap_adoption_end(&a);
+	snap_adoption_end(a);
 	return err;
 }
 
 int snap_frames_adopt(struct snap_frames *sf, const u32 *frame, u32 n,
 		      struct snap_user *user, struct page **page)
 {
-	return snap_frames_adopt_for(sf, frame, n, user, false, page);
+	struct snap_adoption a = { .sf = sf, .user = user };
+
+	return snap_adopt(&a, frame, n, false, page);
+}
+
+int snap_frames_adopt_large(struct snap_frames *sf, u32 frame, struct snap_user *user,
+			    struct page **page)
+{
+	struct snap_adoption a = { .sf = sf, .user = user };
+
+	return snap_adopt(&a, &frame, 1, true, page);
 }
 
 int snap_frames_adopt_received(struct snap_frames *sf, const u32 *frame, u32 n,
 			       struct page **page)
 {
-	return snap_frames_adopt_for(sf, frame, n, NULL, true, page);
+	struct snap_adoption a = { .sf = sf, .received = true };
+
+	return snap_adopt(&a, frame, n, true, page);
 }
 
 bool snap_frame_is(const struct page *page)
 {
 	return is_zone_device_page(page) &&
 	       page_pgmap(page)->ops == &snap_frames_pgmap_ops;
-}
-
-/* How many of @n pages, the first of them at least, have the first one's lock. */
-static u32 snap_frames_same_row(struct snap_frames *sf, struct page *const *page, u32 n)
-{
-	u32 i, row = snap_frame_row(snap_frames_number(page[0]));
-
-	for (i = 1; i < n; i++)
-		if (!snap_frames_owns(sf, page[i]) ||
-		    snap_frame_row(snap_frames_number(page[i])) != row)
-			break;
-	return i;
-}
-
-/* Whose account answers for a page that has a reference, and for how many frames. */
-static struct snap_frame *snap_frames_answering(struct snap_frames *sf,
-						const struct page *page, u32 *weight)
-{
-	u32 f = snap_frames_number(page);
-
-	if (snap_frame_at(sf, f)->state == SNAP_FRAME_PART)
-		f = snap_frame_large(f);
-	*weight = snap_frame_weight(f);
-	return snap_frame_at(sf, f);
-}
-
-/*
- * What those of a row, in which there is one large frame at most, cost whoever is to
- * have them in a view: one page keeps all of a large frame, and is paid for as that.
- */
-static u32 snap_frames_price(struct snap_frames *sf, struct page *const *page, u32 n)
-{
-	u32 i, weight, small = 0, large = 0;
-
-	for (i = 0; i < n; i++) {
-		struct snap_frame *fr = snap_frames_answering(sf, page[i], &weight);
-
-		if (weight == 1)
-			small++;
-		else if (!fr->views)
-			large = weight;
-	}
-	return small + large;
-}
-
-/* Of a large frame the first view is remembered, until the last is gone. */
-static void snap_frames_view_one(struct snap_frames *sf, const struct page *page,
-				 struct snap_user *user)
-{
-	u32 weight;
-	struct snap_frame *fr = snap_frames_answering(sf, page, &weight);
-
-	if (fr->views++)
-		return;
-	snap_frames_uncharge(sf, fr, weight);
-	if (weight > 1) {
-		snap_user_hold(user, 1);
-		fr->user = user;
-	}
-}
-
-/* Those of a row: all, or none. */
-static bool snap_frames_view_row(struct snap_frames *sf, struct page *const *page, u32 n,
-				 struct snap_user *user, bool force)
-{
-	u32 i, price, f = snap_frames_number(page[0]);
-	unsigned long flags;
-	bool ok;
-
-	spin_lock_irqsave(snap_frame_lock_of(sf, f), flags);
-	ok = sf->sd && !READ_ONCE(sf->sd->gone);
-	price = snap_frames_price(sf, page, n);
-	if (ok && force)
-		snap_user_add(user, price);
-	else if (ok)
-		ok = snap_user_try(user, sf->sd, price);
-	for (i = 0; ok && i < n; i++)
-		snap_frames_view_one(sf, page[i], user);
-	spin_unlock_irqrestore(snap_frame_lock_of(sf, f), flags);
-	return ok;
-}
-
-bool snap_frames_view(struct page *const *page, u32 n, struct snap_user *user, bool force)
-{
-	u32 i, row;
-
-	for (i = 0; i < n; i += row) {
-		struct snap_frames *sf = snap_frames_of(page[i]);
-
-		row = snap_frames_same_row(sf, page + i, n - i);
-		if (!snap_frames_view_row(sf, page + i, row, user, force)) {
-			snap_frames_unview(page, i, user);
-			return false;
-		}
-	}
-	return true;
-}
-
-/* One view less; returns the frames that its user paid for that alone. */
-static u32 snap_frames_unview_one(struct snap_frames *sf, const struct page *page)
-{
-	u32 weight;
-	struct snap_frame *fr = snap_frames_answering(sf, page, &weight);
-	bool last = !--fr->views;
-
-	if (last && weight > 1) {
-		/* of whoever had the first */
-		snap_user_uncharge(fr->user, weight);
-		snap_user_put(fr->user, 1);
-		fr->user = NULL;
-	}
-	if (last)
-		snap_frames_charge(sf, fr, weight);
-	return weight == 1;
-}
-
-static u32 snap_frames_unview_row(struct snap_frames *sf, struct page *const *page,
-				  u32 n)
-{
-	u32 i, small = 0, f = snap_frames_number(page[0]);
-	unsigned long flags;
-
-	spin_lock_irqsave(snap_frame_lock_of(sf, f), flags);
-	for (i = 0; i < n; i++)
-		small += snap_frames_unview_one(sf, page[i]);
-	spin_unlock_irqrestore(snap_frame_lock_of(sf, f), flags);
-	return small;
-}
-
-void snap_frames_unview(struct page *const *page, u32 n, struct snap_user *user)
-{
-	u32 i, row, small = 0;
-
-	for (i = 0; i < n; i += row) {
-		struct snap_frames *sf = snap_frames_of(page[i]);
-
-		row = snap_frames_same_row(sf, page + i, n - i);
-		small += snap_frames_unview_row(sf, page + i, row);
-	}
-	snap_user_uncharge(user, small);
-}
-
-struct page *snap_frames_get_small(struct page *page)
-{
-	struct snap_frames *sf = snap_frames_of(page);
-	u32 f = snap_frames_offset(sf, page) >> PAGE_SHIFT;
-	struct page *small = snap_frames_page(sf, f);
-	struct snap_frame *fr = &sf->frame[f];
-	unsigned long flags;
-	bool ok = false;
-
-	if (small == page) {
-		get_page(page);
-		return page;
-	}
-	spin_lock_irqsave(snap_frame_lock_of(sf, f), flags);
-	if (fr->state == SNAP_FRAME_PART) {
-		ok = get_page_unless_zero(small);
-	} else if (fr->state == SNAP_FRAME_IDLE && snap_frames_wake(small)) {
-		/* the pool stays: the large frame is OUT */
-		percpu_ref_get(&sf->small.pgmap.ref);
-		fr->state = SNAP_FRAME_PART;
-		get_page(page);
-		ok = true;
-	}
-	spin_unlock_irqrestore(snap_frame_lock_of(sf, f), flags);
-	return ok ? small : NULL;
 }
 
 static bool snap_pages_in(const struct snap_pages *pages, phys_addr_t start, u64 length)
@@ -706,9 +526,10 @@ struct snap_frames *snap_frames_create(struct snap_dev *sd, phys_addr_t start,
 	if (err)
 		goto free_sf;
 	sf->frame = vcalloc(count + count / SNAP_LARGE_FRAMES, sizeof(*sf->frame));
-	if (!sf->frame) {
+	sf->viewer = vcalloc(count / SNAP_LARGE_FRAMES, sizeof(*sf->viewer));
+	if (!sf->frame || !sf->viewer) {
 		err = -ENOMEM;
-		goto free_homes;
+		goto free_frame;
 	}
 	err = snap_pages_map(&sf->small, sf, start, 0);
 	if (err)
@@ -722,8 +543,8 @@ struct snap_frames *snap_frames_create(struct snap_dev *sd, phys_addr_t start,
 	return sf;
 
 free_frame:
+	vfree(sf->viewer);
 	vfree(sf->frame);
-free_homes:
 	snap_homes_free(sf);
 free_sf:
 	kvfree(sf);

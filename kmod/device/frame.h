@@ -17,10 +17,7 @@
  * single page when somebody pins it for long.  So views have those of PARTs.
  *
  * A frame that is OUT is on one account: that of the user whose capture it is, or
- * the pool's own for what was received.  As long as it is in views, those who
- * have the views answer for it instead, each for each page; from the last view on
- * it is again on the account that it came from.  A page of a large frame keeps all of
- * it: who has the first view answers for all, until the last view is gone.
+ * the pool's own for what was received; or on that of who has it in a view (viewed.h).
  */
 #ifndef SNAP_FRAME_H
 #define SNAP_FRAME_H
@@ -68,9 +65,9 @@ u32 snap_frames_count(const struct snap_frames *sf);
 bool snap_frames_have_large(const struct snap_frames *sf);
 u32 snap_frames_out(struct snap_frames *sf);
 
-/* Is this one of the pool's pages, and which? */
+/* Is this one of the pool's pages, and how many bytes into it? */
 bool snap_frames_owns(const struct snap_frames *sf, const struct page *page);
-u64 snap_frames_offset(const struct snap_frames *sf, const struct page *page);
+bool snap_frames_find(const struct snap_frames *sf, const struct page *page, u64 *offset);
 
 /**
  * snap_frames_adopt() - take frames that the device just gave
@@ -90,6 +87,9 @@ u64 snap_frames_offset(const struct snap_frames *sf, const struct page *page);
  */
 int snap_frames_adopt(struct snap_frames *sf, const u32 *frame, u32 n,
 		      struct snap_user *user, struct page **page);
+/* The same for one large frame. */
+int snap_frames_adopt_large(struct snap_frames *sf, u32 frame, struct snap_user *user,
+			    struct page **page);
 /* The same for frames of a received packet, or a large one, which is alone then. */
 int snap_frames_adopt_received(struct snap_frames *sf, const u32 *frame, u32 n,
 			       struct page **page);
@@ -99,28 +99,6 @@ u32 snap_frames_received(const struct snap_frames *sf);
 
 /* Is this a frame, of whatever pool?  The caller has a reference on the page. */
 bool snap_frame_is(const struct page *page);
-
-/**
- * snap_frames_view() - a view is to have frames, all of them or none
- * @page: frames, of whatever pools; the caller has a reference on each, and keeps it
- *	for the view
- * @n: how many; those in a row in the pool and here cost little more than one
- * @user: charged for them, until snap_frames_unview(); for a large frame that is in a
- *	view already, who is charged stays
- * @force: whatever its quota
- *
- * Context: any.
- * Return: false, and nothing has changed, if @user has its share already, or a device
- * is gone.
- */
-bool snap_frames_view(struct page *const *page, u32 n, struct snap_user *user, bool force);
-/*
- * A reference on the page of one frame that has the bytes of @page: on that, or if it is
- * of a large frame on the PART, which keeps it.  NULL: that is on its way back just now.
- */
-struct page *snap_frames_get_small(struct page *page);
-/* Before the view's references go; not all that came together need go together. */
-void snap_frames_unview(struct page *const *page, u32 n, struct snap_user *user);
 
 /*
  * What the core does when the last reference of an OUT page is dropped, for one that

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What is known of a pool and of each frame, for frame.c, which takes frames and gives
- * them away as pages, and home.c, by which they go back to the device.
+ * them away as pages, viewed.c, which knows those in views, and home.c, by which they go
+ * back to the device.
  *
  * Locks: that of a frame > home->lock.  Interrupts are off below the first; of several
  * frames that have the same lock and follow each other it is taken once.
@@ -16,6 +17,7 @@
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
+#include "compat/page.h"
 #include "snap_device.h"
 
 struct snap_dev;
@@ -36,8 +38,7 @@ enum snap_frame_state {
 
 /**
  * struct snap_frame - what is known of one frame
- * @user: whose capture it is while OUT, or NULL; of a large one that is in views whoever
- *	had the first; holds a reference
+ * @user: whose capture it is while OUT, or NULL; holds a reference
  * @views: how many pages of views it is, or its frames are
  * @next: while @listed: in the list of frames to return, whose it is
  * @holds: how often the guest holds it
@@ -83,6 +84,7 @@ struct snap_pages {
  *	or a release_lock
  * @lock: guard the frames
  * @frame: one for each, then one for each large one
+ * @viewer: for each large one that is in views, who had the first; holds a reference
  * @home: the ways home, one for each data queue of the device
  * @nhomes: how many
  * @out: number of frames OUT; from 0 to 1 it takes the module, back it puts it; and
@@ -100,6 +102,7 @@ struct snap_frames {
 	struct snap_dev *sd;
 	struct snap_frame_lock lock[SNAP_FRAME_LOCKS];
 	struct snap_frame *frame;
+	struct snap_user **viewer;
 	struct snap_home *home;
 	u32 nhomes;
 	struct delayed_work forgotten;
@@ -136,9 +139,53 @@ static inline struct snap_frame *snap_frame_at(struct snap_frames *sf, u32 f)
 				      &sf->frame[f];
 }
 
+static inline struct snap_pages *snap_pages_of(const struct page *page)
+{
+	return container_of(page_pgmap(page), struct snap_pages, pgmap);
+}
+
+static inline struct snap_frames *snap_frames_of(const struct page *page)
+{
+	return snap_pages_of(page)->sf;
+}
+
+/* Those that the frame, or the large one, is of. */
+static inline struct snap_pages *snap_frames_pages(struct snap_frames *sf, u32 f)
+{
+	return f & SNAP_FRAME_LARGE ? &sf->large : &sf->small;
+}
+
+static inline struct page *snap_frames_page(struct snap_frames *sf, u32 f)
+{
+	return pfn_to_page(snap_frames_pages(sf, f)->first_pfn +
+			   (f & ~SNAP_FRAME_LARGE));
+}
+
+/* The number of that which a page is, or is a part of. */
+static inline u32 snap_frames_number(const struct page *page)
+{
+	const struct snap_pages *pages = snap_pages_of(page);
+	u32 f = page_to_pfn(page) - pages->first_pfn;
+
+	return pages == &pages->sf->large ? snap_frame_large(f) : f;
+}
+
 static inline spinlock_t *snap_frame_lock_of(struct snap_frames *sf, u32 f)
 {
 	return &sf->lock[snap_frame_row(f) % SNAP_FRAME_LOCKS].lock;
 }
+
+/*
+ * Of a page at rest.  The caller has the reference on the page map that the core drops
+ * with the page's last.  False, and the page still rests, if this kernel does not keep to
+ * that.
+ */
+bool snap_frames_wake(struct page *page);
+/*
+ * @n frames of that, whose lock is held, are, or are no longer, on the account that it
+ * came from.
+ */
+void snap_frames_charge(struct snap_frames *sf, struct snap_frame *fr, u32 n);
+void snap_frames_uncharge(struct snap_frames *sf, struct snap_frame *fr, u32 n);
 
 #endif /* SNAP_POOL_H */

@@ -10,6 +10,7 @@
 #include "device/frame.h"
 #include "device/part.h"
 #include "device/user.h"
+#include "device/viewed.h"
 #include "memory/args.h"
 #include "socket/sock.h"
 #include "socket/view.h"
