@@ -36,12 +36,12 @@ int snap_cmd_errno(struct snap_dev *sd, int op, int status)
 	}
 }
 
-int snap_cmd_capture(struct snap_dev *sd, u32 handle, u64 offset, u32 length,
-		     u32 *frame, u32 room)
+int snap_cmd_capture(struct snap_dev *sd, u32 handle, u64 offset, u32 length, bool large,
+		     u32 *frame, u32 npages)
 {
 	struct snap_queue *q = snap_queue_here(sd);
 	struct snap_capture *c = snap_queue_slot(q, SNAP_SLOT_CAPTURE);
-	u32 n, i;
+	u32 i, n = 0;
 	int err;
 
 	spin_lock(&q->capture_lock);
@@ -49,24 +49,25 @@ int snap_cmd_capture(struct snap_dev *sd, u32 handle, u64 offset, u32 length,
 	memset(c, 0, offsetof(struct snap_capture, frame));
 	c->reserved2 = 0;
 	c->e.op = cpu_to_le16(SNAP_OP_CAPTURE);
+	c->e.flags = cpu_to_le16(large ? SNAP_CAPTURE_LARGE : 0);
 	c->region = cpu_to_le32(handle);
 	c->length = cpu_to_le32(length);
 	c->offset = cpu_to_le64(offset);
 	err = snap_cmd_errno(sd, SNAP_OP_CAPTURE,
 			     snap_queue_execute(q, SNAP_SLOT_CAPTURE));
 	if (!err) {
-		n = le32_to_cpu(c->nframes);
-		if (n != room) {
+		n = le32_to_cpu(READ_ONCE(c->nframes));
+		for (i = 0; i < n && i < npages; i++)
+			frame[i] = le32_to_cpu(READ_ONCE(c->frame[i]));
+		if (n != npages && !(large && n == 1 && frame[0] & SNAP_FRAME_LARGE)) {
 			dev_err_ratelimited(&sd->pdev->dev,
 					    "capture of %u pages gave %u frames\n",
-					    room, n);
+					    npages, n);
 			err = -EIO;
 		}
-		for (i = 0; !err && i < n; i++)
-			frame[i] = le32_to_cpu(c->frame[i]);
 	}
 	spin_unlock(&q->capture_lock);
-	return err;
+	return err ?: n;
 }
 
 /* Any other command undoes what has been done of one: this one finds nothing. */

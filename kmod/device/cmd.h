@@ -18,9 +18,13 @@ struct snap_dev;
 /* errno for a status; logs, rate-limited, those that are driver bugs. */
 int snap_cmd_errno(struct snap_dev *sd, int op, int status);
 
-/* Of a region or snapshot; fills frame[] with room numbers; process context. */
-int snap_cmd_capture(struct snap_dev *sd, u32 handle, u64 offset, u32 length,
-		     u32 *frame, u32 room);
+/*
+ * Of a region or snapshot, @npages of which the range touches: fills as many numbers, or
+ * with @large, which takes that feature, perhaps one of a large frame.  Returns how many.
+ * Process context.
+ */
+int snap_cmd_capture(struct snap_dev *sd, u32 handle, u64 offset, u32 length, bool large,
+		     u32 *frame, u32 npages);
 
 /**
  * snap_cmd_mail() - execute a command of the control mailbox

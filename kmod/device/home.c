@@ -77,16 +77,11 @@ struct snap_home *snap_home_list(struct snap_frames *sf, u32 f)
  * @entry: numbers, in the slot
  * @n: how many
  * @frames: how many frames that is
- * @large: numbers of large frames, that come last: from the first on the device takes
- *	a lock that it does not need for others
- * @nlarge: how many
  */
 struct snap_home_batch {
 	__le32 *entry;
 	u32 n;
 	u32 frames;
-	__le32 large[SNAP_RELEASE_MAX / SNAP_LARGE_FRAMES];
-	u32 nlarge;
 };
 
 /* Up to SNAP_RELEASE_MAX frames off the list, which are still marked as listed. */
@@ -121,10 +116,7 @@ static bool snap_home_add(struct snap_home_batch *b, u32 f)
 	if (b->frames + weight > SNAP_RELEASE_MAX)
 		return false;
 	b->frames += weight;
-	if (f & SNAP_FRAME_LARGE)
-		b->large[b->nlarge++] = cpu_to_le32(f);
-	else
-		b->entry[b->n++] = cpu_to_le32(f);
+	b->entry[b->n++] = cpu_to_le32(f);
 	return true;
 }
 
@@ -169,8 +161,6 @@ static void snap_home_collect(struct snap_home *home, struct snap_home_batch *b)
 		} while (f != SNAP_FRAME_NONE && snap_frame_row(f) == row);
 		spin_unlock_irqrestore(lock, flags);
 	}
-	memcpy(b->entry + b->n, b->large, b->nlarge * sizeof(b->large[0]));
-	b->n += b->nlarge;
 }
 
 /* Fill the slot RELEASE: how many frames it gives back, and whose it is. */
@@ -178,7 +168,7 @@ static u32 snap_home_fill(struct snap_home *home, struct snap_queue **q)
 {
 	struct snap_frames *sf = home->sf;
 	struct snap_dev *sd = READ_ONCE(sf->sd);
-	struct snap_home_batch b;
+	struct snap_home_batch b = { };
 	struct snap_release *r;
 
 	lockdep_assert_held(&home->release_lock);
@@ -187,9 +177,6 @@ static u32 snap_home_fill(struct snap_home *home, struct snap_queue **q)
 	*q = &sd->queue[SNAP_QUEUE_DATA + (home - sf->home)];
 	r = snap_queue_slot(*q, SNAP_SLOT_RELEASE);
 	b.entry = r->frame;
-	b.n = 0;
-	b.frames = 0;
-	b.nlarge = 0;
 	snap_home_collect(home, &b);
 	if (!b.n)
 		return 0;

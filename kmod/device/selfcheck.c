@@ -51,7 +51,7 @@ static const char *snap_selfcheck_region(struct snap_dev *sd)
 
 	if (snap_cmd_region_create(sd, &spec, &region, &window_page))
 		return "the device makes no region";
-	if (snap_cmd_capture(sd, region, 0, PAGE_SIZE, &frame, 1))
+	if (snap_cmd_capture(sd, region, 0, PAGE_SIZE, false, &frame, 1) < 0)
 		wrong = "the device captures nothing";
 	else
 		wrong = snap_selfcheck_frame(sd, frame);

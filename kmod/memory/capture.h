@@ -18,6 +18,8 @@ struct snap_user;
  * @handle: of a region or snapshot
  * @offset: bytes
  * @length: bytes
+ * @large: the pages may be those of a large frame, each of which keeps all of it: they
+ *	must not be mapped (frame.h)
  * @user: whom to charge for frames in flight, or NULL
  * @page: filled; the caller owns a reference on each
  * @npages: how many the range touches, at most SNAP_CAPTURE_PAGES
@@ -27,7 +29,7 @@ struct snap_user;
  * frames for a copy; EAGAIN: a frame is just on its way back, try again; EIO.
  * Nothing is held after an error.
  */
-int snap_capture(struct snap_dev *sd, u32 handle, u64 offset, u32 length,
+int snap_capture(struct snap_dev *sd, u32 handle, u64 offset, u32 length, bool large,
 		 struct snap_user *user, struct page **page, u32 npages);
 
 #endif /* SNAP_CAPTURE_H */

@@ -269,7 +269,7 @@ static int snap_region_capture_range(struct snap_region *r, u64 offset,
 {
 	u32 npages = DIV_ROUND_UP(offset_in_page(offset) + length, PAGE_SIZE);
 
-	switch (snap_capture(r->f.sd, r->f.handle, offset, length, r->f.user,
+	switch (snap_capture(r->f.sd, r->f.handle, offset, length, true, r->f.user,
 			     page, npages)) {
 	case 0:
 		return npages;

@@ -32,7 +32,7 @@ static int snap_snapshot_pages(struct snap_file *s, struct snap_user *user,
 			       u64 first, struct page **page, u32 npages)
 {
 	int err = snap_capture(s->sd, s->handle, first << PAGE_SHIFT,
-			       npages << PAGE_SHIFT, user, page, npages);
+			       npages << PAGE_SHIFT, false, user, page, npages);
 
 	if (err == -EAGAIN)
 		snap_frames_flush(s->sd->frames);
