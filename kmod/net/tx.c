@@ -76,6 +76,7 @@ static int snap_tx_segments(struct snap_channel *ch, u32 slot, struct sk_buff *s
 	u64 end = U64_MAX;	/* where it ends in the pool */
 	unsigned int i, n = 0;
 	dma_addr_t addr;
+	u64 offset;
 
 	map->n = 0;
 	map->single = false;
@@ -99,9 +100,8 @@ static int snap_tx_segments(struct snap_channel *ch, u32 slot, struct sk_buff *s
 			return -EFAULT;
 		}
 		len = skb_frag_size(frag);
-		if (snap_frames_owns(sd->frames, page)) {
-			addr = snap_frames_offset(sd->frames, page) +
-			       skb_frag_off(frag);
+		if (snap_frames_find(sd->frames, page, &offset)) {
+			addr = offset + skb_frag_off(frag);
 			if (addr == end) {	/* frames in a row are one segment */
 				run += len;
 				tx->seg[n - 1].length = cpu_to_le32(run);

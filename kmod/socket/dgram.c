@@ -179,13 +179,15 @@ static bool snap_dgram_corked(const struct sock *sk, struct msghdr *msg)
 
 /**
  * struct snap_dgram - a message while it is captured
- * @bvec: its bytes in order; a reference on each page
+ * @bvec: its bytes in order, in pieces; see snap_send_put()
  * @n: how many
+ * @npages: pages that they lie in, which are the fragments of a packet
  * @shorts: bytes of short buffers, copied
  */
 struct snap_dgram {
 	struct bio_vec bvec[SNAP_REGION_CAPTURE_PAGES];
 	int n;
+	unsigned int npages;
 	unsigned int shorts;
 };
 
@@ -200,7 +202,7 @@ static int snap_dgram_add_shorts(struct snap_dgram *dgram, struct iov_iter *iter
 	struct page_frag *frag = &current->task_frag;
 
 	if (len > SNAP_DGRAM_SHORTS_MAX - dgram->shorts ||
-	    dgram->n == SNAP_REGION_CAPTURE_PAGES)
+	    dgram->npages == SNAP_REGION_CAPTURE_PAGES)
 		return -1 - SNAP_COPY_SCATTERED;
 	if (!skb_page_frag_refill(len, frag, GFP_KERNEL))
 		return -1 - SNAP_COPY_NO_FRAMES;
@@ -210,6 +212,7 @@ static int snap_dgram_add_shorts(struct snap_dgram *dgram, struct iov_iter *iter
 	get_page(frag->page);
 	bvec_set_page(&dgram->bvec[dgram->n++], frag->page, len, frag->offset);
 	frag->offset += len;
+	dgram->npages++;
 	dgram->shorts += len;
 	return 0;
 }
@@ -221,12 +224,13 @@ static int snap_dgram_add(struct snap_dgram *dgram, struct sock *sk,
 	unsigned int npages = DIV_ROUND_UP(offset_in_page(addr) + len, PAGE_SIZE);
 	int n;
 
-	if (npages > SNAP_REGION_CAPTURE_PAGES - dgram->n)
+	if (npages > SNAP_REGION_CAPTURE_PAGES - dgram->npages)
 		return -1 - SNAP_COPY_SCATTERED;
 	n = snap_send_capture(sk, dst, addr, len, dgram->bvec + dgram->n);
 	if (n < 0)
 		return n;
 	dgram->n += n;
+	dgram->npages += npages;
 	return 0;
 }
 
@@ -292,7 +296,7 @@ static int snap_dgram_add_all(struct snap_dgram *dgram, struct sock *sk,
 	}
 	/* Nothing to refer to, or more than one packet may have. */
 	if (!ret && (dgram->shorts == total ||
-		     dgram->n > READ_ONCE(net_hotdata.sysctl_max_skb_frags)))
+		     dgram->npages > READ_ONCE(net_hotdata.sysctl_max_skb_frags)))
 		ret = -1 - SNAP_COPY_SCATTERED;
 	if (!ret && !snap_splice_sums_odd() && snap_dgram_summed(sk, dst, total) &&
 	    snap_dgram_odd_pages(dgram))
@@ -343,7 +347,6 @@ int snap_dgram_send(struct socket *sock, struct msghdr *msg, size_t len)
 {
 	struct snap_sock *ss = snap_sock_of(sock);
 	struct iov_iter user = msg->msg_iter;
-	struct bio_vec piece[SNAP_REGION_CAPTURE_PAGES];
 	struct snap_dgram dgram;
 	int ret;
 
@@ -351,6 +354,7 @@ int snap_dgram_send(struct socket *sock, struct msghdr *msg, size_t len)
 	if (len > SNAP_DGRAM_BYTES_MAX || msg->msg_flags & MSG_SPLICE_PAGES)
 		return ss->base->sendmsg(sock, msg, len);
 	dgram.n = 0;
+	dgram.npages = 0;
 	dgram.shorts = 0;
 	ret = snap_dgram_capture(&dgram, sock, msg, len);
 	if (ret < 0) {
@@ -361,7 +365,7 @@ int snap_dgram_send(struct socket *sock, struct msghdr *msg, size_t len)
 			snap_send_count_copy(ss, sock->sk, reason, ret);
 		return ret;
 	}
-	snap_send_iter(&msg->msg_iter, dgram.bvec, dgram.n, piece, len);
+	iov_iter_bvec(&msg->msg_iter, ITER_SOURCE, dgram.bvec, dgram.n, len);
 	msg->msg_flags |= MSG_SPLICE_PAGES;
 	ret = snap_dgram_give(sock, msg, len);
 	msg->msg_flags &= ~MSG_SPLICE_PAGES;

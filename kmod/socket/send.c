@@ -9,7 +9,6 @@
 #include <net/ipv6.h>
 #include <net/sock.h>
 
-#include "compat/page.h"
 #include "memory/region.h"
 #include "observe/sysctl.h"
 #include "observe/trace.h"
@@ -58,7 +57,7 @@ int snap_send_capture(struct sock *sk, const struct dst_entry *dst,
 	const struct net_device *only;
 	struct page *page[SNAP_REGION_CAPTURE_PAGES];
 	size_t offset = offset_in_page(addr), left = len;
-	int i, n;
+	int i, n, pieces = 0;
 
 	if (!snap_send_frames(ctl, dst, &only))
 		n = -1 - SNAP_COPY_ROUTE;
@@ -68,43 +67,37 @@ int snap_send_capture(struct sock *sk, const struct dst_entry *dst,
 	for (i = 0; i < n; i++) {
 		size_t part = min_t(size_t, left, PAGE_SIZE - offset);
 
-		bvec_set_page(&bvec[i], page[i], part, offset);
+		/* all are of one pool */
+		if (i && page[i] == page[i - 1] + 1)
+			bvec[pieces - 1].bv_len += part;
+		else
+			bvec_set_page(&bvec[pieces++], page[i], part, offset);
 		left -= part;
 		offset = 0;
 	}
-	return n;
+	return n < 0 ? n : pieces;
 }
 
-/* Frames that follow each other in a pool; of other pages, whose they are is unknown. */
-static bool snap_send_follows(const struct page *page, const struct page *next)
+static void snap_send_put_piece(const struct bio_vec *piece)
 {
-	return next == page + 1 && is_zone_device_page(page) &&
-	       is_zone_device_page(next) && page_pgmap(page) == page_pgmap(next);
+	struct page *page = piece->bv_page;
+	int i, n = DIV_ROUND_UP(piece->bv_offset + piece->bv_len, PAGE_SIZE);
+
+	if (!is_zone_device_page(page))
+		put_page(page);
+	else if (PageCompound(page))
+		folio_put_refs(page_folio(page), n);
+	else
+		for (i = 0; i < n; i++)
+			put_page(page + i);
 }
 
-void snap_send_iter(struct iov_iter *iter, const struct bio_vec *bvec, int n,
-		    struct bio_vec *piece, size_t len)
-{
-	struct bio_vec *last = piece;
-	int i;
-
-	*last = bvec[0];
-	for (i = 1; i < n; i++)
-		if (!bvec[i].bv_offset &&
-		    bvec[i - 1].bv_offset + bvec[i - 1].bv_len == PAGE_SIZE &&
-		    snap_send_follows(bvec[i - 1].bv_page, bvec[i].bv_page))
-			last->bv_len += bvec[i].bv_len;
-		else
-			*++last = bvec[i];
-	iov_iter_bvec(iter, ITER_SOURCE, piece, last - piece + 1, len);
-}
-
-void snap_send_put(const struct bio_vec *bvec, int npages)
+void snap_send_put(const struct bio_vec *bvec, int n)
 {
 	int i;
 
-	for (i = 0; i < npages; i++)
-		put_page(bvec[i].bv_page);
+	for (i = 0; i < n; i++)
+		snap_send_put_piece(&bvec[i]);
 }
 
 void snap_send_count_ref(struct snap_sock *ss, struct sock *sk, size_t bytes)

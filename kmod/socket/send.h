@@ -13,7 +13,6 @@
 
 struct bio_vec;
 struct dst_entry;
-struct iov_iter;
 struct msghdr;
 struct snap_sock;
 struct sock;
@@ -33,29 +32,21 @@ struct dst_entry *snap_send_dst(struct sock *sk);
  * @dst: where the bytes will go
  * @addr: of the buffer
  * @len: bytes, not zero, at most 64 KiB
- * @bvec: room for SNAP_REGION_CAPTURE_PAGES; filled, the caller owns a
- *	reference on each page
+ * @bvec: room for SNAP_REGION_CAPTURE_PAGES; filled with pieces, for MSG_SPLICE_PAGES:
+ *	frames that follow each other in the pool are one, and the kernel goes through
+ *	them at once; the caller owns a reference on each page
  *
  * Context: process; takes mmap_lock.
- * Return: number of pages, or minus one minus an enum snap_copy_reason.
+ * Return: number of pieces, or minus one minus an enum snap_copy_reason.
  */
 int snap_send_capture(struct sock *sk, const struct dst_entry *dst,
 		      const void __user *addr, size_t len, struct bio_vec *bvec);
 
-/**
- * snap_send_iter() - captured pages, for MSG_SPLICE_PAGES
- * @iter: made
- * @bvec: the pages in order, each of which stays as it is
- * @n: how many, not zero
- * @piece: room for as many, as long as @iter is used: frames that follow each other in
- *	the pool are one, and the kernel goes through them at once
- * @len: bytes
+/*
+ * Drop the caller's references; skbs have taken their own.  A piece of other pages than
+ * frames has one.
  */
-void snap_send_iter(struct iov_iter *iter, const struct bio_vec *bvec, int n,
-		    struct bio_vec *piece, size_t len);
-
-/* Drop the caller's references; skbs have taken their own. */
-void snap_send_put(const struct bio_vec *bvec, int npages);
+void snap_send_put(const struct bio_vec *bvec, int n);
 
 /* One message more, for the socket, its namespace and the trace. */
 void snap_send_count_ref(struct snap_sock *ss, struct sock *sk, size_t bytes);

@@ -94,7 +94,6 @@ static struct dst_entry *snap_stream_dst(struct sock *sk)
 static int snap_stream_ref(struct snap_stream_call *call, size_t len)
 {
 	struct bio_vec bvec[SNAP_REGION_CAPTURE_PAGES];
-	struct bio_vec piece[SNAP_REGION_CAPTURE_PAGES];
 	struct iov_iter user = call->msg->msg_iter;
 	const void __user *addr = iter_iov_addr(&user);
 	struct sock *sk = call->sock->sk;
@@ -120,7 +119,7 @@ static int snap_stream_ref(struct snap_stream_call *call, size_t len)
 
 	/* What fills the room is pushed: nobody comes soon with the rest. */
 	more = part < iov_iter_count(&user) && part < room;
-	snap_send_iter(&call->msg->msg_iter, bvec, n, piece, part);
+	iov_iter_bvec(&call->msg->msg_iter, ITER_SOURCE, bvec, n, part);
 	ret = snap_stream_give(call, part, MSG_SPLICE_PAGES, more);
 	snap_send_put(bvec, n);
 	call->msg->msg_iter = user;
