@@ -367,6 +367,54 @@ static void test_bad_captures(void)
     snap_halt(s);
 }
 
+/* Asked for, once that is agreed, a range that is copied comes in one frame. */
+static void test_large_captures(void)
+{
+    Snap *s = snap_run(false, ",capture=copy");
+    const unsigned length = 9 * PAGE + 5;   /* from the middle of a page */
+    g_autofree uint8_t *bytes = g_malloc0(SNAP_LARGE_SIZE);
+    g_autofree uint8_t *got = g_malloc(SNAP_LARGE_SIZE);
+    struct snap_capture c = {
+        .e.op = SNAP_OP_CAPTURE, .e.flags = SNAP_CAPTURE_LARGE,
+    };
+    uint32_t page, frame;
+
+    c.region = snap_create(s, 20, &page);
+    c.length = length;
+    c.offset = PAGE / 2;
+    snap_expect(BAD_FLAGS, snap_do(s, SNAP_QUEUE_DATA, &c));
+
+    snap_set(s, SNAP_REG_CONTROL, SNAP_CTL_RESET);
+    snap_start(s, SNAP_F_LARGE_FRAMES);
+    c.region = snap_create(s, 20, &page);
+    snap_pattern(bytes + PAGE / 2, length, 1);
+    snap_store(s, page, PAGE / 2, bytes + PAGE / 2, length);
+    for (unsigned i = 0; i < 3; i++) {
+        c.e.flags = SNAP_CAPTURE_LARGE;
+        c.nframes = 0;
+        snap_expect(OK, snap_do(s, SNAP_QUEUE_DATA, &c));
+        g_assert_cmpuint(c.nframes, ==, 1);
+        frame = c.frame[0];
+        g_assert_true(frame & SNAP_FRAME_LARGE);
+        g_assert_cmpuint(frame % SNAP_LARGE_FRAMES, ==, 0);
+        g_assert_cmpuint(snap_count(s, SNAP_CTR_GUEST_FRAMES), ==,
+                         SNAP_LARGE_FRAMES);
+        qtest_memread(s->qts, s->large +
+                      (uint64_t)(frame & ~SNAP_FRAME_LARGE) * PAGE,
+                      got, SNAP_LARGE_SIZE);
+        g_assert_cmpmem(got, SNAP_LARGE_SIZE, bytes, SNAP_LARGE_SIZE);
+        snap_expect(OK, snap_release(s, &frame, 1));
+        snap_expect(BAD_FRAME, snap_release(s, &frame, 1));
+    }
+    /* A flag, not a rule. */
+    snap_expect(OK, snap_capture(s, c.region, 0, 16 * PAGE, &c));
+    g_assert_cmpuint(c.nframes, ==, 16);
+    snap_expect(OK, snap_release(s, c.frame, 16));
+    g_assert_cmpuint(snap_destroy(s, c.region), ==, SNAP_ST_OK);
+    snap_assert_all_free(s);
+    snap_halt(s);
+}
+
 static void test_release(void)
 {
     Snap *s = snap_run(false, "");
@@ -634,6 +682,7 @@ int main(int argc, char **argv)
     qtest_add_data_func("/snap/capture/auto", "auto", test_capture);
     qtest_add_data_func("/snap/capture/share", "share", test_capture);
     qtest_add_func("/snap/capture/bad", test_bad_captures);
+    qtest_add_func("/snap/capture/large", test_large_captures);
     qtest_add_func("/snap/release", test_release);
     qtest_add_func("/snap/read-only", test_read_only);
     qtest_add_func("/snap/reset", test_reset);

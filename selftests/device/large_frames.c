@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Bulk data from the wire comes in large frames.  They come home however they are let
+ * Bulk data from the wire comes in large frames, and is sent in such.  They come home however they are let
  * go of; a view of a part keeps them; and where no large one is free, data comes all
  * the same.
  *
@@ -128,6 +128,32 @@ TEST_F(large_frames, comes_home_from_who_is_killed)
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, wait_no_guest_frames(10000));
 	self->fd = dup(0);	/* for the end */
+}
+
+/* What is sent is in one frame, whose bytes stay, where the device copies. */
+TEST_F(large_frames, captures_are_in_them)
+{
+	const char *capture = getenv("SNAP_VM_CAPTURE");
+	const size_t length = 14 * PAGE + 100;
+	struct region r;
+	int fd[2], i;
+
+	if (!capture || strcmp(capture, "copy"))
+		SKIP(return, "captures may share here");
+	ASSERT_EQ(0, region_make(&r, 16 * PAGE));
+	ASSERT_EQ(0, udp_pair(AF_SNAP, AF_INET, fd));
+	for (i = 0; i < 3; i++) {
+		fill(r.p, length, i);
+		ASSERT_EQ((ssize_t)length, send(fd[0], r.p, length, 0));
+		EXPECT_EQ((uint64_t)LARGE_PAGES, dev_counter(SNAP_CTR_GUEST_FRAMES));
+		memset(r.p, ~0, length);
+		ASSERT_EQ((ssize_t)length, recv(fd[1], self->back, STREAM_ROOM, 0));
+		EXPECT_EQ(-1, differs(self->back, length, i));
+		EXPECT_EQ(0, wait_no_guest_frames(10000));
+	}
+	close(fd[0]);
+	close(fd[1]);
+	region_drop(&r);
 }
 
 /*
