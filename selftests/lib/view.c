@@ -81,6 +81,23 @@ int view_message_release(int fd, const struct view_message *r)
 	return err;
 }
 
+int view_message_release_pages(int fd, const struct view_message *r, size_t first,
+			       size_t pages)
+{
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; !err && i < r->n; i++) {
+		size_t end = r->part[i].offset + r->part[i].length;
+		size_t from = r->part[i].offset / PAGE * PAGE + first * PAGE;
+		size_t to = from + pages * PAGE;
+
+		if (from < end)
+			err = view_release(fd, from, (to < end ? to : end) - from);
+	}
+	return err;
+}
+
 void view_receive(int fd, struct view_message *r, size_t length, int flags,
 	     unsigned int room)
 {

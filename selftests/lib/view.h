@@ -44,6 +44,9 @@ long view_used(int fd);
 int view_release(int fd, uint64_t offset, uint64_t length);
 /* Release all that was received; 0 or a negative errno. */
 int view_message_release(int fd, const struct view_message *r);
+/* Of each part so many pages, but for those before the first of them. */
+int view_message_release_pages(int fd, const struct view_message *r, size_t first,
+			       size_t pages);
 
 /* recvmsg() by view of at most so many bytes, with room for so many parts. */
 void view_receive(int fd, struct view_message *r, size_t length, int flags,

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Bulk data: a stream of fill_stream() that the host sends back, by NETDEV.  Where the
+ * device has large frames, it comes in them.
+ */
+#ifndef SNAP_SELFTEST_BULK_H
+#define SNAP_SELFTEST_BULK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "view.h"
+
+/* Until the device has learnt that the packets are large, and more. */
+#define BULK		(64 * STREAM_ROOM)
+/* Of these, so many packets are large ones at least: some come before, some are small. */
+#define BULK_LARGE	((long)(BULK / SNAP_LARGE_SIZE) / 8)
+
+struct bulk {
+	int fd;
+	uint64_t asked;		/* bytes that have gone out */
+	uint64_t at;		/* of them: that have been received */
+	char *out, *back;	/* STREAM_ROOM each */
+};
+
+/* Connect; with room for much that is unread. 0 or -1: then bulk_close() does no harm. */
+int bulk_open(struct bulk *b, int domain);
+void bulk_close(struct bulk *b);
+/* Send STREAM_ROOM bytes. */
+bool bulk_ask(struct bulk *b);
+/* The same, and wait until they are unread. */
+bool bulk_wait(struct bulk *b);
+/* Receive what was asked for: are the bytes right? */
+bool bulk_drain(struct bulk *b);
+/* BULK goes out and comes back whole: how many packets were in large frames; or -1. */
+long bulk_echoed(struct bulk *b);
+/* Packets that were, so far. */
+uint64_t bulk_large_packets(void);
+
+/*
+ * Receive by view what comes next, keep the first pages of each part, and drain the rest.
+ * How many frames are out then, or -1.
+ */
+long bulk_keep(struct bulk *b, struct view_message *got, const struct view *v,
+	       size_t pages);
+
+#endif /* SNAP_SELFTEST_BULK_H */
