@@ -8,6 +8,7 @@
  */
 
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 #define LARGE_PAGES	SNAP_LARGE_FRAMES
 #define WINDOW		(64 * PAGE)
 #define ROWS		500
+#define PIECE		(8 * PAGE)
 
 FIXTURE(large_frames)
 {
@@ -136,6 +138,32 @@ TEST_F(large_frames, a_page_of_a_view_keeps_it)
 	EXPECT_LE((long)LARGE_PAGES, kept);
 	EXPECT_EQ(0, wait_no_guest_frames(10000));
 	view_drop(&v);
+}
+
+/* What was received goes out again, twice: from where it lies. */
+TEST_F(large_frames, spliced_goes_by_reference)
+{
+	uint64_t sent, copied = ethtool_counter("driver_edge_bytes");
+	struct bulk *b = &self->bulk, to[2];
+	int pipes[2][2], i;
+
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, bulk_open(&to[i], AF_INET));
+		ASSERT_EQ(0, bulk_pipe(pipes[i]));
+	}
+	ASSERT_LE(0, bulk_echoed(b));
+	ASSERT_TRUE(bulk_splice(b, pipes[0], PIECE));
+	ASSERT_EQ(PIECE, tee(pipes[0][0], pipes[1][1], PIECE, 0));
+	sent = dev_counter(SNAP_CTR_TX_FRAME_BYTES);
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(PIECE, splice(pipes[i][0], NULL, to[i].fd, NULL, PIECE, 0));
+		EXPECT_TRUE(comes_out(to[i].fd, to[i].back, b->at, PIECE));
+		bulk_close(&to[i]);
+		close(pipes[i][0]);
+		close(pipes[i][1]);
+	}
+	EXPECT_LE(sent + 2 * PIECE, dev_counter(SNAP_CTR_TX_FRAME_BYTES));
+	EXPECT_EQ(copied, ethtool_counter("driver_edge_bytes"));
 }
 
 /*

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* See bulk.h. */
 
+#define _GNU_SOURCE
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "bulk.h"
+
+#define TRIES	20
 
 int bulk_open(struct bulk *b, int domain)
 {
@@ -72,6 +76,54 @@ long bulk_echoed(struct bulk *b)
 uint64_t bulk_large_packets(void)
 {
 	return ethtool_counter("driver_rx_large_packets");
+}
+
+int bulk_pipe(int pipes[2])
+{
+	if (pipe(pipes))
+		return -1;
+	return fcntl(pipes[1], F_SETPIPE_SZ, PAGE) == PAGE ? 0 : -1;
+}
+
+static bool received(struct bulk *b, int fd, ssize_t n)
+{
+	bool good = n >= 0 && read(fd, b->back, n) == n &&
+		    differs_stream(b->back, n, b->at) < 0;
+
+	b->at += n;
+	return good;
+}
+
+/* A pipe gets bytes of so many pages as there is room for pieces; another one, pieces. */
+static bool splice_piece(struct bulk *b, const int via[2], const int pipes[2],
+			 size_t length)
+{
+	ssize_t n, piece;
+	int tries = TRIES;
+
+	do {
+		if (b->at == b->asked && (!tries-- || !bulk_wait(b)))
+			return false;
+		n = splice(b->fd, NULL, via[1], NULL, length, 0);
+		piece = n > 0 ? splice(via[0], NULL, pipes[1], NULL, n, 0) : -1;
+		if (piece == (ssize_t)length)
+			return true;
+	} while (received(b, pipes[0], piece) &&
+		 (piece == n || received(b, via[0], n - piece)));
+	return false;
+}
+
+bool bulk_splice(struct bulk *b, const int pipes[2], size_t length)
+{
+	int via[2];
+	bool good;
+
+	if (pipe(via))
+		return false;
+	good = splice_piece(b, via, pipes, length);
+	close(via[0]);
+	close(via[1]);
+	return good;
 }
 
 long bulk_keep(struct bulk *b, struct view_message *got, const struct view *v,

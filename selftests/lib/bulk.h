@@ -38,6 +38,15 @@ long bulk_echoed(struct bulk *b);
 /* Packets that were, so far. */
 uint64_t bulk_large_packets(void);
 
+/* A pipe that takes one piece; 0 or -1. */
+int bulk_pipe(int pipes[2]);
+/*
+ * Splice that many of the next bytes, more than a page, into a pipe of bulk_pipe(): so
+ * they are a piece of a large frame.  Others are received before, and `at` is behind the
+ * last of them then.
+ */
+bool bulk_splice(struct bulk *b, const int pipes[2], size_t length);
+
 /*
  * Receive by view what comes next, keep the first pages of each part, and drain the rest.
  * How many frames are out then, or -1.
