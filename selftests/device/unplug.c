@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The host takes the device out while frames are in sockets, in views and in a
- * pipe, and a region and a snapshot are mapped.  What is unread in sockets is
- * received as it was sent.  The guest lives on, says once that frames are in use,
- * and lets go of the orphans, which are those in the pipe.
+ * The host takes the device out while frames, large ones among them, are in sockets,
+ * in views and in pipes, and a region and a snapshot are mapped.  What is unread in
+ * sockets is received as it was sent.  The guest lives on, says once that frames are in
+ * use, and lets go of the orphans, which are those in the pipes.
  * The other side is peers/qmp-host.sh, which waits for a file of the share.
  *
  * Machines: share-2 copy-2 debug newest
@@ -15,10 +15,12 @@
 #include <sys/mman.h>
 #include <sys/uio.h>
 
+#include "bulk.h"
 #include "kselftest_harness.h"
-#include "view.h"
 
 #define LENGTH	60000
+#define PIECE	(8 * PAGE)
+#define TRIES	20
 
 static int log_has(const char *text)
 {
@@ -81,8 +83,74 @@ static const char *viewer_page(const struct viewer *me)
 	return me->v.p + me->got.part[0].offset;
 }
 
+/*
+ * What the host has sent in large frames: a page of it in a view and by that in a pipe,
+ * more in another pipe, and more unread.
+ */
+struct received {
+	struct bulk bulk;
+	struct view v;
+	struct view_message got;
+	int page[2];
+	int piece[2];
+};
+
+static bool received_make(struct received *me)
+{
+	me->v.p = NULL;
+	me->bulk.fd = -1;
+	return !bulk_open(&me->bulk, AF_SNAP) && !set_copybreak(me->bulk.fd, 1) &&
+	       !view_make(&me->v, me->bulk.fd, 64 * PAGE, 0) && !pipe(me->page) &&
+	       !bulk_pipe(me->piece);
+}
+
+static void received_drop(struct received *me)
+{
+	view_drop(&me->v);
+	bulk_close(&me->bulk);
+}
+
+static char *received_page(const struct received *me)
+{
+	return (char *)me->v.p + me->got.part[0].offset / PAGE * PAGE;
+}
+
+/* No other frame is out. */
+static bool received_keep(struct received *me)
+{
+	long out = bulk_keep(&me->bulk, &me->got, &me->v, 1);
+	int tries = TRIES;
+
+	/* one of its own size had the bytes */
+	while (out > 0 && out < SNAP_LARGE_FRAMES && tries--)
+		if (view_message_release(me->bulk.fd, &me->got))
+			return false;
+		else
+			out = bulk_keep(&me->bulk, &me->got, &me->v, 1);
+	return out >= SNAP_LARGE_FRAMES;
+}
+
+static bool received_begin(struct received *me)
+{
+	struct iovec iov;
+	uint64_t large;
+
+	if (bulk_echoed(&me->bulk) < BULK_LARGE || !received_keep(me))
+		return false;
+	iov.iov_base = received_page(me);
+	iov.iov_len = PAGE;
+	if (vmsplice(me->page[1], &iov, 1, 0) != PAGE ||
+	    !bulk_splice(&me->bulk, me->piece, PIECE))
+		return false;
+	me->bulk.at += PIECE;
+	large = bulk_large_packets();
+	return bulk_wait(&me->bulk) &&
+	       bulk_large_packets() >= large + STREAM_ROOM / SNAP_LARGE_SIZE / 2;
+}
+
 FIXTURE(unplug)
 {
+	struct received received;
 	struct viewer viewer[2];
 	int sink;		/* unread */
 	int fd;
@@ -102,15 +170,44 @@ FIXTURE_SETUP(unplug)
 	ASSERT_EQ(0, region_make(&self->r, 16 * PAGE));
 	ASSERT_TRUE(viewer_make(&self->viewer[0], SOCK_DGRAM));
 	ASSERT_TRUE(viewer_make(&self->viewer[1], SOCK_STREAM));
+	ASSERT_TRUE(received_make(&self->received));
 }
 
 FIXTURE_TEARDOWN(unplug)
 {
 	viewer_drop(&self->viewer[0]);
 	viewer_drop(&self->viewer[1]);
+	received_drop(&self->received);
 	region_drop(&self->r);
 	close(self->fd);
 	close(self->sink);
+}
+
+/* Out of the view; what is unread is right, and no frame of it is in the view. */
+static void expect_received(struct __test_metadata *_metadata, struct received *me)
+{
+	struct bulk *b = &me->bulk;
+
+	EXPECT_TRUE(load_is_fatal(received_page(me), SIGBUS));
+	EXPECT_EQ(0, view_used(b->fd));
+	EXPECT_EQ(0, view_message_release(b->fd, &me->got));
+	view_receive(b->fd, &me->got, RECEIVE_MAX, MSG_DONTWAIT, SNAP_VIEW_PARTS_MAX);
+	EXPECT_EQ(RECEIVE_MAX, me->got.bytes);
+	EXPECT_EQ(0, me->got.n);
+	EXPECT_EQ(-1, differs_stream(me->got.buffer, RECEIVE_MAX, b->at));
+	EXPECT_EQ(0, view_used(b->fd));
+	b->at += RECEIVE_MAX;
+	EXPECT_TRUE(bulk_drain(b));
+}
+
+/* Orphans in a pipe are read as something. */
+static void expect_orphans(struct __test_metadata *_metadata, int pipes[2], char *back,
+			   size_t length)
+{
+	EXPECT_NE(0, log_has("last orphaned frame"));
+	EXPECT_EQ(length, read(pipes[0], back, length));
+	close(pipes[0]);
+	close(pipes[1]);
 }
 
 TEST_F(unplug, with_frames_out)
@@ -124,6 +221,7 @@ TEST_F(unplug, with_frames_out)
 
 	/* TCP leaves it to the next packet to free what was received elsewhere */
 	ASSERT_EQ(0, write_text("/proc/sys/net/core/skb_defer_max", "0"));
+	ASSERT_TRUE(received_begin(&self->received));
 	fill(self->r.p, LENGTH, 1);
 	snapshot = snapshot_fd(self->r.fd, NULL);
 	p = snapshot_map(snapshot, 16 * PAGE);
@@ -166,11 +264,11 @@ TEST_F(unplug, with_frames_out)
 	}
 	EXPECT_EQ(LENGTH, recv(self->sink, back, LENGTH, MSG_DONTWAIT));
 	EXPECT_EQ(-1, differs(back, LENGTH, 1));
-	/* Its content is lost, its page is not. */
-	EXPECT_NE(0, log_has("last orphaned frame"));
-	EXPECT_EQ(PAGE, read(pipes[0], back, PAGE));
-	close(pipes[0]);
-	close(pipes[1]);
+	expect_received(_metadata, &self->received);
+	/* Their content is lost, their pages are not. */
+	expect_orphans(_metadata, pipes, back, PAGE);
+	expect_orphans(_metadata, self->received.piece, back, PIECE);
+	expect_orphans(_metadata, self->received.page, back, PAGE);
 	EXPECT_TRUE(wait_until("dmesg | grep -q 'last orphaned frame'", 5000));
 	/* what is left of the machine is well */
 	EXPECT_EQ(10, send(self->fd, back, 10, 0));
