@@ -17,11 +17,14 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
+#include "bulk.h"
 #include "kselftest_harness.h"
-#include "snap_test_util.h"
 #include "vhost_user_seen.h"
 
 #define LENGTH		30000u
+#define LARGE_LENGTH	60000u
+/* Packets after which the device knows that they are large. */
+#define LEARNT		32
 #define PAGES		8
 /* Neither is an address of this machine; the host sends both to it. */
 #define ROUTED4		VIRTIO_HOST4
@@ -51,23 +54,30 @@ static uint64_t seen_number(int fd, size_t offset)
 #define SEEN(self, member) \
 	seen_number((self)->seen, offsetof(struct vhost_user_seen, member))
 
-/* Does a packet come out whose payload are the LENGTH bytes of that seed? */
-static bool came_out(int seen, uint64_t packets, unsigned int seed)
+/* Does a packet come out whose payload are these bytes? */
+static bool these_came_out(int seen, uint64_t packets, const char *want, size_t length)
 {
 	static struct vhost_user_seen now;
-	static char want[LENGTH];
 	uint64_t end = now_ms() + 5000;
 
-	fill(want, LENGTH, seed);
 	while (now_ms() < end) {
 		if (pread(seen, &now, sizeof(now), 0) != sizeof(now))
 			return false;
 		if (now.packets > packets &&
-		    memmem(now.last, now.length, want, LENGTH))
+		    memmem(now.last, now.length, want, length))
 			return true;
 		sleep_ms(10);
 	}
 	return false;
+}
+
+/* The same with the LENGTH bytes of that seed. */
+static bool came_out(int seen, uint64_t packets, unsigned int seed)
+{
+	static char want[LENGTH];
+
+	fill(want, LENGTH, seed);
+	return these_came_out(seen, packets, want, LENGTH);
 }
 
 /* A socket whose peer is at the other end of virtio0. */
@@ -131,12 +141,16 @@ FIXTURE_TEARDOWN(edge)
 	EXPECT_EQ(0, ethtool_counter("driver_edge_dropped"));
 }
 
-/* Came as it was sent, and from where the backend can read. */
-#define EXPECT_CAME_OUT(self, seed) do {				\
-	EXPECT_TRUE(came_out((self)->seen, (self)->packets, seed));	\
+/* All from where the backend can read. */
+#define EXPECT_NONE_BAD(self)						\
 	EXPECT_EQ((self)->bad, SEEN(self, bad))				\
 		TH_LOG("nothing at %llx",				\
-		       (unsigned long long)SEEN(self, address));	\
+		       (unsigned long long)SEEN(self, address))
+
+/* Came as it was sent, too. */
+#define EXPECT_CAME_OUT(self, seed) do {				\
+	EXPECT_TRUE(came_out((self)->seen, (self)->packets, seed));	\
+	EXPECT_NONE_BAD(self);						\
 } while (0)
 
 #define EXPECT_COPIED_AT_EDGE(self)					\
@@ -309,8 +323,29 @@ TEST_F(edge, spliced)
 	close(tcp);
 }
 
+/* One piece of a large frame: all of it is copied. */
+TEST_F(edge, spliced_large)
+{
+	struct bulk b;
+	int pipes[2];
+
+	ASSERT_EQ(0, bulk_open(&b, AF_INET));
+	ASSERT_EQ(0, bulk_pipe(pipes));
+	ASSERT_LE(BULK_LARGE, bulk_echoed(&b));
+	ASSERT_TRUE(bulk_splice(&b, pipes, LENGTH));
+	EXPECT_NOT_COPIED_AT_EDGE(self);
+	ASSERT_EQ(LENGTH, splice(pipes[0], NULL, self->out, NULL, LENGTH, 0));
+	fill_stream(b.out, LENGTH, b.at);
+	EXPECT_TRUE(these_came_out(self->seen, self->packets, b.out, LENGTH));
+	EXPECT_NONE_BAD(self);
+	EXPECT_COPIED_AT_EDGE(self);
+	close(pipes[0]);
+	close(pipes[1]);
+	bulk_close(&b);
+}
+
 /* The host answers to `source`, an address of somebody else. */
-static bool ask_for_answer(const char *source, const char *p)
+static bool ask_for_answer_of(const char *source, const char *p, size_t bytes)
 {
 	int fd = udp_socket(AF_INET, AF_INET), on = 1;
 	union address from, to;
@@ -320,9 +355,14 @@ static bool ask_for_answer(const char *source, const char *p)
 	setsockopt(fd, SOL_IP, IP_TRANSPARENT, &on, sizeof(on));
 	sent = !bind(fd, &from.sa, length);
 	address_set(&to, AF_INET, HOST4, host_echo_port());
-	sent = sent && sendto(fd, p, LENGTH, 0, &to.sa, length) == LENGTH;
+	sent = sent && sendto(fd, p, bytes, 0, &to.sa, length) == bytes;
 	close(fd);
 	return sent;
+}
+
+static bool ask_for_answer(const char *source, const char *p)
+{
+	return ask_for_answer_of(source, p, LENGTH);
 }
 
 TEST_F(edge, forwarded)
@@ -332,6 +372,26 @@ TEST_F(edge, forwarded)
 	ASSERT_TRUE(ask_for_answer(ROUTED4, self->r.p));
 	EXPECT_CAME_OUT(self, 3);
 	EXPECT_COPIED_AT_EDGE(self);
+}
+
+/* The fragment is a large frame as a whole. */
+TEST_F(edge, forwarded_large)
+{
+	uint64_t large = bulk_large_packets();
+	static char p[LARGE_LENGTH];
+	int i;
+
+	ASSERT_EQ(0, sh("echo 1 >/proc/sys/net/ipv4/ip_forward"));
+	for (i = 0; i < 2 * LEARNT; i++) {
+		fill(p, LARGE_LENGTH, 10 + i);
+		ASSERT_TRUE(ask_for_answer_of(ROUTED4, p, LARGE_LENGTH));
+		EXPECT_TRUE(these_came_out(self->seen, self->packets + i, p,
+					   LARGE_LENGTH));
+	}
+	EXPECT_NONE_BAD(self);
+	EXPECT_LE(large + LEARNT / 2, bulk_large_packets());
+	EXPECT_LE(self->copied + i * (uint64_t)LARGE_LENGTH,
+		  ethtool_counter("driver_edge_bytes"));
 }
 
 /* Past the hook of virtio0: copied as it came in. */
