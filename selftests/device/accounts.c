@@ -16,9 +16,9 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "bulk.h"
 #include "kselftest_harness.h"
 #include "hoard.h"
-#include "view.h"
 
 #define ALICE		1001
 #define BOB		1002
@@ -171,7 +171,9 @@ TEST_F(accounts, of_many_users)
 
 /* ---- Each holder -------------------------------------------------------- */
 
-#define VIEW		(64 * PAGE)
+#define VIEW		(128 * PAGE)
+#define KEPT_MAX	40	/* messages */
+#define KEPT_PAGES	2	/* of each part of them */
 
 /* It belongs to this process, and Bob, who this is meanwhile, answers for it. */
 static int view_of_bob(struct view *v, int fd)
@@ -224,6 +226,79 @@ TEST_F(accounts, a_view_pays_for_what_it_holds)
 
 	ASSERT_EQ(0, write_text(USER_QUOTA, "1"));
 	status = in_child(views_let_go, 2 * percent_of_pool(1) / 15);
+	ASSERT_EQ(0, write_text(USER_QUOTA, USER_QUOTA_DEFAULT));
+	EXPECT_EQ(0, status);
+}
+
+/* What Bob has kept of messages that came in large frames. */
+struct kept {
+	struct bulk bulk;
+	struct view v;
+	struct view_message m[2 * KEPT_MAX];
+	int n;
+};
+
+/*
+ * Keep pages of more messages until the view gets no more for want of frames: as many
+ * are out as Bob may have.
+ */
+static int keep_until_refused(struct kept *k)
+{
+	uint64_t most = percent_of_pool(1);
+	uint64_t refused = sock_stats(k->bulk.fd).recv_msgs[SNAP_RECV_QUOTA];
+	int end = k->n + KEPT_MAX;
+	long out = 0;
+
+	while (sock_stats(k->bulk.fd).recv_msgs[SNAP_RECV_QUOTA] == refused) {
+		if (k->n == end)
+			return printf("# never refused: %ld frames are out\n", out);
+		out = bulk_keep(&k->bulk, &k->m[k->n++], &k->v, KEPT_PAGES);
+		if (out < 0)
+			return 1;
+	}
+	/* other things have some, but it is no more than a few */
+	if (out >= most / 2 && out <= most + 32)
+		return 0;
+	return printf("# refused with %ld frames out, of %llu\n", out,
+		      (unsigned long long)most);
+}
+
+/* So many pages of each part, but for those before the first of them. */
+static int let_go(struct kept *k, size_t first, size_t pages)
+{
+	int i, err = 0;
+
+	for (i = 0; !err && i < k->n; i++)
+		err = view_message_release_pages(k->bulk.fd, &k->m[i], first, pages);
+	return err;
+}
+
+static int keep_pages_of_large_frames(int arg)
+{
+	struct kept *k = calloc(1, sizeof(*k));
+
+	if (!k || bulk_open(&k->bulk, AF_SNAP) || set_copybreak(k->bulk.fd, 1) ||
+	    view_of_bob(&k->v, k->bulk.fd) || bulk_echoed(&k->bulk) < BULK_LARGE)
+		return 1;
+	if (keep_until_refused(k))
+		return 2;
+	/* one page keeps a large frame as well as two */
+	if (let_go(k, 0, 1) || keep_until_refused(k))
+		return 3;
+	if (let_go(k, 0, KEPT_PAGES) || wait_no_frames_out(1000))
+		return 4;
+	k->n = 0;
+	return keep_until_refused(k) ? 5 : 0;
+}
+
+TEST_F(accounts, a_page_costs_the_large_frame_that_it_keeps)
+{
+	int status;
+
+	if (!host_stream_port())
+		SKIP(return, "no echo server for streams at the host");
+	ASSERT_EQ(0, write_text(USER_QUOTA, "1"));
+	status = in_child(keep_pages_of_large_frames, 0);
 	ASSERT_EQ(0, write_text(USER_QUOTA, USER_QUOTA_DEFAULT));
 	EXPECT_EQ(0, status);
 }
