@@ -669,6 +669,36 @@ static void test_rx_large(void)
     snap_halt(s);
 }
 
+/* Not offered: a driver that wants them is refused, and another one has none. */
+static void test_rx_not_large(void)
+{
+    Snap *s = snap_run(true, ",x-large-frames=off");
+    g_autofree uint8_t *sent = g_malloc0(SNAP_PACKET_MAX);
+    uint64_t held;
+    uint32_t frame;
+    SnapReceived r;
+
+    g_assert_cmphex(snap_get(s, SNAP_REG_FEATURES) & SNAP_F_LARGE_FRAMES, ==, 0);
+    snap_set(s, SNAP_REG_CONTROL, SNAP_CTL_RESET);
+    snap_set(s, SNAP_REG_DRIVER_FEATURES, SNAP_F_LARGE_FRAMES);
+    snap_set(s, SNAP_REG_CONTROL, SNAP_CTL_START);
+    g_assert_cmpuint(snap_get(s, SNAP_REG_CONTROL), ==, SNAP_STATE_REFUSED);
+
+    snap_set(s, SNAP_REG_CONTROL, SNAP_CTL_RESET);
+    snap_start(s, 0);
+    snap_wire_send(s, sent, 60000);
+    snap_wait(s, SNAP_CTR_RX_PACKETS, 1);
+    expect_large(s, sent, 60000, false, &r, &frame);
+    held = snap_count(s, SNAP_CTR_GUEST_FRAMES);
+    /* not even that which has frames of the guest */
+    frame = frame / SNAP_LARGE_FRAMES * SNAP_LARGE_FRAMES | SNAP_FRAME_LARGE;
+    snap_expect(BAD_FRAME, snap_release(s, &frame, 1));
+    g_assert_cmpuint(snap_count(s, SNAP_CTR_GUEST_FRAMES), ==, held);
+    snap_give_back(s, &r);
+    snap_assert_all_free(s);
+    snap_halt(s);
+}
+
 void snap_add_net_tests(void)
 {
     qtest_add_func("/snap/tx", test_tx);
@@ -680,6 +710,7 @@ void snap_add_net_tests(void)
     qtest_add_func("/snap/rx/shapes", test_rx_shapes);
     qtest_add_func("/snap/rx/small", test_rx_small);
     qtest_add_func("/snap/rx/large", test_rx_large);
+    qtest_add_func("/snap/rx/not-large", test_rx_not_large);
     qtest_add_data_func("/snap/rx/no-frames", GUINT_TO_POINTER(1000),
                         test_rx_full);
     qtest_add_data_func("/snap/rx/no-batches", GUINT_TO_POINTER(60),

@@ -62,7 +62,10 @@ options_of() {
     unplug) options+=(--queues 2 --monitor --host selftests/peers/qmp-host.sh) ;;
     bus_error) options+=(--smp 1) ;;
     stream_long) options+=(--timeout 900) ;;
-    no_trap) options+=(--qemu "$selftests/vm/qemu-without-trap") ;;
+    no_trap)
+        options+=(--qemu "$selftests/vm/qemu-without-trap"
+            --device-opts ",x-large-frames=off")
+        ;;
     edge) options+=(--vhost-user --host selftests/peers/vhost-user.sh) ;;
     # The kernel tells of those that it kills.
     memcg) options+=(--expect 'invoked oom-killer|Call Trace') ;;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A device that cannot trap stores: no snapshots, and captures that copy.  All
- * else is as ever.  Runs in a machine of its own.
+ * A device that cannot trap stores: no snapshots, and captures that copy.  Nor does it
+ * offer large frames.  All else is as ever.  Runs in a machine of its own.
  *
  * Machines: auto-2
  */
@@ -9,8 +9,8 @@
 #include <errno.h>
 #include <sys/ioctl.h>
 
+#include "bulk.h"
 #include "kselftest_harness.h"
-#include "snap_test_util.h"
 
 #define PAGES	16
 #define LENGTH	(PAGES * PAGE)
@@ -86,6 +86,23 @@ TEST_F(no_trap, by_reference)
 	close(fd);
 	close(sink);
 	EXPECT_EQ(0, wait_no_guest_frames(5000));
+}
+
+TEST_F(no_trap, no_large_frames)
+{
+	uint64_t frames = dev_counter(SNAP_CTR_RX_FRAMES);
+	struct bulk b;
+
+	if (!host_stream_port())
+		SKIP(return, "no echo server for streams at the host");
+	EXPECT_EQ(0, self->before.features & SNAP_F_LARGE_FRAMES);
+	ASSERT_EQ(0, bulk_open(&b, AF_SNAP));
+	EXPECT_EQ(0, bulk_echoed(&b));
+	EXPECT_LE(frames + BULK / PAGE / 2, dev_counter(SNAP_CTR_RX_FRAMES));
+	bulk_close(&b);
+	EXPECT_EQ(0, wait_no_guest_frames(5000));
+	/* it never had them: nothing to tell */
+	EXPECT_EQ(0, sh("! dmesg | grep -q 'large frames'"));
 }
 
 TEST_HARNESS_MAIN
