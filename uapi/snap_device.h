@@ -198,6 +198,7 @@ enum snap_counter {
 	SNAP_CTR_DEDUP_PAGES,		/* of snapshots: found to exist already */
 	SNAP_CTR_REGIONS,		/* a level */
 	SNAP_CTR_SNAPSHOTS_HELD,	/* a level */
+	SNAP_CTR_RX_NO_LARGE,		/* packets for which no large frame was free */
 	SNAP_CTR_MAX
 };
 

@@ -49,6 +49,7 @@ static const char snap_ethtool_counter_names[SNAP_CTR_MAX][ETH_GSTRING_LEN] = {
 	[SNAP_CTR_DEDUP_PAGES] = "dedup_pages",
 	[SNAP_CTR_REGIONS] = "regions",
 	[SNAP_CTR_SNAPSHOTS_HELD] = "snapshots_held",
+	[SNAP_CTR_RX_NO_LARGE] = "rx_no_large",
 };
 
 /* The driver's own counters follow those of the device. */

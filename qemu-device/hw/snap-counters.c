@@ -80,7 +80,8 @@ static uint64_t snap_sum(SnapState *s, enum snap_queue_counter c)
     return sum;
 }
 
-static uint64_t snap_sum_rx_frames(SnapState *s)
+/* Of those that queues do not show: at so many bytes of what packets count. */
+static uint64_t snap_sum_packets(SnapState *s, size_t field)
 {
     uint64_t sum = 0;
 
@@ -88,7 +89,7 @@ static uint64_t snap_sum_rx_frames(SnapState *s)
         snapnet_counters p;
 
         snapnet_get_counters(q->packets, &p);
-        sum += p.rx_frames;
+        sum += *(uint64_t *)((uint8_t *)&p + field);
     }
     return sum;
 }
@@ -114,11 +115,13 @@ uint64_t snap_read_counter(SnapState *s, enum snap_counter c)
     case SNAP_CTR_RX_BYTES:
         return snap_sum(s, SNAP_QCTR_RX_BYTES);
     case SNAP_CTR_RX_FRAMES:
-        return snap_sum_rx_frames(s);
+        return snap_sum_packets(s, offsetof(snapnet_counters, rx_frames));
     case SNAP_CTR_RX_DROPPED:
         return snap_sum(s, SNAP_QCTR_RX_DROPPED);
     case SNAP_CTR_RX_STALLS:
         return snap_sum(s, SNAP_QCTR_RX_STALLS);
+    case SNAP_CTR_RX_NO_LARGE:
+        return snap_sum_packets(s, offsetof(snapnet_counters, rx_no_large));
     default:
         return s->counter[c];
     }

@@ -94,6 +94,7 @@ constexpr std::array counters{
     Counter{SNAP_CTR_DEDUP_PAGES, "dedup_pages"},
     Counter{SNAP_CTR_REGIONS, "regions", true},
     Counter{SNAP_CTR_SNAPSHOTS_HELD, "snapshots_held", true},
+    Counter{SNAP_CTR_RX_NO_LARGE, "rx_no_large"},
 };
 
 // A new value in the ABI stops the build here until it has a name.

@@ -32,6 +32,11 @@ PacketHeader split(std::span<const std::uint8_t> packet) {
     return header;
 }
 
+// One that may have a large frame.
+bool fits_large(std::size_t payload) {
+    return payload > SNAP_RX_LARGE_MIN && payload <= SNAP_LARGE_SIZE;
+}
+
 void wait_for(std::span<pollfd> what, std::chrono::nanoseconds time) {
     const auto s = std::chrono::duration_cast<std::chrono::seconds>(time);
     const timespec limit{s.count(), (time - s).count()};
@@ -503,8 +508,10 @@ bool PacketQueue::accept_landed(Lock &lock) {
             landing_.make_linear();
             return false;
         }
+        const std::size_t payload = packet.size() - header.bytes;
         ++counters_.rx_in_place;
-        landing_.learn(header.bytes, packet.size() - header.bytes);
+        counters_.rx_no_large += landing_.lacks_large() && fits_large(payload);
+        landing_.learn(header.bytes, payload);
         landing_.forget_frames(frames.size());
     }
     landing_.forget();
@@ -527,7 +534,8 @@ bool PacketQueue::accept(Packet packet, snap_offload offload, Lock &lock) {
     }
     landing_.learn(header.bytes, rest.size());
     // Nobody waits for a copy: the frames are ours until they are in a batch.
-    const bool large = (features_ & SNAP_F_LARGE_FRAMES) != 0;
+    const bool large =
+        (features_ & SNAP_F_LARGE_FRAMES) != 0 && fits_large(rest.size());
     lock.unlock();
     const bool got = copy_payload(rest, large);
     lock.lock();
@@ -539,15 +547,15 @@ bool PacketQueue::accept(Packet packet, snap_offload offload, Lock &lock) {
         snapmem_drop(config_.mem, payload_.data(), payload_.size());
         return false;
     }
+    counters_.rx_no_large += large && payload_.size() > 1;
     return true;
 }
 
-// Into frames that are payload_ then. A large one, if there may be one, has
-// all.
+// Into frames that are payload_ then: if it shall be, and is free, a large one.
 bool PacketQueue::copy_payload(Packet rest, bool large) {
-    std::size_t bytes = large_frames * page_bytes;
+    std::size_t bytes = SNAP_LARGE_SIZE;
     payload_.resize(1);
-    if (!large || rest.size() <= SNAP_RX_LARGE_MIN || rest.size() > bytes ||
+    if (!large ||
         snapmem_receive_large(config_.mem, payload_.data()) != SNAPMEM_OK) {
         bytes = page_bytes;
         payload_.resize((rest.size() + bytes - 1) / bytes);

@@ -119,7 +119,7 @@ class PacketQueue {
     bool ready_or_stall();
     // A packet of the landing; false if it stays there.
     bool accept_landed(Lock &lock);
-    // Into payload_, which may be large; false if there are no frames for it.
+    // Into payload_; false if there are no frames for it.
     bool copy_payload(Packet rest, bool large);
     bool accept(Packet packet, snap_offload offload, Lock &lock);
     bool add(Packet packet, const PacketHeader &header,

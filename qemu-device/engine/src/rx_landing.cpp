@@ -16,11 +16,12 @@ RxLanding::RxLanding(snapmem *mem, bool vnet_hdr)
 }
 
 void RxLanding::prepare() {
-    if (large_wanted_ && large_allowed_) {
-        if (is_large() || take_large()) {
+    const bool large = large_wanted_ && large_allowed_;
+    lacks_large_ = large && !is_large() && !take_large();
+    if (is_large()) {
+        if (large) {
             return;
         }
-    } else if (is_large()) {
         go_home();
     }
     const std::size_t have = frames_.size();

@@ -54,6 +54,8 @@ class RxLanding {
     // Its headers end there: does its payload lie in frames, from the start of
     // the first one?
     [[nodiscard]] bool in_place(std::size_t header) const;
+    // It was read when there was no large frame that was wanted.
+    [[nodiscard]] bool lacks_large() const { return lacks_large_; }
     // The packet is in one piece from now on.
     void make_linear();
     // Those frames, zero behind the payload. They stay ours until
@@ -98,6 +100,7 @@ class RxLanding {
     // Is a large one wanted? Packets of the current window for one, and others.
     bool large_allowed_ = false;
     bool large_wanted_ = false;
+    bool lacks_large_ = false;
     std::uint32_t bulk_ = 0;
 
     // The packet that was read, 0: none; with that many frames in its gap.

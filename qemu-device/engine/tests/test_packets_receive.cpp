@@ -49,6 +49,7 @@ TEST_P(Receiving, EveryLength) {
             }
             EXPECT_EQ(net.counters().rx_dropped, 0U);
             EXPECT_EQ(net.counters().rx_packets, seed);
+            EXPECT_EQ(net.counters().rx_no_large, 0U);
             EXPECT_EQ(net.counters().rx_in_place > 0, GetParam());
         }
     }
@@ -115,6 +116,9 @@ TEST_P(Receiving, WithoutLargeFrames) {
         ASSERT_TRUE(i >= 100 || !got.large);
         ASSERT_TRUE(i < 102 || got.large) << i;
     }
+    // The thread wants none before it has learnt that.
+    EXPECT_GE(net.counters().rx_no_large, GetParam() ? 68U : 100U);
+    EXPECT_LE(net.counters().rx_no_large, GetParam() ? 102U : 100U);
 }
 
 TEST_P(Receiving, DropsWhatIsNone) {

@@ -79,6 +79,7 @@ typedef struct snapnet_counters {
     uint64_t rx_dropped;
     uint64_t rx_stalls;
     uint64_t rx_in_place; /* packets of payload that were not moved */
+    uint64_t rx_no_large; /* packets for which no large frame was free */
 } snapnet_counters;
 
 /* ---- Life --------------------------------------------------------------- */
