@@ -90,6 +90,64 @@ TEST(Receiving, LargeInPlace) {
     EXPECT_TRUE(net.wait([&] { return net.free_frames() == pool_frames; }));
 }
 
+// A packet with so much payload comes, in one way or the other.
+Packet come(Net &net, bool by_thread, std::size_t payload) {
+    static unsigned seed = 0;
+    const Bytes p = packet_of(42 + payload, ++seed);
+    EXPECT_TRUE(by_thread ? net.to_wire(p) : net.bring(p));
+    Packet got = net.receive(1)[0];
+    EXPECT_EQ(got.bytes, p);
+    EXPECT_EQ(got.entry.payload, payload);
+    return got;
+}
+
+// As many packets with bulk data as the thread learns from, and one more.
+void learn_bulk(Net &net, bool by_thread) {
+    for (unsigned i = 0; i < 65; ++i) {
+        come(net, by_thread, SNAP_LARGE_SIZE - 1000);
+    }
+}
+
+// No frame is zero any more; none has anything, and the thread is out of them.
+void poison_pool(Net &net) {
+    snapnet_halt(net.q(), true);
+    std::memset(snapmem_pool(net.mem()), 0xaa, pool_frames * page_bytes);
+    snapnet_halt(net.q(), false);
+}
+
+// The frames were somebody's: of what was there nothing is left behind the
+// payload, which Net::take() sees.
+TEST_P(Receiving, TailsAreZero) {
+    for (const std::uint64_t features :
+         {std::uint64_t{0}, std::uint64_t{SNAP_F_LARGE_FRAMES}}) {
+        Net net({.features = features});
+        if (GetParam()) {
+            net.attach();
+        }
+        learn_bulk(net, GetParam());
+        const std::uint64_t in_place = net.counters().rx_in_place;
+        for (const std::size_t payload : {65535, 32769, 60001, 40961, 36864}) {
+            poison_pool(net);
+            EXPECT_EQ(come(net, GetParam(), payload).large, features != 0);
+        }
+        EXPECT_EQ(net.counters().rx_in_place - in_place, GetParam() ? 5 : 0);
+    }
+}
+
+// No packet keeps a large frame for half of it, or for less.
+TEST_P(Receiving, LittleKeepsNoLargeFrame) {
+    Net net({.features = SNAP_F_LARGE_FRAMES});
+    if (GetParam()) {
+        net.attach();
+    }
+    learn_bulk(net, GetParam());
+    for (const std::size_t payload : {1000U, 4096U, SNAP_RX_LARGE_MIN}) {
+        EXPECT_FALSE(come(net, GetParam(), payload).large) << payload;
+        EXPECT_EQ(net.counters().rx_no_large, 0U);
+        EXPECT_TRUE(come(net, GetParam(), SNAP_RX_LARGE_MIN + 1).large);
+    }
+}
+
 // Nowhere are frames in a row free: bulk data comes all the same, and in large
 // frames again when there are some.
 TEST_P(Receiving, WithoutLargeFrames) {
