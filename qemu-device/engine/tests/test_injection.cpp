@@ -275,6 +275,19 @@ snapmem_status capture(World &w, std::uint32_t handle, const Bytes &bytes) {
     return status;
 }
 
+// The guest holds a large frame, its first frame the last of w.held.
+void hold_large(World &w) {
+    Frame number = 0;
+    ASSERT_EQ(w.engine().receive_large(number), SNAPMEM_OK);
+    w.engine().give({&number, 1});
+    const Frame first = number & ~SNAPMEM_LARGE;
+    for (std::uint32_t i = SNAPMEM_LARGE_FRAMES; i-- > 0;) {
+        const auto value = static_cast<std::uint8_t>(0xc0 + i);
+        std::memset(w.frame(first + i), value, page_bytes);
+        w.held.push_back({first + i, Bytes(page_bytes, value)});
+    }
+}
+
 snapmem_status create(World &w, const snapmem_region_spec &spec) {
     std::uint32_t handle = 0;
     Page page = 0;
@@ -327,6 +340,19 @@ std::vector<Operation> operations() {
                         std::array<Frame, 5> frames{};
                         return w.engine().receive(frames);
                     }});
+    list.push_back({"receive_large", [](World &w) {
+                        Frame number = 0;
+                        return w.engine().receive_large(number);
+                    }});
+    list.push_back(
+        {"release_large",
+         [](World &w) {
+             const Frame number = w.held.back().frame | SNAPMEM_LARGE;
+             std::size_t done = 0;
+             return w.engine().release({&number, 1}, done);
+         },
+         [](World &w) { w.held.resize(w.held.size() - SNAPMEM_LARGE_FRAMES); },
+         hold_large});
     const auto snapshot = [](World &w) {
         std::uint32_t handle = 0;
         std::uint64_t version = 0;
