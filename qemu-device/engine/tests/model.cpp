@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <set>
 
 namespace snapmem_test {
@@ -12,6 +13,7 @@ namespace {
 constexpr std::uint32_t no_quota = SNAPMEM_QUOTA_NONE;
 constexpr std::size_t snapshots_kept = 12;
 constexpr std::uint32_t owners = 3; // from 1
+constexpr std::uint32_t large_frames = SNAPMEM_LARGE_FRAMES;
 
 // Short of frames, window, handles or mappings: none is a mistake, and what
 // was asked for has not happened.
@@ -115,14 +117,85 @@ void ModelGuest::capture(std::uint32_t handle, const Bytes &bytes) {
     }
 }
 
-void ModelGuest::release() {
-    std::vector<Frame> frames;
-    for (std::uint32_t n = pick(1, 60); n > 0 && !guest_.empty(); --n) {
-        const Hold h = cut(guest_);
-        expect_frame(h);
-        frames.push_back(h.frame);
+std::vector<std::size_t> ModelGuest::find_large(const Holds &holds,
+                                                Frame &number) {
+    const Frame first =
+        holds[random_() % holds.size()].frame & ~(large_frames - 1);
+    number = first | SNAPMEM_LARGE;
+    std::vector<std::size_t> places(large_frames, holds.size());
+    for (std::size_t i = 0; i < holds.size(); ++i) {
+        if (holds[i].frame - first < large_frames) {
+            places[holds[i].frame - first] = i;
+        }
     }
-    rig_.release(frames, pick(0, 3));
+    if (std::count(places.begin(), places.end(), holds.size()) != 0) {
+        places.clear();
+    }
+    return places;
+}
+
+ModelGuest::Holds ModelGuest::cut_all(Holds &holds,
+                                      std::vector<std::size_t> places) {
+    Holds out;
+    std::sort(places.rbegin(), places.rend());
+    for (const std::size_t place : places) {
+        out.push_back(std::move(holds[place]));
+        std::swap(holds[place], holds.back());
+        holds.pop_back();
+    }
+    return out;
+}
+
+Frame ModelGuest::cut_any(Holds &holds) {
+    Frame number = 0;
+    std::vector<std::size_t> places;
+    if (chance(3)) {
+        places = find_large(holds, number);
+    }
+    if (places.empty()) {
+        const Hold h = cut(holds);
+        expect_frame(h);
+        return h.frame;
+    }
+    for (const Hold &h : cut_all(holds, places)) {
+        expect_frame(h);
+    }
+    return number;
+}
+
+void ModelGuest::release() {
+    std::vector<Frame> numbers;
+    for (std::uint32_t n = pick(1, 60); n > 0 && !guest_.empty(); --n) {
+        numbers.push_back(cut_any(guest_));
+        large_.released += (numbers.back() & SNAPMEM_LARGE) != 0;
+    }
+    rig_.release(numbers, pick(0, 3));
+}
+
+// Of a large frame that is none, or not all of which is held, no frame is let
+// go of; nor is what comes behind it.
+void ModelGuest::release_badly() {
+    if (guest_.empty()) {
+        return;
+    }
+    const std::array<Frame, 3> none{any(guest_).frame | 1, Frame{1} << 24,
+                                    ~Frame{0}};
+    std::vector<Frame> numbers{cut_any(guest_)};
+    Frame bad = none[pick(0, 2)] | SNAPMEM_LARGE;
+    if (limits_.alone && !guest_.empty()) {
+        Frame number = 0;
+        if (find_large(guest_, number).empty()) {
+            bad = number;
+            ++large_.refused;
+        }
+    }
+    numbers.push_back(bad);
+    if (!guest_.empty()) {
+        numbers.push_back(any(guest_).frame);
+    }
+    std::size_t done = 0;
+    ASSERT_EQ(rig_->release(numbers, done, pick(0, 3)), SNAPMEM_BAD_FRAME);
+    ASSERT_EQ(done, 1U);
 }
 
 void ModelGuest::receive() {
@@ -148,18 +221,66 @@ void ModelGuest::receive() {
     }
 }
 
-void ModelGuest::hold() {
-    if (!guest_.empty()) {
-        device_.push_back(any(guest_));
-        rig_->hold({&device_.back().frame, 1});
+void ModelGuest::receive_large() {
+    Frame number = 0;
+    const snapmem_status status = rig_->receive_large(number);
+    if (status != SNAPMEM_OK) {
+        ASSERT_EQ(status, SNAPMEM_NO_FRAMES);
+        return;
     }
+    ++large_.received;
+    const Frame first = number & ~SNAPMEM_LARGE;
+    ASSERT_NE(first, number);
+    ASSERT_EQ(first % large_frames, 0U);
+    for (Frame f = first; f < first + large_frames; ++f) {
+        Bytes data = noise(page_bytes);
+        std::copy(data.begin(), data.end(), rig_.frame(f));
+        device_.push_back({f, std::move(data)});
+    }
+    if (!chance(4)) {
+        rig_->give({&number, 1});
+        std::move(device_.end() - large_frames, device_.end(),
+                  std::back_inserter(guest_));
+        device_.resize(device_.size() - large_frames);
+    }
+}
+
+void ModelGuest::give_large() {
+    Frame number = 0;
+    if (device_.empty()) {
+        return;
+    }
+    const std::vector<std::size_t> places = find_large(device_, number);
+    if (!places.empty()) {
+        Holds holds = cut_all(device_, places);
+        rig_->give({&number, 1});
+        std::move(holds.begin(), holds.end(), std::back_inserter(guest_));
+    }
+}
+
+void ModelGuest::hold() {
+    if (guest_.empty()) {
+        return;
+    }
+    Frame number = 0;
+    std::vector<std::size_t> places;
+    if (chance(2)) {
+        places = find_large(guest_, number);
+    }
+    for (const std::size_t place : places) {
+        device_.push_back(guest_[place]);
+    }
+    if (places.empty()) {
+        device_.push_back(any(guest_));
+        number = device_.back().frame;
+    }
+    rig_->hold({&number, 1});
 }
 
 void ModelGuest::drop() {
     for (std::uint32_t n = pick(1, 20); n > 0 && !device_.empty(); --n) {
-        const Hold h = cut(device_);
-        expect_frame(h);
-        rig_->drop({&h.frame, 1});
+        const Frame number = cut_any(device_);
+        rig_->drop({&number, 1});
     }
 }
 
@@ -421,7 +542,10 @@ void ModelGuest::operate() {
         Kind{2, &ModelGuest::destroy, false},
         Kind{30, &ModelGuest::store, false},
         Kind{15, &ModelGuest::release, false},
+        Kind{2, &ModelGuest::release_badly, false},
         Kind{7, &ModelGuest::receive, false},
+        Kind{5, &ModelGuest::receive_large, false},
+        Kind{2, &ModelGuest::give_large, false},
         Kind{3, &ModelGuest::hold, false},
         Kind{5, &ModelGuest::drop, false},
         Kind{2, &ModelGuest::discard, false},
@@ -432,7 +556,7 @@ void ModelGuest::operate() {
         Kind{5, &ModelGuest::merge, true},
         Kind{3, &ModelGuest::diff, true},
     };
-    std::uint32_t what = pick(0, 119);
+    std::uint32_t what = pick(0, 128);
     for (const Kind &kind : kinds) {
         if (what < kind.weight) {
             if (!kind.snapshots || limits_.snapshots) {

@@ -47,6 +47,13 @@ class ModelGuest {
     }
     // Frames with a guest hold, each once.
     [[nodiscard]] std::vector<Frame> held() const;
+    // How often large frames came, were released, and were not: partly held.
+    struct Large {
+        std::uint64_t received = 0;
+        std::uint64_t released = 0;
+        std::uint64_t refused = 0;
+    };
+    [[nodiscard]] const Large &large() const { return large_; }
 
   private:
     // One hold on a frame, and what it must hold as long as it exists.
@@ -74,7 +81,10 @@ class ModelGuest {
     void store();
     void capture(std::uint32_t handle, const Bytes &bytes);
     void release();
+    void release_badly();
     void receive();
+    void receive_large();
+    void give_large();
     void hold();
     void drop();
     void snapshot();
@@ -102,6 +112,14 @@ class ModelGuest {
         v.pop_back();
         return t;
     }
+    using Holds = std::vector<Hold>;
+    // The large frame of which a random hold is: where there is a hold on each
+    // of its frames; nothing if one has none.
+    std::vector<std::size_t> find_large(const Holds &holds, Frame &number);
+    // Take one hold from each of these places.
+    static Holds cut_all(Holds &holds, std::vector<std::size_t> places);
+    // One hold, or one on each frame of a large one: its number.
+    Frame cut_any(Holds &holds);
     // A random snapshot of the same length; nullptr if there is none.
     ModelSnapshot *any_like(const Bytes &bytes);
     void expect_frame(const Hold &h) const;
@@ -113,8 +131,9 @@ class ModelGuest {
     std::mt19937_64 random_;
     std::vector<ModelRegion> regions_;
     std::vector<ModelSnapshot> snapshots_;
-    std::vector<Hold> guest_;
-    std::vector<Hold> device_;
+    Holds guest_;
+    Holds device_;
+    Large large_;
 };
 
 } // namespace snapmem_test

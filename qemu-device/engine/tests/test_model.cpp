@@ -123,6 +123,16 @@ TEST_P(ModelTest, MatchesACopyOfEverything) {
     compare();
     guest.finish();
     expect_all_home();
+    const ModelGuest::Large &large = guest.large();
+    std::printf("  large frames: %llu received, %llu released, %llu refused\n",
+                static_cast<unsigned long long>(large.received),
+                static_cast<unsigned long long>(large.released),
+                static_cast<unsigned long long>(large.refused));
+    if (steps >= 5000) {
+        EXPECT_GT(large.received, 0U);
+        EXPECT_GT(large.released, 0U);
+        EXPECT_GT(large.refused, 0U);
+    }
 }
 
 // Each guest knows only what it did itself; all of it must hold whatever the
