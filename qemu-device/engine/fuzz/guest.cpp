@@ -16,14 +16,6 @@ constexpr std::uint32_t region_pages_max = 24;
 constexpr std::uint32_t owners = 3;
 constexpr std::size_t snapshots_max = 16; // the model copies each
 
-template <typename T>
-T cut(std::vector<T> &v, std::size_t i) {
-    std::swap(v[i], v.back());
-    T t = std::move(v.back());
-    v.pop_back();
-    return t;
-}
-
 std::uint64_t word(const Bytes &b, std::size_t at) {
     std::uint64_t w = 0;
     std::memcpy(&w, b.data() + at, sizeof(w));
@@ -576,88 +568,6 @@ void Guest::get_object() {
             "a bad handle names something");
 }
 
-void Guest::release() {
-    std::vector<std::uint32_t> frames;
-    for (std::uint32_t n = choices_.pick(1, 32); n > 0 && !guest_.empty();
-         --n) {
-        const Hold h = cut(guest_, choices_.below(guest_.size()));
-        expect_frame(h);
-        frames.push_back(h.frame);
-    }
-    std::size_t done = 0;
-    require(snapmem_release(engine_.get(), queue(), frames.data(),
-                            frames.size(), &done) == SNAPMEM_OK &&
-                done == frames.size(),
-            "holds cannot be released");
-}
-
-// Some good entries, then one that the guest does not hold.
-void Guest::release_badly() {
-    const std::uint32_t f = choices_.below(config_.frames + 20U);
-    const auto holds = [](std::uint32_t frame) {
-        return [frame](const Hold &h) { return h.frame == frame; };
-    };
-    if (std::any_of(guest_.begin(), guest_.end(), holds(f))) {
-        require(snapmem_guest_holds(engine_.get(), f, 1),
-                "the guest's hold is not known");
-        return;
-    }
-    require(!snapmem_guest_holds(engine_.get(), f, 1),
-            "a hold that nobody has");
-    std::vector<std::uint32_t> frames;
-    if (!guest_.empty()) {
-        frames.push_back(cut(guest_, choices_.below(guest_.size())).frame);
-    }
-    const std::size_t good = frames.size();
-    frames.push_back(f);
-    frames.push_back(0);
-    std::size_t done = 0;
-    require(snapmem_release(engine_.get(), queue(), frames.data(),
-                            frames.size(), &done) == SNAPMEM_BAD_FRAME &&
-                done == good,
-            "a frame that is not held was released");
-}
-
-void Guest::receive() {
-    std::vector<std::uint32_t> frames(choices_.pick(1, 12));
-    const Levels before = levels();
-    const snapmem_status status =
-        snapmem_receive(engine_.get(), frames.data(), frames.size());
-    if (status != SNAPMEM_OK) {
-        expect_failure(status, before, {SNAPMEM_NO_FRAMES});
-        require(before.free < frames.size(), "free frames are not received");
-        return;
-    }
-    for (const std::uint32_t f : frames) {
-        Hold h{f, Bytes(page_bytes, choices_.byte())};
-        std::memcpy(snapmem_pool(engine_.get()) + f * page_bytes,
-                    h.bytes.data(), page_bytes);
-        device_.push_back(std::move(h));
-    }
-    if (choices_.byte() % 4 != 0) {
-        snapmem_give(engine_.get(), frames.data(), frames.size());
-        std::move(device_.end() - static_cast<std::ptrdiff_t>(frames.size()),
-                  device_.end(), std::back_inserter(guest_));
-        device_.resize(device_.size() - frames.size());
-    }
-}
-
-void Guest::hold() {
-    if (!guest_.empty()) {
-        device_.push_back(guest_[choices_.below(guest_.size())]);
-        snapmem_hold(engine_.get(), &device_.back().frame, 1);
-    }
-}
-
-void Guest::drop_holds() {
-    for (std::uint32_t n = choices_.pick(1, 16); n > 0 && !device_.empty();
-         --n) {
-        const Hold h = cut(device_, choices_.below(device_.size()));
-        expect_frame(h);
-        snapmem_drop(engine_.get(), &h.frame, 1);
-    }
-}
-
 void Guest::reset() {
     snapmem_reset(engine_.get());
     for (const Region &r : regions_) {
@@ -699,6 +609,16 @@ void Guest::step() {
         break;
     case 0xfc:
         compare();
+        break;
+    case 0xfb:
+    case 0xfa:
+        receive_large();
+        break;
+    case 0xf9:
+        release_large();
+        break;
+    case 0xf8:
+        move_large();
         break;
     default:
         (this->*ops[op % ops.size()])();

@@ -22,6 +22,15 @@ using Bytes = std::vector<std::uint8_t>;
 // Ends the process with a message unless ok.
 void require(bool ok, const char *what);
 
+// The order of the others changes.
+template <typename T>
+T cut(std::vector<T> &v, std::size_t i) {
+    std::swap(v[i], v.back());
+    T t = std::move(v.back());
+    v.pop_back();
+    return t;
+}
+
 // One hold on a frame, and what the frame must hold as long as it exists.
 struct Hold {
     std::uint32_t frame;
@@ -87,6 +96,9 @@ class Guest {
     void release();
     void release_badly();
     void receive();
+    void receive_large();
+    void release_large();
+    void move_large();
     void hold();
     void drop_holds();
     void reset();
@@ -97,6 +109,12 @@ class Guest {
     snapmem_region_spec spec(std::uint32_t npages);
     // Of an owner: mostly none.
     std::uint32_t quota();
+    // The number of a large frame, mostly one of the pool's.
+    std::uint32_t any_large();
+    // One hold on each of its frames, taken from `holds`: nothing if one has
+    // none, or it is no large frame.
+    static std::vector<Hold> cut_large(std::vector<Hold> &holds,
+                                       std::uint32_t number);
     // Some handle: of this kind, of the other kind, an old one, anything.
     std::uint32_t bad_handle();
     Region *any_region();
