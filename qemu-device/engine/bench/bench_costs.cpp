@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::uint32_t some_pages = 8192; // of a region; and twice as many
 constexpr std::uint32_t some_frames = 128; // of one command
+constexpr std::uint32_t some_large = 32;   // likewise, of large ones
 constexpr std::uint32_t some_owners = 500;
 
 std::uint32_t arg(const benchmark::State &state) {
@@ -27,6 +28,9 @@ void by_pages(benchmark::internal::Benchmark *b) {
 }
 void by_frames(benchmark::internal::Benchmark *b) {
     two_sizes(b, some_frames);
+}
+void by_large(benchmark::internal::Benchmark *b) {
+    two_sizes(b, some_large);
 }
 void by_owners(benchmark::internal::Benchmark *b) {
     two_sizes(b, some_owners);
@@ -288,6 +292,39 @@ void cost_receive(benchmark::State &state) {
         [&] { rig->drop(frames); });
 }
 BENCHMARK(cost_receive)->Apply(by_frames);
+
+// One of a pool of n frames, all others of which are single ones.
+void cost_receive_large(benchmark::State &state) {
+    Rig rig(Trap::null, {arg(state), 1});
+    rig.fragment(1);
+    Frame large = 0;
+    measure(
+        state, [] {}, [&] { must(rig->receive_large(large), "receive_large"); },
+        [&] {
+            rig->drop({&large, 1});
+        });
+}
+BENCHMARK(cost_receive_large)->Apply(by_pages);
+
+void cost_release_large(benchmark::State &state) {
+    Rig rig(Trap::null, {3 * some_pages, some_pages});
+    rig.fragment(arg(state));
+    std::vector<Frame> large(arg(state));
+    measure(
+        state,
+        [&] {
+            for (Frame &f : large) {
+                must(rig->receive_large(f), "receive_large");
+            }
+            rig->give(large);
+        },
+        [&] {
+            std::size_t done = 0;
+            must(rig->release(large, done), "release");
+        },
+        [] {});
+}
+BENCHMARK(cost_release_large)->Apply(by_large);
 
 // ---- Questions
 

@@ -227,7 +227,7 @@ def bounds(r):
 
 # Rows of bench_costs.cpp: operation, worst case arranged, name, n, growth that
 # engine.rst promises when n doubles.
-PAGES, FRAMES, OWNERS = 8192, 128, 500
+PAGES, FRAMES, LARGE_FRAMES, OWNERS = 8192, 128, 32, 500
 COSTS = [
     ("create", "single frames that were used", "create", PAGES, 2),
     ("create, sparse", "", "create_sparse", PAGES, 2),
@@ -250,6 +250,8 @@ COSTS = [
     ("charged", "n owners", "charged", OWNERS, 2),
     ("release", "single frames", "release", FRAMES, 2),
     ("receive", "single frames", "receive", FRAMES, 2),
+    ("release, large", "all others single", "release_large", LARGE_FRAMES, 2),
+    ("receive, large", "one of n frames", "receive_large", PAGES, 1),
 ]
 
 

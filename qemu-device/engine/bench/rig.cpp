@@ -150,14 +150,14 @@ std::vector<Frame> Rig::receive_all() {
     return frames;
 }
 
-void Rig::fragment() {
-    std::vector<Frame> odd;
+void Rig::fragment(std::uint32_t large) {
+    std::vector<Frame> back;
     for (const Frame f : receive_all()) {
-        if (f % 2 != 0) {
-            odd.push_back(f);
+        if (f % 2 != 0 || f < large * SNAPMEM_LARGE_FRAMES) {
+            back.push_back(f);
         }
     }
-    engine_->drop(odd);
+    engine_->drop(back);
 }
 
 std::uint32_t Rig::diff(std::uint32_t a, std::uint32_t b,

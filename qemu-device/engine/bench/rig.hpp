@@ -116,8 +116,8 @@ class Rig {
     }
     // No frame stays available.
     std::vector<Frame> receive_all();
-    // No two free frames are neighbours.
-    void fragment();
+    // No two free frames are neighbours, but those of so many large ones.
+    void fragment(std::uint32_t large = 0);
     // The region as its user sees it.
     [[nodiscard]] volatile std::uint64_t *words(const RegionName &r) const {
         return reinterpret_cast<std::uint64_t *>(engine_->window_base() +
