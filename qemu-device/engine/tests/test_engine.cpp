@@ -3,6 +3,7 @@
 // What each call does, with each trap.
 #include "rig.hpp"
 
+#include <array>
 #include <gtest/gtest.h>
 
 namespace snapmem_test {
@@ -212,6 +213,23 @@ TEST_P(EngineTest, ALargeFrameIsHeldAndReleasedAsOne) {
     rig()->reset();
     rig()->drop({&one, 1});
     EXPECT_EQ(rig().counters().free_frames, 96U);
+}
+
+// Frames in a row are no large one where they do not start as one does.
+TEST_P(EngineTest, ALargeFrameStartsWhereItMay) {
+    std::array<std::uint32_t, 2> large{};
+    for (std::uint32_t &number : large) {
+        ASSERT_EQ(rig()->receive_large(number), SNAPMEM_OK);
+    }
+    rig()->give(large);
+    EXPECT_TRUE(rig()->guest_holds(8, SNAPMEM_LARGE_FRAMES));
+    const std::uint32_t astray = SNAPMEM_LARGE | 8;
+    std::size_t done = 0;
+    EXPECT_EQ(rig()->release({&astray, 1}, done), SNAPMEM_BAD_FRAME);
+    EXPECT_EQ(rig().counters().guest_frames, 2 * SNAPMEM_LARGE_FRAMES);
+    EXPECT_EQ(rig()->release(large, done), SNAPMEM_OK);
+    EXPECT_EQ(done, 2U);
+    EXPECT_EQ(rig().counters().guest_frames, 0U);
 }
 
 TEST_P(EngineTest, EachCaptureHoldsOnceMore) {
