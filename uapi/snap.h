@@ -40,7 +40,7 @@
 /* Why a message was copied although the socket could send by reference. */
 enum snap_copy_reason {
 	SNAP_COPY_SHORT,	/* below the copybreak */
-	SNAP_COPY_NOT_REGION,	/* the buffer is not in a region */
+	SNAP_COPY_NOT_REGION,	/* the buffer is not in a region, nor in a view */
 	SNAP_COPY_SCATTERED,	/* over several mappings, or in too many buffers */
 	SNAP_COPY_ROUTE,	/* leaves by another device, or none yet, or a sysctl forbids */
 	SNAP_COPY_FLAGS,	/* MSG_ZEROCOPY, MSG_OOB, control data; datagrams: corking */

@@ -38,14 +38,15 @@ enum snap_frame_state {
 
 /**
  * struct snap_frame - what is known of one frame
- * @user: whose capture it is while OUT, or NULL; holds a reference
+ * @user: whose it is while OUT, by capture or because he sent on what he had in a view,
+ *	or NULL; holds a reference
  * @views: how many pages of views it is, or its frames are
  * @next: while @listed: in the list of frames to return, whose it is
  * @holds: how often the guest holds it
  * @state: enum snap_frame_state
  * @listed: in the list: FREE, OUT with more than the one hold it needs, or given by
  *	mistake while it was PART
- * @received: OUT, and came in a packet
+ * @received: OUT, and came in a packet that no view's user has sent on
  */
 struct snap_frame {
 	struct snap_user *user;
@@ -187,5 +188,12 @@ bool snap_frames_wake(struct page *page);
  */
 void snap_frames_charge(struct snap_frames *sf, struct snap_frame *fr, u32 n);
 void snap_frames_uncharge(struct snap_frames *sf, struct snap_frame *fr, u32 n);
+
+/*
+ * What answers for a page that has a reference, and for how many frames; below the lock
+ * of the frame.
+ */
+struct snap_frame *snap_frames_answering(struct snap_frames *sf, const struct page *page,
+					 u32 *weight);
 
 #endif /* SNAP_POOL_H */

@@ -23,9 +23,8 @@ static u32 snap_frames_same_row(struct snap_frames *sf, struct page *const *page
 	return i;
 }
 
-/* Whose account answers for a page that has a reference, and for how many frames. */
-static struct snap_frame *snap_frames_answering(struct snap_frames *sf,
-						const struct page *page, u32 *weight)
+struct snap_frame *snap_frames_answering(struct snap_frames *sf, const struct page *page,
+					 u32 *weight)
 {
 	u32 f = snap_frames_number(page);
 

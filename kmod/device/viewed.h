@@ -4,7 +4,7 @@
  *
  * As long as a frame is in views, those who have the views answer for it, each for each
  * page, and not the account that it came from, on which it is again from the last view
- * on.  A page of a large frame keeps all of it: who has the first view answers for all,
+ * on; or if it was received and they have sent it, on that of who did.  A page of a large frame keeps all of it: who has the first view answers for all,
  * until the last view is gone.
  */
 #ifndef SNAP_VIEWED_H

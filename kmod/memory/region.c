@@ -3,7 +3,6 @@
 
 #include <linux/fs.h>
 #include <linux/mm.h>
-#include <linux/mmu_context.h>
 #include <linux/module.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
@@ -246,13 +245,6 @@ int snap_region_clone(struct snap_file *snapshot, const void __user *arg)
 	return snap_region_new(snapshot->sd, &spec, snapshot);
 }
 
-/* May the current thread load from there?  The copy path finds out by itself. */
-static bool snap_region_readable(struct vm_area_struct *vma)
-{
-	return vma->vm_flags & VM_READ &&
-	       arch_vma_access_permitted(vma, false, false, false);
-}
-
 static int snap_region_copy(enum snap_copy_reason reason)
 {
 	return -1 - (int)reason;
@@ -284,33 +276,21 @@ static int snap_region_capture_range(struct snap_region *r, u64 offset,
 	}
 }
 
-int snap_region_capture(unsigned long addr, size_t length,
-			const struct net_device *netdev, struct page **page)
+bool snap_region_maps(const struct vm_area_struct *vma)
 {
-	struct mm_struct *mm = current->mm;
-	struct vm_area_struct *vma;
-	struct snap_region *r;
+	return vma->vm_ops == &snap_region_vm_ops;
+}
+
+int snap_region_capture(const struct vm_area_struct *vma, unsigned long addr,
+			size_t length, const struct net_device *netdev,
+			struct page **page)
+{
+	struct snap_region *r = vma->vm_private_data;
 	int n;
 
-	if (!mm)
-		return snap_region_copy(SNAP_COPY_NOT_REGION);
-	addr = untagged_addr(addr);
-	mmap_read_lock(mm);
-	vma = vma_lookup(mm, addr);
-	if (!vma || vma->vm_ops != &snap_region_vm_ops ||
-	    !snap_region_readable(vma)) {
-		n = snap_region_copy(SNAP_COPY_NOT_REGION);
-		goto unlock_mm;
-	}
-	if (length > vma->vm_end - addr) {
-		n = snap_region_copy(SNAP_COPY_SCATTERED);
-		goto unlock_mm;
-	}
-	r = vma->vm_private_data;
-	if (snap_dev_enter(r->f.sd)) {
-		n = snap_region_copy(SNAP_COPY_DEVICE);
-		goto unlock_mm;
-	}
+	mmap_assert_locked(vma->vm_mm);
+	if (snap_dev_enter(r->f.sd))
+		return snap_region_copy(SNAP_COPY_DEVICE);
 	if (netdev && netdev != r->f.sd->netdev)
 		n = snap_region_copy(SNAP_COPY_ROUTE);
 	else
@@ -318,7 +298,5 @@ int snap_region_capture(unsigned long addr, size_t length,
 					      ((u64)vma->vm_pgoff << PAGE_SHIFT),
 					      length, page);
 	snap_dev_leave(r->f.sd);
-unlock_mm:
-	mmap_read_unlock(mm);
 	return n;
 }

@@ -19,6 +19,7 @@
 
 struct net_device;
 struct page;
+struct vm_area_struct;
 
 /* At most so many pages in one capture by a socket: 64 KiB at any offset. */
 #define SNAP_REGION_CAPTURE_PAGES	17
@@ -49,19 +50,22 @@ int snap_region_create(struct snap_dev *sd, const void __user *arg);
 /* The same of a region that starts as a snapshot; and EOPNOTSUPP. */
 int snap_region_clone(struct snap_file *snapshot, const void __user *arg);
 
+/* Is it a mapping of a region? */
+bool snap_region_maps(const struct vm_area_struct *vma);
+
 /**
  * snap_region_capture() - capture a buffer of the current process
- * @addr: user address
+ * @vma: mapping of a region, with mmap_lock held for reading: no munmap() or mremap()
+ *	comes between the lookup and the capture
+ * @addr: of the buffer, all of which is mapped there
  * @length: bytes, at most 64 KiB
  * @netdev: the device that the frames will leave by; NULL: any will do
  * @page: filled with the pages; the caller owns a reference on each
  *
- * Takes mmap_lock for reading until the frames are there, so that no munmap()
- * or mremap() can come between the lookup and the capture.
- *
  * Return: number of pages, or minus one minus an enum snap_copy_reason.
  */
-int snap_region_capture(unsigned long addr, size_t length,
-			const struct net_device *netdev, struct page **page);
+int snap_region_capture(const struct vm_area_struct *vma, unsigned long addr,
+			size_t length, const struct net_device *netdev,
+			struct page **page);
 
 #endif /* SNAP_REGION_H */

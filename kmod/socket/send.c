@@ -3,6 +3,7 @@
 
 #include <linux/bvec.h>
 #include <linux/mm.h>
+#include <linux/mmu_context.h>
 #include <linux/netdevice.h>
 #include <linux/uio.h>
 #include <net/dst.h>
@@ -14,6 +15,7 @@
 #include "observe/trace.h"
 #include "socket/send.h"
 #include "socket/sock.h"
+#include "socket/view.h"
 
 struct dst_entry *snap_send_dst(struct sock *sk)
 {
@@ -50,6 +52,42 @@ static bool snap_send_frames(const struct snap_sysctl *ctl,
 	       (!loopback || READ_ONCE(ctl->lo_by_reference));
 }
 
+/* May the current thread load from there?  The copy path finds out by itself. */
+static bool snap_send_readable(struct vm_area_struct *vma)
+{
+	return vma->vm_flags & VM_READ &&
+	       arch_vma_access_permitted(vma, false, false, false);
+}
+
+/*
+ * Of a region, as it is at this instant; of a view, as it stays: as snap_send_capture().
+ * mmap_lock holds the mapping until the pages are there, and that holds the other two.
+ */
+static int snap_send_pages(unsigned long addr, size_t len,
+			   const struct net_device *only, struct page **page)
+{
+	struct mm_struct *mm = current->mm;
+	struct vm_area_struct *vma;
+	int n = -1 - SNAP_COPY_NOT_REGION;
+
+	if (!mm)
+		return n;
+	addr = untagged_addr(addr);
+	mmap_read_lock(mm);
+	vma = vma_lookup(mm, addr);
+	if (vma && (snap_region_maps(vma) || snap_view_maps(vma)) &&
+	    snap_send_readable(vma)) {
+		if (len > vma->vm_end - addr)
+			n = -1 - SNAP_COPY_SCATTERED;
+		else if (snap_region_maps(vma))
+			n = snap_region_capture(vma, addr, len, only, page);
+		else
+			n = snap_view_send(vma, addr, len, only, page);
+	}
+	mmap_read_unlock(mm);
+	return n;
+}
+
 int snap_send_capture(struct sock *sk, const struct dst_entry *dst,
 		      const void __user *addr, size_t len, struct bio_vec *bvec)
 {
@@ -62,7 +100,7 @@ int snap_send_capture(struct sock *sk, const struct dst_entry *dst,
 	if (!snap_send_frames(ctl, dst, &only))
 		n = -1 - SNAP_COPY_ROUTE;
 	else
-		n = snap_region_capture((unsigned long)addr, len, only, page);
+		n = snap_send_pages((unsigned long)addr, len, only, page);
 	trace_snap_capture(sk, len, max(n, 0), min(n, 0));
 	for (i = 0; i < n; i++) {
 		size_t part = min_t(size_t, left, PAGE_SIZE - offset);

@@ -3,12 +3,14 @@
 
 #include <linux/bitmap.h>
 #include <linux/mm.h>
+#include <linux/pagemap.h>
 #include <linux/sched/mm.h>
 #include <net/sock.h>
 
 #include "device/dev.h"
 #include "device/frame.h"
 #include "device/part.h"
+#include "device/sent.h"
 #include "device/user.h"
 #include "device/viewed.h"
 #include "memory/args.h"
@@ -297,6 +299,46 @@ void __init snap_views_init(void)
 void snap_views_exit(void)
 {
 	snap_part_unregister(&snap_view_part);
+}
+
+/* ---- Sending ------------------------------------------------------------ */
+
+bool snap_view_maps(const struct vm_area_struct *vma)
+{
+	return vma->vm_ops == &snap_view_vm_ops;
+}
+
+/* Are there frames on all these pages? */
+static bool snap_view_has(const struct snap_view *view, pgoff_t first, u32 n)
+{
+	lockdep_assert_held(&view->lock);
+	return first + n <= view->npages &&
+	       find_next_zero_bit(view->taken, first + n, first) == first + n;
+}
+
+int snap_view_send(struct vm_area_struct *vma, unsigned long addr, size_t length,
+		   const struct net_device *netdev, struct page **page)
+{
+	u32 i, n = DIV_ROUND_UP(offset_in_page(addr) + length, PAGE_SIZE);
+	struct snap_view *view = vma->vm_private_data;
+	pgoff_t first = linear_page_index(vma, addr) - SNAP_VIEW_PGOFF;
+	int why;
+
+	mmap_assert_locked(vma->vm_mm);
+	/* a child sees no more than it has mapped: that is found out by copying */
+	if (vma->vm_mm != view->mm)
+		return -1 - SNAP_COPY_NOT_REGION;
+	down_read(&view->lock);
+	/* a fault, where there is nothing */
+	why = snap_view_has(view, first, n) ?
+	      snap_frames_send(view->page + first, n, view->user, netdev) :
+	      -1 - SNAP_COPY_NOT_REGION;
+	for (i = 0; !why && i < n; i++) {
+		page[i] = view->page[first + i];
+		get_page(page[i]);
+	}
+	up_read(&view->lock);
+	return why ?: n;
 }
 
 /* ---- The window --------------------------------------------------------- */

@@ -24,6 +24,7 @@
 
 struct mm_struct;
 struct msghdr;
+struct net_device;
 struct snap_sock;
 struct snap_user;
 struct sock;
@@ -119,6 +120,25 @@ void snap_view_destroy(struct snap_view *view);
 bool snap_view_mmaps(struct vm_area_struct *vma);
 /* 0; ENODEV without a view, EPERM, EINVAL. */
 int snap_view_mmap(struct snap_view *view, struct vm_area_struct *vma);
+
+/* Is it a mapping of a window? */
+bool snap_view_maps(const struct vm_area_struct *vma);
+
+/**
+ * snap_view_send() - the pages of a buffer that is in a view: nobody changes them
+ * @vma: mapping of a window, with mmap_lock held
+ * @addr: of the buffer, all of which is mapped there
+ * @length: bytes, at most 64 KiB
+ * @netdev: the device that the frames will leave by; NULL: any will do
+ * @page: filled with the pages; the caller owns a reference on each
+ *
+ * The view may let go of them at once.  What was received is on the account of its
+ * user for longer then: until they are home.
+ *
+ * Return: number of pages, or minus one minus an enum snap_copy_reason.
+ */
+int snap_view_send(struct vm_area_struct *vma, unsigned long addr, size_t length,
+		   const struct net_device *netdev, struct page **page);
 
 /**
  * snap_view_place() - put frames into the view
