@@ -196,4 +196,7 @@ void snap_frames_uncharge(struct snap_frames *sf, struct snap_frame *fr, u32 n);
 struct snap_frame *snap_frames_answering(struct snap_frames *sf, const struct page *page,
 					 u32 *weight);
 
+/* How many of @n pages, the first of them at least, have the first one's lock. */
+u32 snap_frames_same_row(struct snap_frames *sf, struct page *const *page, u32 n);
+
 #endif /* SNAP_POOL_H */

@@ -23,36 +23,37 @@ static void snap_frame_own(struct snap_frame *fr, struct snap_user *user)
 	fr->user = user;
 }
 
-static int snap_frames_send_one(const struct page *page, struct snap_user *user,
-				const struct net_device *netdev)
+static int snap_frames_send_one(struct snap_frames *sf, const struct page *page,
+				struct snap_user *user, const struct net_device *netdev)
 {
-	struct snap_frames *sf = snap_pages_of(page)->sf;
-	spinlock_t *lock = snap_frame_lock_of(sf, page_to_pfn(page) -
-					      snap_pages_of(page)->first_pfn);
 	struct snap_frame *fr;
-	unsigned long flags;
-	int why = 0;
 	u32 weight;
 
-	spin_lock_irqsave(lock, flags);
-	fr = snap_frames_answering(sf, page, &weight);
 	if (!sf->sd || READ_ONCE(sf->sd->gone))
-		why = -1 - SNAP_COPY_DEVICE;
-	else if (netdev && netdev != sf->sd->netdev)
-		why = -1 - SNAP_COPY_ROUTE;
-	else
-		snap_frame_own(fr, user);
-	spin_unlock_irqrestore(lock, flags);
-	return why;
+		return -1 - SNAP_COPY_DEVICE;
+	if (netdev && netdev != sf->sd->netdev)
+		return -1 - SNAP_COPY_ROUTE;
+	fr = snap_frames_answering(sf, page, &weight);
+	snap_frame_own(fr, user);
+	return 0;
 }
 
 int snap_frames_send(struct page *const *page, u32 n, struct snap_user *user,
 		     const struct net_device *netdev)
 {
+	u32 i, end;
 	int why = 0;
-	u32 i;
 
-	for (i = 0; !why && i < n; i++)
-		why = snap_frames_send_one(page[i], user, netdev);
+	for (i = 0; !why && i < n; i = end) {
+		struct snap_frames *sf = snap_frames_of(page[i]);
+		spinlock_t *lock = snap_frame_lock_of(sf, snap_frames_number(page[i]));
+		unsigned long flags;
+
+		end = i + snap_frames_same_row(sf, page + i, n - i);
+		spin_lock_irqsave(lock, flags);
+		for (; !why && i < end; i++)
+			why = snap_frames_send_one(sf, page[i], user, netdev);
+		spin_unlock_irqrestore(lock, flags);
+	}
 	return why;
 }

@@ -11,8 +11,7 @@
 #include "device/user.h"
 #include "device/viewed.h"
 
-/* How many of @n pages, the first of them at least, have the first one's lock. */
-static u32 snap_frames_same_row(struct snap_frames *sf, struct page *const *page, u32 n)
+u32 snap_frames_same_row(struct snap_frames *sf, struct page *const *page, u32 n)
 {
 	u32 i, row = snap_frame_row(snap_frames_number(page[0]));
 
