@@ -99,13 +99,15 @@ struct snap_sock_stats {
 
 /* A receive with MSG_SNAP_VIEW releases what is in the view. */
 #define SNAP_VIEW_NEXT		0x0001
+/* A page is mapped when it is looked at: for who hardly looks at any. */
+#define SNAP_VIEW_LAZY		0x0002
 
 #define SNAP_VIEW_LENGTH_MAX	0x10000000u	/* bytes */
 #define SNAP_VIEW_PARTS_MAX	32u	/* in one control message */
 
 struct snap_view_args {
 	__u32 size;		/* bytes of this structure */
-	__u32 flags;		/* SNAP_VIEW_NEXT */
+	__u32 flags;		/* SNAP_VIEW_NEXT, _LAZY */
 	__u64 length;		/* bytes, a multiple of the page size */
 	__u64 used;		/* out: bytes of the pages in the view; zero in */
 };

@@ -23,6 +23,8 @@
 /* A fault maps so many pages: one for a message, most of the time. */
 #define SNAP_VIEW_FAULT_PAGES	16ul
 
+#define SNAP_VIEW_FLAGS		(SNAP_VIEW_NEXT | SNAP_VIEW_LAZY)
+
 static_assert(SNAP_VIEW_LENGTH_MAX / PAGE_SIZE <= INT_MAX / sizeof(struct page *));
 
 static LIST_HEAD(snap_views);
@@ -433,7 +435,7 @@ int snap_view_create(struct socket *sock, sockptr_t optval, unsigned int optlen)
 	err = snap_view_args_read(&args, optval, optlen);
 	if (err)
 		return err;
-	if (args.size != optlen || args.flags & ~SNAP_VIEW_NEXT || args.used ||
+	if (args.size != optlen || args.flags & ~SNAP_VIEW_FLAGS || args.used ||
 	    !args.length || args.length & ~PAGE_MASK ||
 	    args.length > SNAP_VIEW_LENGTH_MAX)
 		return -EINVAL;

@@ -348,7 +348,8 @@ int snap_view_recv(struct socket *sock, struct snap_view *view,
 	*got = take.got;
 	if (got->viewed && ret > 0) {
 		msg->msg_flags |= MSG_SNAP_VIEW;
-		snap_view_map(view, take.part, take.n);
+		if (!(view->flags & SNAP_VIEW_LAZY))
+			snap_view_map(view, take.part, take.n);
 	}
 	return ret;
 }

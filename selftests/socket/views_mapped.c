@@ -126,6 +126,30 @@ TEST_F(mapped, no_faults)
 
 /* ---- With faults -------------------------------------------------------- */
 
+/* Nothing is mapped before it is looked at: one fault then, for a message. */
+TEST_F(mapped, lazy)
+{
+	long before = 0, taken;
+	int i;
+
+	ASSERT_EQ(0, view_make(&self->v, self->fd[0], WINDOW, SNAP_VIEW_LAZY));
+	for (i = 0; i < 10 + MESSAGES; i++) {
+		if (i == 10)
+			before = faults();
+		TAKE(i);
+		ASSERT_EQ(-1, wrong(&self->got, self->v.p, &self->r));
+		RELEASE();
+	}
+	taken = faults() - before;
+	EXPECT_LE(MESSAGES, taken);
+	/* and where nobody looks there is none */
+	for (i = 0; i < MESSAGES; i++) {
+		TAKE(i);
+		RELEASE();
+	}
+	EXPECT_GE(taken + MESSAGES / 50, faults() - before);
+}
+
 /* The newest mapping was moved, and something else is where it was. */
 TEST_F(mapped, moved_window)
 {
