@@ -57,6 +57,8 @@ for row in rows:
     expect(row, "ratio", row["lowest"] <= row["ratio"] <= row["highest"])
     expect(row, "percentiles", ("p99_ns" in ours) == ("-rr-" in row["name"]))
     expect(row, "peer by reference", peer["by_reference_bytes"] == 0)
+    if row["name"].startswith("stream-forward"):
+        expect(row, "by reference", ours["by_reference_bytes"] > 0.8 * row["bytes"])
     if row["name"].startswith("regions") or (
             "send" in row["name"] and row["bytes"] >= 60000):
         by_reference = ours["by_reference_bytes"] > 0.9 * row["bytes"]

@@ -25,6 +25,7 @@ enum class Method {
     uring,    // IORING_OP_SEND_ZC, from a registered buffer
     xdp,      // AF_XDP, past the kernel's UDP
     sendfile, // of a file in memory
+    splice,   // from one socket to another
     view,     // MSG_SNAP_VIEW
 };
 

@@ -48,7 +48,7 @@ void add_netdev(std::vector<Row> &all, unsigned mtu) {
     add("tcp-send-64k", stream_send, 64 * kib);
     add("tcp-sendfile-64k", stream_send, 64 * kib, Method::sendfile);
     add("tcp-receive-64k", stream_receive, 64 * kib);
-    add("tcp-splice-64k", forward, 64 * kib);
+    add("tcp-splice-64k", forward, 64 * kib, Method::splice);
     add("udp-send-64", datagram_send, 64);
     add("udp-send-1472", datagram_send, 1472);
     add("udp-send-60000", datagram_send, 60000);
@@ -100,6 +100,9 @@ void add_sockets(std::vector<Row> &all) {
         by_reference, mapped);
     add("stream-receive-64k-view-beside-zerocopy", stream_receive, 64 * kib,
         view, mapped);
+    add("stream-forward-64k-view", forward, 64 * kib, view, over_virtio);
+    add("stream-forward-64k-view-beside-splice", forward, 64 * kib, view,
+        with(over_virtio, Method::splice));
 }
 
 // AF_VSOCK, to the host and within the machine.

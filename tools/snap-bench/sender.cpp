@@ -251,6 +251,7 @@ std::unique_ptr<Sender> make_sender(int fd, const Side &side, std::size_t bytes,
         return make_xdp_sender(fd, side, bytes);
     case Method::sendfile:
         return std::make_unique<FileSender>(fd, bytes);
+    case Method::splice:
     case Method::view:
         break;
     }
