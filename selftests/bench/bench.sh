@@ -83,8 +83,8 @@ pair() (
 
 mapfile -t rows < <("$bench" list "$@")
 ((${#rows[@]})) || die "no such row: $*"
-mapfile -t alone < <(printf '%s\n' "${rows[@]}" | grep -Ev '^(processors|guests)-')
-mapfile -t at_once < <(printf '%s\n' "${rows[@]}" | grep '^processors-')
+mapfile -t alone < <(printf '%s\n' "${rows[@]}" | grep -Ev '^(processors|checkpoint|guests)-')
+mapfile -t at_once < <(printf '%s\n' "${rows[@]}" | grep -E '^(processors|checkpoint)-')
 mapfile -t paired < <(printf '%s\n' "${rows[@]}" | grep '^guests-')
 kvm=()
 [[ $accelerator == tcg ]] || kvm=(--kvm)

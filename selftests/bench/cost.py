@@ -112,8 +112,9 @@ def cells(row, model, of):
 
 
 def priced(row):
-    """Whether both sides have been counted."""
-    return all(need in row["counts"][side] for need in NEEDED for side in SIDES)
+    """Whether both sides have been counted: what fork(2) copies is not."""
+    return not row["name"].startswith("checkpoint-") and all(
+        need in row["counts"][side] for need in NEEDED for side in SIDES)
 
 
 def price_list(of):

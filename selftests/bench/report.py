@@ -150,11 +150,11 @@ def table(rows, where):
             number(row["counts"][side]["host_cpu_ns"].get(name, 0) / 1000)
             for side in SIDES) for name in threads)]
          for row in good if row["counts"]["ours"]["host_cpu_ns"]])
-    out += ["Microseconds of a round trip, ours : peer.", ""]
+    out += ["Microseconds of a round trip, or a put, ours : peer.", ""]
     out += simple_table(
-        ["row", "median", "90 %", "99 %"],
+        ["row", "median", "90 %", "99 %", "longest"],
         [[row["name"], *(pair(row, part, 1000)
-                         for part in ("p50_ns", "p90_ns", "p99_ns"))]
+                         for part in ("p50_ns", "p90_ns", "p99_ns", "longest_ns"))]
          for row in good if "p50_ns" in row["counts"]["ours"]])
     lost = [row for row in good
             if row["lossy"]]

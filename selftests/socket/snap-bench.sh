@@ -52,10 +52,11 @@ for row in rows:
     for direction in "send", "receive":
         if direction in row["name"] and peer.get("doorbells", 0) > 0:
             kicked.add(direction)
-    if not row["name"].startswith("loopback"):
+    if not row["name"].startswith(("loopback", "checkpoint")):
         expect(row, "doorbells", ours["doorbells"] > 0)
     expect(row, "ratio", row["lowest"] <= row["ratio"] <= row["highest"])
-    expect(row, "percentiles", ("p99_ns" in ours) == ("-rr-" in row["name"]))
+    expect(row, "percentiles", ("p99_ns" in ours) ==
+           ("-rr-" in row["name"] or row["name"].startswith("checkpoint")))
     expect(row, "peer by reference", peer["by_reference_bytes"] == 0)
     if row["name"].startswith("stream-forward"):
         expect(row, "by reference", ours["by_reference_bytes"] > 0.8 * row["bytes"])

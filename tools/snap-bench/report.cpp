@@ -23,8 +23,8 @@ std::string time_of(double ns) {
     return ns < 1e6 ? format("%.2f us", ns / 1e3) : format("%.2f ms", ns / 1e6);
 }
 
-constexpr std::array<std::pair<const char *, double>, 3> percentiles{
-    {{"p50_ns", 0.5}, {"p90_ns", 0.9}, {"p99_ns", 0.99}}};
+constexpr std::array<std::pair<const char *, double>, 4> percentiles{
+    {{"p50_ns", 0.5}, {"p90_ns", 0.9}, {"p99_ns", 0.99}, {"longest_ns", 1}}};
 
 // What belongs to the interface.
 bool of_nic(Counter counter) {

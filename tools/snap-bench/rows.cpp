@@ -224,6 +224,14 @@ void add_guests(std::vector<Row> &all) {
     add("dgram-receive-60000", datagram_receive, 65000, 60000, by_reference);
 }
 
+// Puts while a snapshot of a region is written to a file, beside fork(2).  The
+// interfaces are those whose counters are looked at.
+void add_checkpoints(std::vector<Row> &all) {
+    for (const std::size_t size : {1, 4, 16})
+        all.push_back({"checkpoint-" + std::to_string(size) + "m", &checkpoint,
+                       0, size * mib, by_reference, over_virtio});
+}
+
 std::vector<Row> make() {
     std::vector<Row> all;
     for (const unsigned mtu : {1500, 9000, 65000})
@@ -234,6 +242,7 @@ std::vector<Row> make() {
     add_vsock(all);
     add_growth(all);
     add_processors(all);
+    add_checkpoints(all);
     add_guests(all);
     return all;
 }

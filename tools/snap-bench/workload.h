@@ -54,6 +54,7 @@ extern const Workload datagram_send;
 extern const Workload datagram_receive;
 extern const Workload datagram_echo;
 extern const Workload forward;
+extern const Workload checkpoint;
 
 // Which one `serve` is asked for; null: there is none of that name.
 const Workload *find_workload(std::string_view name);
