@@ -325,13 +325,13 @@ struct snap_view {
 
 /*
  * Gives the socket its view, for once and all, and maps it.  length is rounded
- * up to pages; flags: SNAP_VIEW_NEXT: a receive releases what the ones before it
- * gave; SNAP_VIEW_LAZY: it maps nothing, which is left to page faults.  The socket must outlive the view.  The view is of this
- * process alone: in others that have the socket, a child of fork(2) for one,
- * recvmsg(2) copies everything, and the functions below fail with -EPERM.
- * -EINVAL: NULL, length 0 or over SNAP_VIEW_LENGTH_MAX, flags unknown; -EEXIST:
- * it has one; -ENOMEM; -EBADF, -ENOTSOCK,
- * -ENOPROTOOPT: not an AF_SNAP socket.
+ * up to pages; flags: SNAP_VIEW_NEXT: a receive releases what the ones before
+ * it gave; SNAP_VIEW_LAZY: it maps nothing, which is left to page faults.  The
+ * socket must outlive the view.  The view is of this process alone: in others
+ * that have the socket, a child of fork(2) for one, recvmsg(2) copies
+ * everything, and the functions below fail with -EPERM. -EINVAL: NULL, length 0
+ * or over SNAP_VIEW_LENGTH_MAX, flags unknown; -EEXIST: it has one; -ENOMEM;
+ * -EBADF, -ENOTSOCK, -ENOPROTOOPT: not an AF_SNAP socket.
  */
 int snap_view_create(int fd, size_t length, unsigned int flags,
                      struct snap_view **view);
