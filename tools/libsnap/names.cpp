@@ -14,7 +14,8 @@ struct Reason {
 
 constexpr std::array reasons{
     Reason{SNAP_COPY_SHORT, "short", "shorter than the copybreak"},
-    Reason{SNAP_COPY_NOT_REGION, "not_region", "the buffer is in no region or view"},
+    Reason{SNAP_COPY_NOT_REGION, "not_region",
+           "the buffer is in no region or view"},
     Reason{SNAP_COPY_SCATTERED, "scattered",
            "over several mappings, or in too many buffers"},
     Reason{SNAP_COPY_ROUTE, "route",
