@@ -439,4 +439,134 @@ TEST_F(sock, more_to_come)
 	ring_close(&ring);
 }
 
+/* ---- By view ------------------------------------------------------------ */
+
+/* Parts of a message, which the window has, put into its buffer. */
+static unsigned int gather(const char *window, struct msghdr *msg, char *buffer)
+{
+	struct snap_view_part *part;
+	struct cmsghdr *c;
+	unsigned int i, n = 0;
+
+	for (c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+		if (c->cmsg_level != SOL_SNAP || c->cmsg_type != SNAP_VIEW)
+			continue;
+		part = (void *)CMSG_DATA(c);
+		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(*part);
+		for (i = 0; i < n; i++)
+			memcpy(buffer + part[i].at, window + part[i].offset, part[i].length);
+	}
+	return n;
+}
+
+#define VIEW_ROOM	CMSG_SPACE(SNAP_VIEW_PARTS_MAX * sizeof(struct snap_view_part))
+
+/*
+ * Whoever does the work, the view is that of this process.  To who has room for control
+ * messages io_uring gives what is there, whatever MSG_WAITALL says: SO_RCVLOWAT makes
+ * it wait, if it polls first.
+ */
+TEST_F(sock, by_view)
+{
+	char control[VIEW_ROOM];
+	struct iovec iov = { self->back, MESSAGE };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = control, .msg_controllen = sizeof(control),
+	};
+	struct io_uring_sqe *sqe;
+	struct ring ring;
+	struct view v;
+	size_t i, half = MESSAGE / 2, whole, viewed;
+	int low = MESSAGE, one = 1;
+
+	if (!variant->region)
+		return;
+	ASSERT_EQ(0, view_make(&v, self->rx, 64 * PAGE, SNAP_VIEW_NEXT));
+	for (i = 0; i < 2 * ARRAY_SIZE(ways); i++) {
+		bool waits = variant->type == SOCK_STREAM && i % 2;
+
+		if (waits)
+			ASSERT_EQ(0, setsockopt(self->rx, SOL_SOCKET, SO_RCVLOWAT, &low,
+						sizeof(low)));
+		RING_OPEN(&ring, ways[i / 2].setup);
+		msg.msg_controllen = sizeof(control);
+		iov.iov_len = MESSAGE;
+		memset(self->back, POISON, LENGTH);
+		viewed = sock_stats(self->rx).rx_viewed_bytes;
+		sqe = ring_next(&ring, IORING_OP_RECVMSG, self->rx, &msg, 1);
+		sqe->msg_flags = MSG_SNAP_VIEW | MSG_WAITALL;
+		sqe->ioprio = waits ? IORING_RECVSEND_POLL_FIRST : 0;
+		sqe->flags = ways[i / 2].sqe;
+		ASSERT_EQ(0, ring_submit(&ring));
+		EXPECT_EQ(-ETIME, ring_wait(&ring, 5).res);
+		ASSERT_EQ(half, send(self->tx, self->p, half, 0));
+		whole = half;
+		if (waits) {
+			EXPECT_EQ(-ETIME, ring_wait(&ring, 100).res);
+			ASSERT_EQ(half, send(self->tx, self->p + half, half, 0));
+			whole = MESSAGE;
+		}
+		EXPECT_EQ(whole, ring_wait(&ring, PATIENCE).res);
+		EXPECT_EQ(whole, sock_stats(self->rx).rx_viewed_bytes - viewed);
+		EXPECT_LE(1, gather(v.p, &msg, self->back));
+		EXPECT_EQ(-1, differs(self->back, whole, 0));
+		ring_close(&ring);
+		ASSERT_EQ(0, setsockopt(self->rx, SOL_SOCKET, SO_RCVLOWAT, &one,
+					sizeof(one)));
+	}
+	view_drop(&v);
+}
+
+/*
+ * One entry, and a completion for each message, with its parts in the buffer.  What the
+ * view has is released by hand: the next receive comes at once.
+ */
+TEST_F(sock, by_view_again_and_again)
+{
+	struct msghdr msg = { .msg_controllen = VIEW_ROOM };
+	size_t room = sizeof(struct io_uring_recvmsg_out) + VIEW_ROOM + MESSAGE;
+	struct io_uring_recvmsg_out *out;
+	struct io_uring_sqe *sqe;
+	struct ring ring;
+	struct done done;
+	struct view v;
+	char *buffers;
+	int i;
+
+	if (!variant->region)
+		return;
+	ASSERT_EQ(0, view_make(&v, self->rx, 64 * PAGE, 0));
+	RING_OPEN(&ring, 0);
+	buffers = calloc(4, room);
+	sqe = ring_next(&ring, IORING_OP_PROVIDE_BUFFERS, 4, buffers, room);
+	sqe->buf_group = 7;
+	ASSERT_EQ(0, ring_submit(&ring));
+	ASSERT_LE(0, ring_wait(&ring, PATIENCE).res);
+	sqe = ring_next(&ring, IORING_OP_RECVMSG, self->rx, &msg, 1);
+	sqe->msg_flags = MSG_SNAP_VIEW;
+	sqe->ioprio = IORING_RECV_MULTISHOT;
+	sqe->flags = IOSQE_BUFFER_SELECT;
+	sqe->buf_group = 7;
+	ASSERT_EQ(0, ring_submit(&ring));
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(MESSAGE / 2, send(self->tx, self->p, MESSAGE / 2, 0));
+		done = ring_wait(&ring, PATIENCE);
+		ASSERT_LT(0, done.res);
+		ASSERT_EQ(IORING_CQE_F_BUFFER, done.flags & IORING_CQE_F_BUFFER);
+		out = (void *)(buffers + room * (done.flags >> IORING_CQE_BUFFER_SHIFT));
+		ASSERT_EQ(MESSAGE / 2, out->payloadlen);
+		EXPECT_EQ(MSG_SNAP_VIEW, out->flags & MSG_SNAP_VIEW);
+		msg.msg_control = out + 1;
+		msg.msg_controllen = out->controllen;
+		EXPECT_LE(1, gather(v.p, &msg, (char *)(out + 1) + VIEW_ROOM));
+		EXPECT_EQ(-1, differs((char *)(out + 1) + VIEW_ROOM, MESSAGE / 2, 0));
+		EXPECT_EQ(0, view_release(self->rx, 0, 64 * PAGE));
+	}
+	EXPECT_EQ(3 * (MESSAGE / 2), sock_stats(self->rx).rx_viewed_bytes);
+	ring_close(&ring);
+	view_drop(&v);
+	free(buffers);
+}
+
 TEST_HARNESS_MAIN
