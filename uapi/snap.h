@@ -58,7 +58,7 @@ enum snap_recv_reason {
 	SNAP_RECV_NOT_FRAMES,	/* they arrived elsewhere than in frames */
 	SNAP_RECV_SHORT,	/* a row of frames below the copybreak */
 	SNAP_RECV_SHARED,	/* the frame has other bytes beside them */
-	SNAP_RECV_SCATTERED,	/* fragments of IP, or UDP_GRO */
+	SNAP_RECV_SCATTERED,	/* packets put together twice: hardly ever */
 	SNAP_RECV_FLAGS,	/* for UDP or TCP itself: flags, options, sockmap */
 	SNAP_RECV_CONTROL,	/* no room to tell of them */
 	SNAP_RECV_FULL,		/* no room in the window, or over SO_RCVBUF */

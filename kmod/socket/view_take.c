@@ -130,19 +130,26 @@ static int snap_view_page(struct snap_view_take *take, struct snap_view_packet *
 	return 0;
 }
 
-/* The same into a fragment, @skip bytes. */
+/* @length bytes follow that are to be copied. */
+static int snap_view_skip(struct snap_view_take *take, struct snap_view_packet *p,
+			  enum snap_recv_reason why, size_t length)
+{
+	int err = snap_view_flush(take, p);
+
+	p->gap += length;
+	take->got.copied[why] += length;
+	return err;
+}
+
+/* @length bytes follow, in a fragment behind @skip others. */
 static int snap_view_frag(struct snap_view_take *take, struct snap_view_packet *p,
 			  const skb_frag_t *frag, size_t skip, size_t length)
 {
 	size_t n, offset = skb_frag_off(frag) + skip;
 	int err = 0, why = snap_view_visible(frag);
 
-	if (why) {
-		err = snap_view_flush(take, p);
-		p->gap += length;
-		take->got.copied[-1 - why] += length;
-		return err;
-	}
+	if (why)
+		return snap_view_skip(take, p, -1 - why, length);
 	for (; !err && length; offset += n, length -= n) {
 		n = min(length, PAGE_SIZE - offset % PAGE_SIZE);
 		err = snap_view_page(take, p, skb_frag_page(frag) + offset / PAGE_SIZE,
@@ -151,29 +158,51 @@ static int snap_view_frag(struct snap_view_take *take, struct snap_view_packet *
 	return err;
 }
 
-/* What lies in fragments of other packets behind this one is copied. */
-static int snap_view_packet(struct snap_view_take *take,
-			    struct snap_view_packet *p, size_t length)
+/* Of the packet's bytes from @begin to @end, those of @skb, which has them from @from on. */
+static int snap_view_skb(struct snap_view_take *take, struct snap_view_packet *p,
+			 const struct sk_buff *skb, size_t from, size_t begin, size_t end)
 {
-	const struct skb_shared_info *shared = skb_shinfo(p->skb);
-	size_t begin = p->offset, end = begin + length;
-	size_t from = skb_headlen(p->skb);
+	size_t to = from + skb_headlen(skb), first = max(from, begin), last = min(to, end);
+	const struct skb_shared_info *shared = skb_shinfo(skb);
 	int i, err = 0;
 
-	p->gap = min(end, max(from, begin)) - begin;
-	take->got.copied[SNAP_RECV_NOT_FRAMES] += p->gap;
-	for (i = 0; !err && i < shared->nr_frags && from < end; i++) {
+	if (first < last)
+		err = snap_view_skip(take, p, SNAP_RECV_NOT_FRAMES, last - first);
+	for (i = 0; !err && i < shared->nr_frags && to < end; i++) {
 		const skb_frag_t *frag = &shared->frags[i];
-		size_t to = from + skb_frag_size(frag);
-		size_t first = max(from, begin), last = min(to, end);
 
+		from = to;
+		to = from + skb_frag_size(frag);
+		first = max(from, begin);
+		last = min(to, end);
 		if (first < last)
 			err = snap_view_frag(take, p, frag, first - from,
 					     last - first);
-		from = to;
 	}
-	if (from < end)
-		take->got.copied[SNAP_RECV_SCATTERED] += end - max(from, begin);
+	return err;
+}
+
+/*
+ * Packets that were put together are behind each other, in the first one's list.  What
+ * those have in lists of their own is copied: hardly ever there is any.
+ */
+static int snap_view_packet(struct snap_view_take *take,
+			    struct snap_view_packet *p, size_t length)
+{
+	size_t begin = p->offset, end = begin + length, from = skb_pagelen(p->skb);
+	int err = snap_view_skb(take, p, p->skb, 0, begin, end);
+	const struct sk_buff *part;
+
+	skb_walk_frags(p->skb, part) {
+		size_t deep = max(from + skb_pagelen(part), begin);
+		size_t last = min(from + part->len, end);
+
+		if (!err && from < end)
+			err = snap_view_skb(take, p, part, from, begin, end);
+		if (!err && deep < last)
+			err = snap_view_skip(take, p, SNAP_RECV_SCATTERED, last - deep);
+		from += part->len;
+	}
 	if (!err)
 		err = snap_view_flush(take, p);
 	return err ?: snap_view_copy(take, p->skb, p->offset, end - p->offset);

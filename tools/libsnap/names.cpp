@@ -39,7 +39,7 @@ constexpr std::array recv_reasons{
            "arrived elsewhere than in frames"},
     Reason{SNAP_RECV_SHORT, "short", "a row of frames below the copybreak"},
     Reason{SNAP_RECV_SHARED, "shared", "the frame has other bytes beside them"},
-    Reason{SNAP_RECV_SCATTERED, "scattered", "fragments of IP, or UDP_GRO"},
+    Reason{SNAP_RECV_SCATTERED, "scattered", "in packets put together twice"},
     Reason{SNAP_RECV_FLAGS, "flags",
            "for UDP or TCP itself: flags, options, a sockmap"},
     Reason{SNAP_RECV_CONTROL, "control", "no room to tell of them"},
