@@ -13,7 +13,6 @@ namespace {
 constexpr std::uint32_t no_quota = SNAPMEM_QUOTA_NONE;
 constexpr std::size_t snapshots_kept = 12;
 constexpr std::uint32_t owners = 3; // from 1
-constexpr std::uint32_t large_frames = SNAPMEM_LARGE_FRAMES;
 
 // Short of frames, window, handles or mappings: none is a mistake, and what
 // was asked for has not happened.
