@@ -102,6 +102,7 @@ class ViewMover final : public Mover {
         message.for_each_piece([&](std::span<const std::byte> piece) {
             // The kernel writes to none of them.
             pieces_.push_back(
+                // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast)
                 {const_cast<std::byte *>(piece.data()), piece.size()});
         });
         msghdr pieces{};
