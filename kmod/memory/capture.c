@@ -50,7 +50,8 @@ static int snap_capture_adopt(struct snap_dev *sd, u32 handle, u64 offset, u32 l
 	n = snap_capture_take(sd, handle, offset, length, large, frame, npages);
 	if (n < 0)
 		return n;
-	if (frame[0] & SNAP_FRAME_LARGE)
+	/* how many came tells, whatever their bits say */
+	if (n < (int)npages)
 		return snap_capture_adopt_large(sd, frame[0], user, page, npages);
 	err = snap_frames_adopt(sd->frames, frame, npages, user, page);
 	if (err == -EAGAIN)
