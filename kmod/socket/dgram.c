@@ -200,19 +200,23 @@ static int snap_dgram_add_shorts(struct snap_dgram *dgram, struct iov_iter *iter
 				 size_t len)
 {
 	struct page_frag *frag = &current->task_frag;
+	unsigned int npages;
 
-	if (len > SNAP_DGRAM_SHORTS_MAX - dgram->shorts ||
-	    dgram->npages == SNAP_REGION_CAPTURE_PAGES)
+	if (len > SNAP_DGRAM_SHORTS_MAX - dgram->shorts)
 		return -1 - SNAP_COPY_SCATTERED;
 	if (!skb_page_frag_refill(len, frag, GFP_KERNEL))
 		return -1 - SNAP_COPY_NO_FRAMES;
+	/* they may lie over the end of one */
+	npages = DIV_ROUND_UP(offset_in_page(frag->offset) + len, PAGE_SIZE);
+	if (npages > SNAP_REGION_CAPTURE_PAGES - dgram->npages)
+		return -1 - SNAP_COPY_SCATTERED;
 	/* what faults here does so again in UDP, which reports it */
 	if (!copy_from_iter_full(page_address(frag->page) + frag->offset, len, iter))
 		return -1 - SNAP_COPY_SHORT;
 	get_page(frag->page);
 	bvec_set_page(&dgram->bvec[dgram->n++], frag->page, len, frag->offset);
 	frag->offset += len;
-	dgram->npages++;
+	dgram->npages += npages;
 	dgram->shorts += len;
 	return 0;
 }

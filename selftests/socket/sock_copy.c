@@ -143,6 +143,35 @@ TEST_F(copy, short_and_long_buffers)
 	EXPECT_EQ(1, stats.tx_copied_msgs);
 }
 
+/*
+ * The task has memory of several pages for short ones, each behind the last: now and then
+ * one lies over the end of a page, and the packet refers to one page more.
+ */
+TEST_F(copy, short_over_the_end_of_a_page)
+{
+	const size_t head = 100, rest = 15 * PAGE + 3000, length = head + rest;
+	char *all = malloc(length);
+	struct iovec iov[] = { { all, head }, { self->r.p, rest } };
+	struct snap_sock_stats stats;
+	int i, room = 16 << 20;
+
+	ASSERT_EQ(0, setsockopt(self->sink, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)));
+	fill(all, length, 2);
+	memcpy(self->r.p, all + head, rest);
+	/* it begins anew where nobody has the last ones any more */
+	for (i = 0; i < 100; i++)
+		ASSERT_EQ((ssize_t)length, writev(self->fd, iov, 2));
+	for (i = 0; i < 100; i++)
+		ASSERT_TRUE(arrives(self->sink, length, 2));
+	stats = sock_stats(self->fd);
+	EXPECT_LT(0, stats.tx_ref_msgs);
+	/* where memory is short they are single pages, which no buffer lies over */
+	if (!stats.copied_msgs[SNAP_COPY_SCATTERED])
+		TH_LOG("no short buffer lay over the end of a page");
+	EXPECT_EQ(100, stats.tx_ref_msgs + stats.copied_msgs[SNAP_COPY_SCATTERED]);
+	free(all);
+}
+
 /* Only short ones, or more than a packet refers to: as UDP always did. */
 TEST_F(copy, scattered)
 {
