@@ -194,7 +194,7 @@ static void snap_frames_free_memory(struct snap_frames *sf)
 	mutex_lock(&snap_pools_lock);
 	list_del(&sf->list);
 	mutex_unlock(&snap_pools_lock);
-	vfree(sf->viewer);
+	vfree(sf->viewers);
 	vfree(sf->frame);
 	snap_homes_free(sf);
 	kvfree(sf);
@@ -526,8 +526,8 @@ struct snap_frames *snap_frames_create(struct snap_dev *sd, phys_addr_t start,
 	if (err)
 		goto free_sf;
 	sf->frame = vcalloc(count + count / SNAP_LARGE_FRAMES, sizeof(*sf->frame));
-	sf->viewer = vcalloc(count / SNAP_LARGE_FRAMES, sizeof(*sf->viewer));
-	if (!sf->frame || !sf->viewer) {
+	sf->viewers = vcalloc(count / SNAP_LARGE_FRAMES, sizeof(*sf->viewers));
+	if (!sf->frame || !sf->viewers) {
 		err = -ENOMEM;
 		goto free_frame;
 	}
@@ -543,7 +543,7 @@ struct snap_frames *snap_frames_create(struct snap_dev *sd, phys_addr_t start,
 	return sf;
 
 free_frame:
-	vfree(sf->viewer);
+	vfree(sf->viewers);
 	vfree(sf->frame);
 	snap_homes_free(sf);
 free_sf:

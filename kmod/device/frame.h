@@ -17,7 +17,8 @@
  * single page when somebody pins it for long.  So views have those of PARTs.
  *
  * A frame that is OUT is on one account: that of the user whose capture it is, or
- * the pool's own for what was received; or on that of who has it in a view (viewed.h).
+ * the pool's own for what was received; or on that of who has it in a view (viewed.h),
+ * or has sent on from there what was received (sent.h).
  */
 #ifndef SNAP_FRAME_H
 #define SNAP_FRAME_H

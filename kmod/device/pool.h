@@ -58,6 +58,18 @@ struct snap_frame {
 	u8 received;
 };
 
+/**
+ * struct snap_viewer - a user who has pages of a large frame in views; the frame's lock
+ * @user: who: the views hold a reference; NULL: nobody
+ * @pages: how many
+ * @next: another one
+ */
+struct snap_viewer {
+	struct snap_user *user;
+	u32 pages;
+	struct snap_viewer *next;
+};
+
 /* One of the locks that guard frames. */
 struct snap_frame_lock {
 	spinlock_t lock;	/* guards each frame that has it, but for @next */
@@ -85,7 +97,7 @@ struct snap_pages {
  *	or a release_lock
  * @lock: guard the frames
  * @frame: one for each, then one for each large one
- * @viewer: for each large one that is in views, who had the first; holds a reference
+ * @viewers: for each large one, one of those who have it in views; more are behind it
  * @home: the ways home, one for each data queue of the device
  * @nhomes: how many
  * @out: number of frames OUT; from 0 to 1 it takes the module, back it puts it; and
@@ -103,7 +115,7 @@ struct snap_frames {
 	struct snap_dev *sd;
 	struct snap_frame_lock lock[SNAP_FRAME_LOCKS];
 	struct snap_frame *frame;
-	struct snap_user **viewer;
+	struct snap_viewer *viewers;
 	struct snap_home *home;
 	u32 nhomes;
 	struct delayed_work forgotten;

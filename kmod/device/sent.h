@@ -14,7 +14,8 @@ struct snap_user;
  * @page: frames, of whatever pools; a view has them and keeps them meanwhile
  * @n: how many
  * @user: of the view.  What was received is on his account from the last view on, for
- *	he decides how long it is under way: until it is home
+ *	he decides how long it is under way: until it is home; also if in the end
+ *	it is copied, for other frames of it
  * @netdev: the device that they will leave by; NULL: any will do
  *
  * Context: any.

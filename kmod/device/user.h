@@ -5,7 +5,8 @@
  * A user has one account, and one budget for all that is charged to it: what
  * regions and snapshots have of frames and promises, which the device counts, and
  * what the guest holds for the user, which is counted here: frames of captures
- * in flight, mapped pages of snapshots, and pages in views.  The account may grow if
+ * in flight, mapped pages of snapshots, pages in views, and what was received and is
+ * sent on from there.  The account may grow if
  *
  *   it has at most user_quota percent of the pool afterwards, and
  *   it has at most what stays free afterwards, beside what is kept back:

@@ -175,10 +175,10 @@ TEST_F(accounts, of_many_users)
 #define KEPT_MAX	40	/* messages */
 #define KEPT_PAGES	2	/* of each part of them */
 
-/* It belongs to this process, and Bob, who this is meanwhile, answers for it. */
-static int view_of_bob(struct view *v, int fd)
+/* It belongs to this process, and that user, who this is meanwhile, answers for it. */
+static int view_of(int uid, struct view *v, int fd, size_t length)
 {
-	int err = setresuid(BOB, 0, 0) ? -errno : view_make(v, fd, VIEW, 0);
+	int err = setresuid(uid, 0, 0) ? -errno : view_make(v, fd, length, 0);
 
 	return setresuid(0, 0, 0) ? -errno : err;
 }
@@ -198,7 +198,7 @@ static int views_let_go(int rounds)
 	    set_copybreak(fd[0], 1) || set_copybreak(fd[1], 1))
 		return 1;
 	/* the sender is root, whom quotas do not bind: the view is Bob's */
-	if (view_of_bob(&v, fd[0]))
+	if (view_of(BOB, &v, fd[0], VIEW))
 		return 2;
 	for (i = 0; i < rounds; i++) {
 		fill(r.p, LENGTH, i);
@@ -278,7 +278,7 @@ static int keep_pages_of_large_frames(int arg)
 	struct kept *k = calloc(1, sizeof(*k));
 
 	if (!k || bulk_open(&k->bulk, AF_SNAP) || set_copybreak(k->bulk.fd, 1) ||
-	    view_of_bob(&k->v, k->bulk.fd) || bulk_echoed(&k->bulk) < BULK_LARGE)
+	    view_of(BOB, &k->v, k->bulk.fd, VIEW) || bulk_echoed(&k->bulk) < BULK_LARGE)
 		return 1;
 	if (keep_until_refused(k))
 		return 2;
@@ -299,6 +299,64 @@ TEST_F(accounts, a_page_costs_the_large_frame_that_it_keeps)
 		SKIP(return, "no echo server for streams at the host");
 	ASSERT_EQ(0, write_text(USER_QUOTA, "1"));
 	status = in_child(keep_pages_of_large_frames, 0);
+	ASSERT_EQ(0, write_text(USER_QUOTA, USER_QUOTA_DEFAULT));
+	EXPECT_EQ(0, status);
+}
+
+/* What Alice's view gets of a page of each part; she keeps it. */
+static int hand_on(const struct view_message *m, const struct view *v, const int *fd,
+		   struct view_message *got)
+{
+	unsigned int i;
+
+	for (i = 0; i < m->n; i++) {
+		size_t offset = m->part[i].offset, length = PAGE - offset % PAGE;
+
+		if (length > m->part[i].length)
+			length = m->part[i].length;
+		if (send(fd[1], v->p + offset, length, 0) != (ssize_t)length)
+			return -1;
+		view_receive(fd[0], got, RECEIVE_MAX, 0, SNAP_VIEW_PARTS_MAX);
+		if (got->bytes != (ssize_t)length)
+			return -1;
+	}
+	return 0;
+}
+
+/* Bob hands on to Alice what he lets go of: she is refused at some time, and he is not. */
+static int keep_what_others_let_go(int arg)
+{
+	struct view_message *got = calloc(1, sizeof(*got));
+	struct kept *k = calloc(1, sizeof(*k));
+	struct view v;
+	int fd[2], n;
+
+	if (!k || !got || bulk_open(&k->bulk, AF_SNAP) ||
+	    set_copybreak(k->bulk.fd, 1) || view_of(BOB, &k->v, k->bulk.fd, VIEW) ||
+	    view_pair(SOCK_DGRAM, fd) || view_of(ALICE, &v, fd[0], 8 * VIEW) ||
+	    bulk_echoed(&k->bulk) < BULK_LARGE)
+		return 1;
+	for (n = 0; !sock_stats(fd[0]).recv_msgs[SNAP_RECV_QUOTA]; n++) {
+		if (n == KEPT_MAX)
+			return printf("# Alice is never refused\n");
+		if (bulk_keep(&k->bulk, &k->m[0], &k->v, 1) < 0 ||
+		    hand_on(&k->m[0], &k->v, fd, got) ||
+		    view_message_release(k->bulk.fd, &k->m[0]))
+			return 2;
+		if (sock_stats(k->bulk.fd).recv_msgs[SNAP_RECV_QUOTA])
+			return printf("# Bob is refused after %d\n", n);
+	}
+	return n < 2 ? printf("# Alice is refused after %d\n", n) : 0;
+}
+
+TEST_F(accounts, who_keeps_a_large_frame_pays_for_it)
+{
+	int status;
+
+	if (!host_stream_port())
+		SKIP(return, "no echo server for streams at the host");
+	ASSERT_EQ(0, write_text(USER_QUOTA, "1"));
+	status = in_child(keep_what_others_let_go, 0);
 	ASSERT_EQ(0, write_text(USER_QUOTA, USER_QUOTA_DEFAULT));
 	EXPECT_EQ(0, status);
 }
