@@ -80,16 +80,17 @@ static uint64_t snap_sum(SnapState *s, enum snap_queue_counter c)
     return sum;
 }
 
-/* Of those that queues do not show: at so many bytes of what packets count. */
-static uint64_t snap_sum_packets(SnapState *s, size_t field)
+/* Those that queues do not show. */
+static snapnet_counters snap_sum_packets(SnapState *s)
 {
-    uint64_t sum = 0;
+    snapnet_counters sum = { 0 };
 
     SNAP_FOREACH_QUEUE(q, s) {
         snapnet_counters p;
 
         snapnet_get_counters(q->packets, &p);
-        sum += *(uint64_t *)((uint8_t *)&p + field);
+        sum.rx_frames += p.rx_frames;
+        sum.rx_no_large += p.rx_no_large;
     }
     return sum;
 }
@@ -115,13 +116,13 @@ uint64_t snap_read_counter(SnapState *s, enum snap_counter c)
     case SNAP_CTR_RX_BYTES:
         return snap_sum(s, SNAP_QCTR_RX_BYTES);
     case SNAP_CTR_RX_FRAMES:
-        return snap_sum_packets(s, offsetof(snapnet_counters, rx_frames));
+        return snap_sum_packets(s).rx_frames;
     case SNAP_CTR_RX_DROPPED:
         return snap_sum(s, SNAP_QCTR_RX_DROPPED);
     case SNAP_CTR_RX_STALLS:
         return snap_sum(s, SNAP_QCTR_RX_STALLS);
     case SNAP_CTR_RX_NO_LARGE:
-        return snap_sum_packets(s, offsetof(snapnet_counters, rx_no_large));
+        return snap_sum_packets(s).rx_no_large;
     default:
         return s->counter[c];
     }
