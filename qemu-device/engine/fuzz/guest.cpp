@@ -7,6 +7,7 @@
 #include <cstring>
 #include <functional>
 #include <iterator>
+#include <numeric>
 
 namespace snapmem_fuzz {
 
@@ -297,9 +298,11 @@ void Guest::capture() {
                                  : frames.size();
     std::uint32_t n = 0;
     const Levels before = levels();
-    const snapmem_status status = snapmem_capture(
-        engine_.get(), queue(), bytes != nullptr ? handle : bad_handle(),
-        offset, length, frames.data(), room, &n);
+    const bool large = choices_.byte() % 2 == 0;
+    const snapmem_status status =
+        (large ? snapmem_capture_large : snapmem_capture)(
+            engine_.get(), queue(), bytes != nullptr ? handle : bad_handle(),
+            offset, length, frames.data(), room, &n);
     if (bytes == nullptr) {
         expect_failure(status, before, {SNAPMEM_BAD_REGION});
         return;
@@ -323,8 +326,18 @@ void Guest::capture() {
         expect_failure(status, before, {SNAPMEM_NO_FRAMES});
         return;
     }
-    require(n == pages, "a capture has another number of frames");
-    for (std::uint64_t i = 0; i < pages; ++i) {
+    if (large && n == 1 && pages > 1) {
+        require(pages > SNAPMEM_LARGE_FRAMES / 2 &&
+                    pages <= SNAPMEM_LARGE_FRAMES &&
+                    (frames[0] & SNAPMEM_LARGE) != 0,
+                "a capture is in a large frame that it does not fill");
+        n = SNAPMEM_LARGE_FRAMES;
+        std::iota(frames.begin(), frames.begin() + n,
+                  frames[0] & ~SNAPMEM_LARGE);
+    } else {
+        require(n == pages, "a capture has another number of frames");
+    }
+    for (std::uint64_t i = 0; i < n; ++i) {
         Hold h{frames[i], Bytes(page_bytes)};
         for (std::size_t k = 0; k < page_bytes; ++k) {
             const std::uint64_t at = (first + i) * page_bytes + k;

@@ -171,9 +171,15 @@ bool Engine::capture_in_lane(std::uint32_t lane, std::uint32_t handle,
         return false;
     }
     const Cut &c = source.cut;
+    std::span<const Frame> fresh;
     large = large && c.fits_large();
-    const std::span<const Frame> fresh =
-        large ? pool_.cached_large(lane) : pool_.cached(lane, c.pages());
+    if (large) {
+        fresh = pool_.cached_large(lane);
+        large = !fresh.empty() || pool_.has_large();
+    }
+    if (!large) {
+        fresh = pool_.cached(lane, c.pages());
+    }
     if (fresh.empty()) {
         return false;
     }

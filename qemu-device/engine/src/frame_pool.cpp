@@ -181,7 +181,8 @@ void FramePool::refill(std::uint32_t lane) {
 
 void FramePool::spill(std::uint32_t lane) {
     std::vector<Frame> &frames = caches_[lane].frames;
-    if (frames.size() < cache_frames_) {
+    if (frames.size() + large_frames <= cache_frames_ ||
+        frames.size() < cache_frames_ / 2) {
         return;
     }
     const auto half = frames.begin() + cache_frames_ / 2;

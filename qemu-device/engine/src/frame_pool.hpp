@@ -80,6 +80,10 @@ class FramePool {
     // The same for few frames at a time when somebody waits, without a search:
     // one run if a group near by has it, else as take() finds them. O(size).
     void take_few(Holder who, Owner owner, std::span<Frame> out);
+    // Is a large one free that is in no cache? Also for a lane. O(1).
+    [[nodiscard]] bool has_large() const {
+        return listed_.find_few(large_frames) != no_frame;
+    }
     // The first frame of a large one, all of which are taken: no_frame if none
     // is free. So many must be free besides. O(1).
     Frame take_large(Holder who);
@@ -109,7 +113,7 @@ class FramePool {
     // that the next captures get frames in a row, as from take().
     void sort_cache(std::uint32_t lane);
     // Fill the cache of a lane to the half, if it has fewer frames and there
-    // are plenty; empty it to the half if it is full.
+    // are plenty; empty it to the half if no large frame fits in any more.
     void refill(std::uint32_t lane);
     void spill(std::uint32_t lane);
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
+#include <numeric>
 #include <set>
 
 namespace snapmem_test {
@@ -82,6 +83,15 @@ void ModelGuest::store() {
     r.dirty = true;
 }
 
+// The only one is large: the numbers of all its frames.
+void ModelGuest::name_each(std::vector<Frame> &frames) {
+    const Frame first = frames[0] & ~SNAPMEM_LARGE;
+    ASSERT_NE(first, frames[0]);
+    ASSERT_EQ(first % large_frames, 0U);
+    frames.resize(large_frames);
+    std::iota(frames.begin(), frames.end(), first);
+}
+
 void ModelGuest::capture(std::uint32_t handle, const Bytes &bytes) {
     const auto size = static_cast<std::uint32_t>(bytes.size());
     std::uint32_t offset = pick(0, size - 1);
@@ -93,7 +103,8 @@ void ModelGuest::capture(std::uint32_t handle, const Bytes &bytes) {
     const std::uint32_t first = offset / page_bytes;
     const std::uint32_t pages = (offset + length - 1) / page_bytes - first + 1;
     const std::uint32_t available = rig_->available();
-    const Captured c = rig_.capture(handle, offset, length, pick(0, 3));
+    const bool large = chance(2);
+    Captured c = rig_.capture(handle, offset, length, pick(0, 3), large);
     if (c.status == SNAPMEM_NO_FRAMES) {
         if (limits_.alone) {
             ASSERT_LT(available, pages + limits_.rx_reserve);
@@ -101,16 +112,25 @@ void ModelGuest::capture(std::uint32_t handle, const Bytes &bytes) {
         return;
     }
     ASSERT_EQ(c.status, SNAPMEM_OK);
-    ASSERT_EQ(c.frames.size(), pages);
-    for (std::uint32_t i = 0; i < pages; ++i) {
+    if (large && c.frames.size() == 1 && pages > 1) {
+        ASSERT_GT(pages, large_frames / 2);
+        ASSERT_LE(pages, large_frames);
+        name_each(c.frames);
+        ++large_.captured;
+    } else {
+        ASSERT_EQ(c.frames.size(), pages);
+    }
+    for (std::uint32_t i = 0; i < c.frames.size(); ++i) {
         Bytes page(page_bytes);
+        const std::size_t end = offset + length;
         const std::size_t at = (first + i) * page_bytes;
         const std::size_t from = std::max<std::size_t>(at, offset);
-        const std::size_t to =
-            std::min<std::size_t>(at + page_bytes, offset + length);
-        std::copy(bytes.begin() + static_cast<std::ptrdiff_t>(from),
-                  bytes.begin() + static_cast<std::ptrdiff_t>(to),
-                  page.begin() + static_cast<std::ptrdiff_t>(from - at));
+        const std::size_t to = std::min<std::size_t>(at + page_bytes, end);
+        if (from < to) {
+            std::copy(bytes.begin() + static_cast<std::ptrdiff_t>(from),
+                      bytes.begin() + static_cast<std::ptrdiff_t>(to),
+                      page.begin() + static_cast<std::ptrdiff_t>(from - at));
+        }
         guest_.push_back({c.frames[i], std::move(page)});
         expect_frame(guest_.back());
     }

@@ -47,9 +47,11 @@ class ModelGuest {
     }
     // Frames with a guest hold, each once.
     [[nodiscard]] std::vector<Frame> held() const;
-    // How often large frames came, were released, and were not: partly held.
+    // How often large frames came, also of captures, were released, and were
+    // not: partly held.
     struct Large {
         std::uint64_t received = 0;
+        std::uint64_t captured = 0;
         std::uint64_t released = 0;
         std::uint64_t refused = 0;
     };
@@ -80,6 +82,7 @@ class ModelGuest {
     void destroy();
     void store();
     void capture(std::uint32_t handle, const Bytes &bytes);
+    static void name_each(std::vector<Frame> &frames);
     void release();
     void release_badly();
     void receive();

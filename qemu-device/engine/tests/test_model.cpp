@@ -124,12 +124,15 @@ TEST_P(ModelTest, MatchesACopyOfEverything) {
     guest.finish();
     expect_all_home();
     const ModelGuest::Large &large = guest.large();
-    std::printf("  large frames: %llu received, %llu released, %llu refused\n",
+    std::printf("  large frames: %llu received, %llu captured, %llu released, "
+                "%llu refused\n",
                 static_cast<unsigned long long>(large.received),
+                static_cast<unsigned long long>(large.captured),
                 static_cast<unsigned long long>(large.released),
                 static_cast<unsigned long long>(large.refused));
     if (steps >= 5000) {
         EXPECT_GT(large.received, 0U);
+        EXPECT_TRUE(large.captured > 0 || GetParam().mode != SNAPMEM_COPY);
         EXPECT_GT(large.released, 0U);
         EXPECT_GT(large.refused, 0U);
     }
