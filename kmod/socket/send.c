@@ -105,7 +105,7 @@ int snap_send_capture(struct sock *sk, const struct dst_entry *dst,
 	for (i = 0; i < n; i++) {
 		size_t part = min_t(size_t, left, PAGE_SIZE - offset);
 
-		/* all are of one pool */
+		/* of one pool: there is something else of the BAR in front of each */
 		if (i && page[i] == page[i - 1] + 1)
 			bvec[pieces - 1].bv_len += part;
 		else
