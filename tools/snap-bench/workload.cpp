@@ -8,8 +8,9 @@ namespace snapbench {
 
 const Workload *find_workload(std::string_view name) {
     static const std::array all{
-        &stream_send, &stream_send_read, &stream_receive,   &stream_echo,
-        &forward,     &datagram_send,    &datagram_receive, &datagram_echo,
+        &stream_send,      &stream_send_read, &stream_receive,
+        &stream_echo,      &forward,          &datagram_send,
+        &datagram_receive, &datagram_echo,    &checkpoint,
     };
     const auto found =
         std::find_if(all.begin(), all.end(), [&](const Workload *workload) {

@@ -89,7 +89,7 @@ TEST(BenchReport, JsonHasCountsOfOneMessage) {
         R"("lossy":1,"rounds":1,"attempts":1,"counts":{"ours":{"messages":10,)"
         R"("arrived":0.5,"busy_ns":1,"doorbells":2,"exits":3,)"))
         << text;
-    EXPECT_NE(text.find(R"("p50_ns":2,"p90_ns":3,"p99_ns":3,)"
+    EXPECT_NE(text.find(R"("p50_ns":2,"p90_ns":3,"p99_ns":3,"longest_ns":3,)"
                         R"("host_cpu_ns":{"CPU 0/TCG":2.5}}}}]})"),
               std::string::npos)
         << text;
