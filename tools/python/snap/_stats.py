@@ -36,6 +36,7 @@ class Feature(enum.IntFlag):
     TAKE_ARM   the device arms interrupts when it has handed out its last packet
     HOLDOFF    the device can hold interrupts for received packets back
     STEER      it can be told by which queues received flows come
+    LARGE_FRAMES  bulk data comes, and is captured, in frames of 64 KiB
     """
 
     CSUM = 0x01
@@ -49,6 +50,7 @@ class Feature(enum.IntFlag):
     USO = 0x100
     HOLDOFF = 0x200
     STEER = 0x400
+    LARGE_FRAMES = 0x800
 
 
 @dataclasses.dataclass(frozen=True)
