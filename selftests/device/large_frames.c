@@ -91,7 +91,7 @@ TEST_F(large_frames, comes_home_from_who_is_killed)
 TEST_F(large_frames, captures_are_in_them)
 {
 	const char *capture = getenv("SNAP_VM_CAPTURE");
-	const size_t length = 14 * PAGE + 100;
+	const size_t length = 8 * PAGE + 100;
 	struct region r;
 	int fd[2], i;
 
@@ -102,7 +102,7 @@ TEST_F(large_frames, captures_are_in_them)
 	for (i = 0; i < 3; i++) {
 		fill(r.p, length, i);
 		ASSERT_EQ((ssize_t)length, send(fd[0], r.p, length, 0));
-		EXPECT_EQ((uint64_t)LARGE_PAGES, dev_counter(SNAP_CTR_GUEST_FRAMES));
+		EXPECT_LE((uint64_t)LARGE_PAGES, dev_counter(SNAP_CTR_GUEST_FRAMES));
 		memset(r.p, ~0, length);
 		ASSERT_EQ((ssize_t)length, recv(fd[1], self->bulk.back, STREAM_ROOM, 0));
 		EXPECT_EQ(-1, differs(self->bulk.back, length, i));
@@ -201,8 +201,7 @@ TEST_F(large_frames, without_them_data_comes)
 	self->bad_entries = dev_counter(SNAP_CTR_BAD_ENTRY);	/* no room for a region */
 	lacked = dev_counter(SNAP_CTR_RX_NO_LARGE);
 	EXPECT_LE(0, bulk_echoed(&self->bulk));
-	EXPECT_LE(lacked + BULK / (LARGE_PAGES * PAGE) / 8,
-		  dev_counter(SNAP_CTR_RX_NO_LARGE));
+	EXPECT_LT(lacked, dev_counter(SNAP_CTR_RX_NO_LARGE));
 	for (i = 0; i < n; i++)
 		close(fds[i]);
 	/* the connection, too, has to find back to large segments */
