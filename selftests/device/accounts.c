@@ -278,7 +278,7 @@ static int keep_pages_of_large_frames(int arg)
 	struct kept *k = calloc(1, sizeof(*k));
 
 	if (!k || bulk_open(&k->bulk, AF_SNAP) || set_copybreak(k->bulk.fd, 1) ||
-	    view_of(BOB, &k->v, k->bulk.fd, VIEW) || bulk_echoed(&k->bulk) < BULK_LARGE)
+	    view_of(BOB, &k->v, k->bulk.fd, VIEW) || !bulk_is_large(&k->bulk))
 		return 1;
 	if (keep_until_refused(k))
 		return 2;
@@ -328,14 +328,16 @@ static int keep_what_others_let_go(int arg)
 {
 	struct view_message *got = calloc(1, sizeof(*got));
 	struct kept *k = calloc(1, sizeof(*k));
+	uint64_t large;
 	struct view v;
 	int fd[2], n;
 
 	if (!k || !got || bulk_open(&k->bulk, AF_SNAP) ||
 	    set_copybreak(k->bulk.fd, 1) || view_of(BOB, &k->v, k->bulk.fd, VIEW) ||
 	    view_pair(SOCK_DGRAM, fd) || view_of(ALICE, &v, fd[0], 8 * VIEW) ||
-	    bulk_echoed(&k->bulk) < BULK_LARGE)
+	    !bulk_is_large(&k->bulk))
 		return 1;
+	large = bulk_large_packets();
 	for (n = 0; !sock_stats(fd[0]).recv_msgs[SNAP_RECV_QUOTA]; n++) {
 		if (n == KEPT_MAX)
 			return printf("# Alice is never refused\n");
@@ -346,6 +348,8 @@ static int keep_what_others_let_go(int arg)
 		if (sock_stats(k->bulk.fd).recv_msgs[SNAP_RECV_QUOTA])
 			return printf("# Bob is refused after %d\n", n);
 	}
+	if (bulk_large_packets() == large)
+		return printf("# no packet was large\n");
 	return n < 2 ? printf("# Alice is refused after %d\n", n) : 0;
 }
 

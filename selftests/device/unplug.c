@@ -135,7 +135,7 @@ static bool received_begin(struct received *me)
 	struct iovec iov;
 	uint64_t large;
 
-	if (bulk_echoed(&me->bulk) < BULK_LARGE || !received_keep(me))
+	if (!bulk_is_large(&me->bulk) || !received_keep(me))
 		return false;
 	iov.iov_base = received_page(me);
 	iov.iov_len = PAGE;

@@ -73,6 +73,18 @@ long bulk_echoed(struct bulk *b)
 	return bulk_large_packets() - before;
 }
 
+bool bulk_is_large(struct bulk *b)
+{
+	/* some come before the device has learnt it, some are small */
+	const long enough = BULK / SNAP_LARGE_SIZE / 8;
+	long large = 0;
+	int i;
+
+	for (i = 0; i < 10 && large >= 0 && large < enough; i++)
+		large = bulk_echoed(b);
+	return large >= enough;
+}
+
 uint64_t bulk_large_packets(void)
 {
 	return ethtool_counter("driver_rx_large_packets");

@@ -14,8 +14,6 @@
 
 /* Until the device has learnt that the packets are large, and more. */
 #define BULK		(64 * STREAM_ROOM)
-/* Of these, so many packets are large ones at least: some come before, some are small. */
-#define BULK_LARGE	((long)(BULK / SNAP_LARGE_SIZE) / 8)
 
 struct bulk {
 	int fd;
@@ -35,6 +33,11 @@ bool bulk_wait(struct bulk *b);
 bool bulk_drain(struct bulk *b);
 /* BULK goes out and comes back whole: how many packets were in large frames; or -1. */
 long bulk_echoed(struct bulk *b);
+/*
+ * The same, until so many of the packets were that most are now: not the first time on a
+ * busy machine, where segments are short at first.
+ */
+bool bulk_is_large(struct bulk *b);
 /* Packets that were, so far. */
 uint64_t bulk_large_packets(void);
 
