@@ -405,7 +405,24 @@ void FramePool::take_few(Holder who, Owner owner, std::span<Frame> out) {
     }
 }
 
+// Nobody lacks one because a cache has it.
+void FramePool::list_large() {
+    for (std::uint32_t lane = 0; lane < caches_.size(); ++lane) {
+        const std::span<const Frame> cached = cached_large(lane);
+        if (!cached.empty()) {
+            std::for_each(cached.begin(), cached.end(),
+                          [this](Frame f) { list(f); });
+            std::vector<Frame> &frames = caches_[lane].frames;
+            frames.resize(frames.size() - large_frames);
+            return;
+        }
+    }
+}
+
 Frame FramePool::take_large(Holder who) {
+    if (!has_large()) {
+        list_large();
+    }
     const Frame first = listed_.find_few(large_frames);
     if (first != no_frame) {
         for (Frame f = first; f < first + large_frames; ++f) {

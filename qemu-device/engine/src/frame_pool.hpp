@@ -85,7 +85,8 @@ class FramePool {
         return listed_.find_few(large_frames) != no_frame;
     }
     // The first frame of a large one, all of which are taken: no_frame if none
-    // is free. So many must be free besides. O(1).
+    // is free, in caches neither. So many must be free besides. O(1), or the
+    // size of the caches.
     Frame take_large(Holder who);
     // Words of the bit map that searches have looked at.
     [[nodiscard]] std::uint64_t searched() const { return listed_.searched(); }
@@ -249,6 +250,7 @@ class FramePool {
     void count(const Entry &e, std::uint32_t by);
     void list(Frame f); // as free
     void empty_caches();
+    void list_large(); // one of a cache
     [[nodiscard]] std::uint32_t out() const {
         std::uint32_t n = 0;
         for (const Cache &c : caches_) {

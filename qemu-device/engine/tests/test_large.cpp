@@ -4,6 +4,7 @@
 #include "rig.hpp"
 
 #include <algorithm>
+#include <array>
 #include <gtest/gtest.h>
 
 namespace snapmem_test {
@@ -145,6 +146,29 @@ TEST_P(LargeTest, WithoutARowThereAreSingleOnes) {
     const Captured whole = capture(0, bytes_of(16));
     EXPECT_TRUE(is_large(whole)) << "again, once the others are back";
     rig_.release(whole.frames);
+}
+
+// What a cache has is free for others as well.
+TEST_P(LargeTest, ReceptionGetsThoseInCaches) {
+    std::vector<Frame> all(frames - pages);
+    ASSERT_EQ(rig_->receive(all), SNAPMEM_OK);
+    std::vector<Frame> back;
+    std::vector<Frame> kept;
+    for (const Frame f : all) {
+        (f % 2 == 0 && f >= 2 * large_frames ? kept : back).push_back(f);
+    }
+    rig_->drop(back);
+    const Captured c = capture(0, bytes_of(16));
+    ASSERT_TRUE(is_large(c));
+    rig_.release(c.frames, 0);
+    std::array<Frame, 2> large{};
+    EXPECT_EQ(rig_->receive_large(large[0]), SNAPMEM_OK);
+    EXPECT_EQ(rig_->receive_large(large[1]), SNAPMEM_OK);
+    EXPECT_STREQ(rig_->check(), nullptr);
+    Frame none = 0;
+    EXPECT_EQ(rig_->receive_large(none), SNAPMEM_NO_FRAMES);
+    rig_->drop(large);
+    rig_->drop(kept);
 }
 
 // The pages alone are there besides the reserve, a large frame is not.
