@@ -195,12 +195,14 @@ TEST_F(large_frames, without_them_data_comes)
 	int fds[FDS], n, i;
 	uint64_t lacked;
 
-	ASSERT_LE(0, bulk_echoed(&self->bulk));
+	ASSERT_TRUE(bulk_is_large(&self->bulk));
 	ASSERT_EQ(0, wait_no_guest_frames(10000));
 	n = scatter(fds);
 	self->bad_entries = dev_counter(SNAP_CTR_BAD_ENTRY);	/* no room for a region */
 	lacked = dev_counter(SNAP_CTR_RX_NO_LARGE);
-	EXPECT_LE(0, bulk_echoed(&self->bulk));
+	/* none is wanted as long as segments are short, as on a busy machine at first */
+	for (i = 0; i < 10 && dev_counter(SNAP_CTR_RX_NO_LARGE) == lacked; i++)
+		EXPECT_LE(0, bulk_echoed(&self->bulk));
 	EXPECT_LT(lacked, dev_counter(SNAP_CTR_RX_NO_LARGE));
 	for (i = 0; i < n; i++)
 		close(fds[i]);
