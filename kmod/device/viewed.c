@@ -14,11 +14,13 @@
 
 u32 snap_frames_same_row(struct snap_frames *sf, struct page *const *page, u32 n)
 {
-	u32 i, row = snap_frame_row(snap_frames_number(page[0]));
+	u64 first, offset;
+	u32 i;
 
+	snap_frames_find(sf, page[0], &first);
 	for (i = 1; i < n; i++)
-		if (!snap_frames_owns(sf, page[i]) ||
-		    snap_frame_row(snap_frames_number(page[i])) != row)
+		if (!snap_frames_find(sf, page[i], &offset) ||
+		    offset / SNAP_LARGE_SIZE != first / SNAP_LARGE_SIZE)
 			break;
 	return i;
 }
