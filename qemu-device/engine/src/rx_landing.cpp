@@ -121,12 +121,14 @@ void RxLanding::learn(std::size_t header, std::size_t payload) {
         header_ = header;
         most_ = std::max(most_, nframes);
         wanted_ = std::max(wanted_, nframes);
-        bulk_ += payload > SNAP_RX_LARGE_MIN;
     }
+    framed_ += header + payload > SNAP_RX_INLINE_MAX;
+    bulk_ += payload > SNAP_RX_LARGE_MIN;
     if (++seen_ == window) {
         wanted_ = most_;
-        large_wanted_ = bulk_ > window / 2;
+        large_wanted_ = bulk_ > framed_ / 2;
         most_ = 0;
+        framed_ = 0;
         bulk_ = 0;
         seen_ = 0;
     }

@@ -23,7 +23,7 @@ namespace snapmem_impl {
 //
 // Where most of the packets lately had so much payload, the frames are a large
 // one, if there is one. A packet that has less is copied: it must not keep
-// that.
+// that. Those that have no frames at all, acknowledgements say, do not count.
 //
 // Not thread-safe: it is the thread's, or whoever made that quiet.
 class RxLanding {
@@ -97,10 +97,12 @@ class RxLanding {
     std::size_t wanted_ = 0;
     std::size_t most_ = 0;
     std::uint32_t seen_ = 0;
-    // Is a large one wanted? Packets of the current window for one, and others.
+    // Is a large one wanted? Packets of the current window that have frames,
+    // and those of them that want a large one.
     bool large_allowed_ = false;
     bool large_wanted_ = false;
     bool lacks_large_ = false;
+    std::uint32_t framed_ = 0;
     std::uint32_t bulk_ = 0;
 
     // The packet that was read, 0: none; with that many frames in its gap.
