@@ -133,7 +133,6 @@ static bool received_keep(struct received *me)
 static bool received_begin(struct received *me)
 {
 	struct iovec iov;
-	uint64_t large;
 
 	if (!bulk_is_large(&me->bulk) || !received_keep(me))
 		return false;
@@ -143,9 +142,7 @@ static bool received_begin(struct received *me)
 	    !bulk_splice(&me->bulk, me->piece, PIECE))
 		return false;
 	me->bulk.at += PIECE;
-	large = bulk_large_packets();
-	return bulk_wait(&me->bulk) &&
-	       bulk_large_packets() >= large + STREAM_ROOM / SNAP_LARGE_SIZE / 2;
+	return bulk_wait_large(&me->bulk);
 }
 
 FIXTURE(unplug)

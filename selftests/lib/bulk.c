@@ -55,6 +55,22 @@ bool bulk_wait(struct bulk *b)
 	return true;
 }
 
+bool bulk_wait_large(struct bulk *b)
+{
+	int tries = TRIES;
+	uint64_t large;
+
+	do {
+		large = bulk_large_packets();
+		if (!bulk_wait(b))
+			return false;
+		large = bulk_large_packets() - large;
+		if (large >= STREAM_ROOM / SNAP_LARGE_SIZE / 2)
+			return true;
+	} while (--tries && bulk_drain(b));
+	return false;
+}
+
 bool bulk_drain(struct bulk *b)
 {
 	uint64_t at = b->at;

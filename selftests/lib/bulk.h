@@ -29,6 +29,8 @@ void bulk_close(struct bulk *b);
 bool bulk_ask(struct bulk *b);
 /* The same, and wait until they are unread. */
 bool bulk_wait(struct bulk *b);
+/* The same, until most of what is unread is in large frames; other bytes are received. */
+bool bulk_wait_large(struct bulk *b);
 /* Receive what was asked for: are the bytes right? */
 bool bulk_drain(struct bulk *b);
 /* BULK goes out and comes back whole: how many packets were in large frames; or -1. */
