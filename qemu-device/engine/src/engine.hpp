@@ -408,6 +408,13 @@ class Engine final : private StoreSink {
         return trap_->disarm(p, n) ? Resolved::woken : Resolved::yes;
     }
     Resolved disarm_from(Region &r, Page p) noexcept;
+    // Pages that a trap copies: does the version that others have move?
+    struct Run {
+        Page first;
+        std::uint32_t n;
+        bool moves;
+    };
+    Run run_to_copy(Region &r, Page p) noexcept;
     Resolved copy_from(Region &r, Page p) noexcept;
 
     [[nodiscard]] Slot slot(const Region &r) const { return regions_.index(r); }

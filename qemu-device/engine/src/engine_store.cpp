@@ -3,6 +3,7 @@
 // A store to a page that is armed: in the fault thread of the trap.
 #include "engine.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace snapmem_impl {
@@ -52,30 +53,51 @@ Resolved Engine::disarm_from(Region &r, Page p) noexcept {
     return disarm(r.first + p, last - p);
 }
 
-// Give p a frame of its own, and as many pages behind it in its extent as the
-// region's stores make likely, if they go the same way. Either a page keeps its
+// The pages to copy when a store to p traps: those behind it that the region's
+// stores make likely; or those around it where its extent is dense. They lie in
+// one extent, need a copy as p does, and move as it does: what changes no
+// mapping may begin in front of p.
+Engine::Run Engine::run_to_copy(Region &r, Page p) noexcept {
+    const bool moves = may_move(maps_.find(r.map, p).frame);
+    const auto alike = [&](Page q) {
+        const PageMaps::Found found = maps_.find(r.map, q);
+        return !r.writable.has(q) && needs_copy(found) &&
+               may_move(found.frame) == moves;
+    };
+    const std::uint32_t ahead = r.ahead.pages(p);
+    const bool group = r.writable.trapped(p) && ahead < WriteSet::group_pages;
+    const Page low =
+        group ? p / WriteSet::group_pages * WriteSet::group_pages : p;
+    Page end =
+        std::min({group ? low + WriteSet::group_pages : p + ahead, r.npages,
+                  (p / WriteSet::extent_pages + 1) * WriteSet::extent_pages});
+    if (!moves) {
+        end = std::min(end, p + StoreAhead::rebinds_max);
+    }
+    Page first = p;
+    while (moves && first > low && alike(first - 1)) {
+        --first;
+    }
+    Page last = p + 1;
+    while (last < end && alike(last)) {
+        ++last;
+    }
+    return {first, last - first, moves};
+}
+
+// Give p a frame of its own, and those of its run. Either a page keeps its
 // frame, and the version that others have there moves to a fresh one: the page
 // is armed until that is done, so its bytes stay as they are. Or the page shows
 // a fresh frame, and the others keep theirs. The frames, nodes and mappings are
 // promised.
 Resolved Engine::copy_from(Region &r, Page p) noexcept {
-    const Page end =
-        std::min({p + r.ahead.pages(p), r.npages,
-                  (p / WriteSet::extent_pages + 1) * WriteSet::extent_pages});
+    const auto [first, n, moves] = run_to_copy(r, p);
     std::array<Frame, StoreAhead::pages_max> old{};
     std::array<Frame, StoreAhead::pages_max> fresh{};
     std::array<const std::uint8_t *, StoreAhead::pages_max> from{};
-    std::uint32_t n = 0;
-    bool moves = false;
-    for (Page q = p; q < end && !r.writable.has(q); ++q) {
-        const PageMaps::Found found = maps_.find(r.map, q);
-        if (!needs_copy(found) || (n != 0 && may_move(found.frame) != moves) ||
-            (!moves && n == StoreAhead::rebinds_max)) {
-            break;
-        }
-        moves = may_move(found.frame);
-        from[n] = bytes(found.frame);
-        old[n++] = found.frame;
+    for (std::uint32_t i = 0; i < n; ++i) {
+        old[i] = maps_.find(r.map, first + i).frame;
+        from[i] = bytes(old[i]);
     }
     const Owner owner_of_frames = ledger_.owner(slot(r));
     if (n == 1) {
@@ -85,7 +107,7 @@ Resolved Engine::copy_from(Region &r, Page p) noexcept {
     }
     pool_.fill({fresh.data(), n}, {from.data(), n});
     const std::uint32_t done =
-        moves ? n : window_.show(r.first + p, {fresh.data(), n}, owner(r));
+        moves ? n : window_.show(r.first + first, {fresh.data(), n}, owner(r));
     for (std::uint32_t i = 0; i < n; ++i) {
         if (i >= done) {
             pool_.drop(fresh[i], Holder::map);
@@ -96,24 +118,24 @@ Resolved Engine::copy_from(Region &r, Page p) noexcept {
             count_fault(r, old[i]);
         }
         if (moves) {
-            maps_.move(r.map, p + i, fresh[i]);
+            maps_.move(r.map, first + i, fresh[i]);
         } else {
-            maps_.set(r.map, p + i, fresh[i]);
+            maps_.set(r.map, first + i, fresh[i]);
         }
         pool_.own(moves ? old[i] : fresh[i], slot(r));
-        make_writable(r, p + i);
+        make_writable(r, first + i);
     }
     if (done == 0) {
         return Resolved::no;
     }
     may_reclaim(); // the old frames may be another region's alone now
-    r.ahead.copied(p, done);
+    r.ahead.copied(first, done);
     counters_.ahead_pages += done - 1;
     if (moves) {
-        return disarm(r.first + p, done);
+        return disarm(r.first + first, done);
     }
     // If it fails the pages can only be copied from now on.
-    trap_->rebound(r.first + p, done);
+    trap_->rebound(r.first + first, done);
     return Resolved::yes;
 }
 

@@ -13,9 +13,19 @@ namespace snapmem_impl {
 // By extents of 64 pages, which is also how they are armed again: arming a few
 // pages too many is cheaper than asking the kernel for each. An extent counts
 // only in the epoch of its last page added, so clear() is O(1).
+//
+// What stores did to an extent in the last epoch that had any is a guess at
+// what they will do in this one: where many trapped, many pages will be stored
+// to. Then a trap adds the pages around its own, as a group, so that few more
+// trap, and if most groups had one they go on to be many.
 class WriteSet {
   public:
     static constexpr std::uint32_t extent_pages = 64;
+    // To copy that many pages costs as much as a trap.
+    static constexpr std::uint32_t group_pages = 16;
+    // Traps in an epoch that make an extent dense, and that leave it so.
+    static constexpr std::uint8_t traps_dense = 16;
+    static constexpr std::uint8_t traps_still_dense = 3;
 
     // An empty set for pages under npages. Throws std::bad_alloc; add() does
     // not allocate.
@@ -30,13 +40,14 @@ class WriteSet {
         return e.epoch == epoch_ && (e.pages >> (p % extent_pages) & 1) != 0;
     }
     void add(Page p) noexcept {
-        const std::uint32_t i = p / extent_pages;
-        Extent &e = extents_[i];
-        if (e.epoch != epoch_) {
-            e = {0, epoch_};
-            touched_.push_back(i);
-        }
-        e.pages |= std::uint64_t{1} << (p % extent_pages);
+        touch(p).pages |= std::uint64_t{1} << (p % extent_pages);
+    }
+    // A store to p, which is no member, traps: is its extent dense, the group
+    // of p worth adding as a whole?
+    bool trapped(Page p) noexcept {
+        Extent &e = touch(p);
+        e.traps = std::min<std::uint8_t>(e.traps, traps_dense - 1) + 1;
+        return e.dense;
     }
     void remove(Page p) noexcept {
         extents_[p / extent_pages].pages &=
@@ -80,7 +91,21 @@ class WriteSet {
     struct Extent {
         std::uint64_t pages = 0; // bit by bit
         std::uint32_t epoch = 0;
+        std::uint8_t traps = 0; // in that, up to traps_dense
+        bool dense = false;
     };
+
+    // The extent of p, as one of this epoch.
+    Extent &touch(Page p) noexcept {
+        const std::uint32_t i = p / extent_pages;
+        Extent &e = extents_[i];
+        if (e.epoch != epoch_) {
+            const std::uint8_t many = e.dense ? traps_still_dense : traps_dense;
+            e = {0, epoch_, 0, e.traps >= many};
+            touched_.push_back(i);
+        }
+        return e;
+    }
 
     std::vector<Extent> extents_;
     std::vector<std::uint32_t> touched_; // of this epoch; each once

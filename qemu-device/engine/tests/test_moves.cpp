@@ -3,6 +3,7 @@
 // Stores to pages that snapshots share: the old bytes move, and no mapping
 // changes, but for frames that somebody else than a map has.
 #include "rig.hpp"
+#include "write_set.hpp"
 
 #include <gtest/gtest.h>
 
@@ -80,6 +81,30 @@ TEST_P(MovesTest, OnePageAtATime) {
     EXPECT_EQ(rig().counters().ahead_pages, 0U);
     expect_bytes(s, 1);
     expect_bytes(r.handle, 2);
+}
+
+// Where one version after another is stored to all over, few stores trap.
+TEST_P(MovesTest, WhoJumpsAboutInOneVersionAfterAnother) {
+    constexpr std::uint32_t extent = 64;
+    const RegionName r = rig().create(extent);
+    rig().fill(r.page, 1, extent);
+    std::vector<std::uint64_t> traps;
+    for (std::uint8_t i = 1; i <= 4; ++i) {
+        const std::uint32_t s = rig().snapshot(r);
+        const std::uint64_t before = rig().counters().write_faults;
+        for (Page n = 0; n < extent; ++n) {
+            const Page p = n * 23 % extent;
+            EXPECT_EQ(mapped_by_fill(r.page + p, i + 1, 1), 0U);
+        }
+        traps.push_back(rig().counters().write_faults - before);
+        expect_bytes(s, i, extent);
+        expect_bytes(r.handle, i + 1, extent);
+        EXPECT_EQ(rig()->snapshot_drop(s), SNAPMEM_OK);
+    }
+    EXPECT_GE(traps[0], extent / 2);
+    for (int i = 1; i < 4; ++i) {
+        EXPECT_EQ(traps[i], extent / snapmem_impl::WriteSet::group_pages) << i;
+    }
 }
 
 // To the end of an extent; where mappings change, no more than 16.

@@ -78,6 +78,31 @@ TEST(WriteSet, GivesRunsOfExtentsAndForgetsThemAtOnce) {
     EXPECT_EQ(runs_of(set), (Runs{{64, 64}}));
 }
 
+// Up to that many stores to the extent of page 64 trap, one to a page.
+bool dense_after(WriteSet &set, std::uint32_t traps) {
+    set.clear();
+    bool dense = false;
+    for (Page p = 64; p < 64 + traps; ++p) {
+        dense = set.trapped(p);
+        EXPECT_FALSE(set.has(p));
+    }
+    return dense;
+}
+
+TEST(WriteSet, KnowsWhereStoresTrappedOften) {
+    WriteSet set(300);
+    EXPECT_FALSE(dense_after(set, WriteSet::traps_dense - 1));
+    EXPECT_FALSE(dense_after(set, WriteSet::traps_dense)) << "the next time";
+    EXPECT_TRUE(dense_after(set, WriteSet::traps_still_dense));
+    EXPECT_FALSE(set.trapped(0)) << "another extent";
+    set.clear();
+    EXPECT_TRUE(dense_after(set, WriteSet::traps_still_dense - 1))
+        << "an epoch without any says nothing";
+    EXPECT_FALSE(dense_after(set, 64));
+    EXPECT_TRUE(dense_after(set, 1));
+    EXPECT_FALSE(dense_after(set, 1));
+}
+
 TEST(StoreAhead, DoublesForStoresInSequence) {
     StoreAhead ahead;
     EXPECT_EQ(ahead.pages(7), 1U);
