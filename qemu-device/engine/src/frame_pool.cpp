@@ -250,7 +250,10 @@ void FramePool::clear(std::span<const Frame> frames) {
 
 // Frames that were never freed have no memory of the host, as a rule. Where it
 // comes with a write to the file, the kernel neither clears it nor takes a
-// fault for each page, which is most of what a copy takes then.
+// fault for each page, which is most of what a copy takes then. The pool's
+// mapping does not have the page for that, so the next copy to the frame looks
+// at it first: a read maps what the file has around the page as well, to be
+// written, too; a write would map that page alone.
 void FramePool::fill(std::span<const Frame> frames,
                      std::span<const std::uint8_t *const> pages) {
     while (!frames.empty()) {
@@ -270,6 +273,7 @@ void FramePool::fill(std::span<const Frame> frames,
                 static_cast<ssize_t>(n * page_bytes);
         n = std::max<std::size_t>(n, 1);
         for (std::size_t i = 0; !written && i < n; ++i) {
+            (void)*static_cast<const volatile std::uint8_t *>(data(frames[i]));
             std::memcpy(data(frames[i]), pages[i], page_bytes);
         }
         frames = frames.subspan(n);
