@@ -21,10 +21,11 @@ void count_bytes(benchmark::State &state) {
 }
 
 void capture_and_release(Rig &rig, const RegionName &r,
-                         std::uint32_t queue = 0) {
+                         std::uint64_t offset = 0, std::uint32_t queue = 0) {
     std::array<Frame, capture_pages> frames{};
     std::uint32_t n = 0;
-    must(rig->capture(r.handle, 0, capture_bytes, frames, n, queue), "capture");
+    must(rig->capture(r.handle, offset, capture_bytes, frames, n, queue),
+         "capture");
     std::size_t done = 0;
     must(rig->release(std::span(frames).first(n), done, queue), "release");
 }
@@ -92,11 +93,16 @@ BENCHMARK_CAPTURE(rewritten_64k, auto, SNAPMEM_AUTO) -> UseRealTime();
 
 // Several threads, each with a region and a queue of its own.
 std::unique_ptr<Rig> shared_rig;
+RegionName shared_region;
 
 template <snapmem_mode mode>
 void share_rig(const benchmark::State & /*state*/) {
     use_all_processors();
     shared_rig = std::make_unique<Rig>(make_rig(mode));
+}
+void share_rig_and_region(const benchmark::State &state) {
+    share_rig<SNAPMEM_SHARE>(state);
+    shared_region = shared_rig->create(threads_max * capture_pages);
 }
 void unshare_rig(const benchmark::State & /*state*/) {
     shared_rig.reset();
@@ -105,9 +111,9 @@ void unshare_rig(const benchmark::State & /*state*/) {
 
 void capture_threads(benchmark::State &state) {
     const RegionName r = shared_rig->create(capture_pages);
+    const auto queue = static_cast<std::uint32_t>(state.thread_index());
     for ([[maybe_unused]] auto _ : state) {
-        capture_and_release(*shared_rig, r,
-                            static_cast<std::uint32_t>(state.thread_index()));
+        capture_and_release(*shared_rig, r, 0, queue);
     }
     count_bytes(state);
 }
@@ -117,6 +123,15 @@ void capture_copy_threads(benchmark::State &state) {
 void capture_share_threads(benchmark::State &state) {
     capture_threads(state);
 }
+// Several threads, each with a range of the same region.
+void capture_share_one_region(benchmark::State &state) {
+    const auto queue = static_cast<std::uint32_t>(state.thread_index());
+    for ([[maybe_unused]] auto _ : state) {
+        capture_and_release(*shared_rig, shared_region,
+                            std::uint64_t{queue} * capture_bytes, queue);
+    }
+    count_bytes(state);
+}
 BENCHMARK(capture_copy_threads)
     ->Setup(share_rig<SNAPMEM_COPY>)
     ->Teardown(unshare_rig)
@@ -124,6 +139,11 @@ BENCHMARK(capture_copy_threads)
     ->UseRealTime();
 BENCHMARK(capture_share_threads)
     ->Setup(share_rig<SNAPMEM_SHARE>)
+    ->Teardown(unshare_rig)
+    ->ThreadRange(1, threads_max)
+    ->UseRealTime();
+BENCHMARK(capture_share_one_region)
+    ->Setup(share_rig_and_region)
     ->Teardown(unshare_rig)
     ->ThreadRange(1, threads_max)
     ->UseRealTime();

@@ -151,13 +151,15 @@ def captures(r):
     for mode in ("share", "auto"):
         r.ratio(f"rewritten in between, {mode} : copy", f"rewritten_64k/{mode}",
                 "rewritten_64k/copy")
-    for mode in ("copy", "share"):
-        one = r.rows.get(f"capture_{mode}_threads/threads:1")
+    for what, name in (("by copy", "copy_threads"),
+                       ("by share", "share_threads"),
+                       ("by share, one region", "share_one_region")):
+        one = r.rows.get(f"capture_{name}/threads:1")
         for n in (1, 2, 4):
-            row = r.rows.get(f"capture_{mode}_threads/threads:{n}")
+            row = r.rows.get(f"capture_{name}/threads:{n}")
             if row and one:
                 rate = row["bytes_per_second"]
-                r.line(f"by {mode}, {n} threads : 1",
+                r.line(f"{what}, {n} threads : 1",
                        f"{rate / one['bytes_per_second']:.3g}",
                        f"{rate / 2**30:.3g} GiB/s")
 

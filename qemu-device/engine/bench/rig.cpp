@@ -26,7 +26,9 @@ void must(snapmem_status status, const char *what) {
 Rig::Size Rig::size_for(std::uint32_t npages, std::uint32_t regions) {
     // A snapshot sets frames aside for the nodes of its map, too.
     const std::uint32_t all = npages * regions;
-    return {2 * all + all / 128 + spare_frames, all};
+    const std::uint32_t frames = 2 * all + all / 128 + spare_frames;
+    // As pools of devices, which have whole groups.
+    return {frames - frames % SNAPMEM_LARGE_FRAMES, all};
 }
 
 Rig::Rig(Trap kind, Size size, snapmem_mode mode, std::uint32_t budget) {

@@ -22,11 +22,10 @@ Engine::Engine(const snapmem_config &config, std::unique_ptr<WriteTrap> trap,
       file_(make_memory_file(
           "snapmem",
           (std::uint64_t{config.frames} + config.window_pages) * page_bytes)),
-      ledger_(SNAPMEM_REGIONS_MAX),
-      pool_(file_, config.frames, ledger_,
-            {.lanes = lock_.lanes(),
-             .frames = mode_ == SNAPMEM_SHARE ? 0 : tuning.cache_frames,
-             .reserve = config.rx_reserve}),
+      ledger_(SNAPMEM_REGIONS_MAX), pool_(file_, config.frames, ledger_,
+                                          {.lanes = lock_.lanes(),
+                                           .frames = tuning.cache_frames,
+                                           .reserve = config.rx_reserve}),
       maps_(pool_, ledger_, tuning.fanout_bits),
       window_(file_, pool_, ledger_, config.window_pages, SNAPMEM_REGIONS_MAX),
       regions_(SNAPMEM_REGIONS_MAX, 0),
@@ -234,7 +233,7 @@ void Engine::abandon_growth() noexcept {
 }
 
 void Engine::abandon() noexcept {
-    const Lock lock(lock_);
+    const Lock lock(*this);
     abandon_growth();
 }
 
@@ -344,7 +343,7 @@ snapmem_status Engine::give_birth(Region &r, bool armed, std::uint32_t &region,
 snapmem_status Engine::region_create(const snapmem_region_spec &spec,
                                      std::uint32_t &region, std::uint32_t &page,
                                      bool step) {
-    const Lock lock(lock_);
+    const Lock lock(*this);
     const bool sparse = spec.sparse && trap_;
     if (step && !sparse && grows(spec, 0)) {
         return go_on(step, region, page);
@@ -407,7 +406,7 @@ void Engine::lose(Region &r) noexcept {
 }
 
 snapmem_status Engine::region_destroy(std::uint32_t region) {
-    const Lock lock(lock_);
+    const Lock lock(*this);
     Region *r = regions_.find(region);
     if (r == nullptr) {
         return SNAPMEM_BAD_REGION;
@@ -419,7 +418,7 @@ snapmem_status Engine::region_destroy(std::uint32_t region) {
 }
 
 void Engine::reset() noexcept {
-    const Lock lock(lock_);
+    const Lock lock(*this);
     growth_ = {};
     for (Region &r : regions_) {
         if (r.used) {
@@ -436,11 +435,12 @@ void Engine::reset() noexcept {
 }
 
 void Engine::get_counters(snapmem_counters &out) const noexcept {
-    const Lock lock(lock_);
+    const Lock lock(*this);
     out = counters_;
     for (const Tally &t : tallies_) {
         out.captures += t.captures;
         out.copied_bytes += t.copied_bytes;
+        out.shared_bytes += t.shared_bytes;
         out.released += t.released;
     }
     out.free_frames = pool_.free();

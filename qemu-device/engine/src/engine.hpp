@@ -69,6 +69,7 @@ struct Work {
     std::uint64_t compared = 0;  // pages, for a diff
     std::uint64_t counted = 0;   // window pages, for segments
     std::uint64_t mapped = 0;    // mappings made
+    std::uint64_t locked = 0;    // times that somebody had the lock
 };
 
 // Locking: lock_ guards everything that is not constant. It is a leaf for
@@ -77,13 +78,13 @@ struct Work {
 // else, so a thread that is stopped in a store while it holds any lock of its
 // own (the BQL, say) still goes on.
 //
-// Whoever changes anything has lock_ for itself. Captures that copy and
-// releases of such frames have a lane of it instead, one for each data queue:
-// they read what the others change, and write what is the lane's (its cache of
-// frames, its Tally), guest holds of frames that nobody else has, and counters
-// of the region, these two atomically. So they go on at the same time, and what
-// they copy stays where it is, and is of one moment as far as the engine
-// changes it: a commit comes before or after all of a capture.
+// Whoever changes anything has lock_ for itself. Captures that copy, or share
+// what is armed, and releases of such frames have a lane of it instead, one for
+// each data queue: they read what the others change, and write what is the
+// lane's (its cache of frames, what it has promised, its Tally), guest holds,
+// and counters of the region, these two atomically. So they go on at the same
+// time, and what they capture stays where it is, and is of one moment as far as
+// the engine changes it: a commit comes before or after all of a capture.
 //
 // A page of a region is *writable*, or *armed*: the trap stops stores to it.
 // Its frame is *own* if no snapshot and no other region has it; a page without
@@ -184,7 +185,17 @@ class Engine final : private StoreSink {
     [[nodiscard]] const char *check_nodes() const;
     [[nodiscard]] const char *check_versions() const;
 
-    using Lock = std::lock_guard<LaneLock>;
+    // lock_, and the ledger knows what lanes have done.
+    class Lock {
+      public:
+        explicit Lock(const Engine &e) : guard_(e.lock_) {
+            e.pool_.settle();
+            ++e.work_.locked;
+        }
+
+      private:
+        std::lock_guard<LaneLock> guard_;
+    };
 
     // A capture, cut at page borders. Pages are those of the region.
     struct Cut {
@@ -217,22 +228,27 @@ class Engine final : private StoreSink {
     struct alignas(64) Tally {
         std::uint64_t captures = 0;
         std::uint64_t copied_bytes = 0;
+        std::uint64_t shared_bytes = 0;
         std::uint64_t released = 0;
     };
     // Several threads may share a lane, but one at a time.
     [[nodiscard]] std::uint32_t lane_of(std::uint32_t queue) const {
         return queue % lock_.lanes();
     }
-    // Not where captures share: it would be in vain.
-    [[nodiscard]] bool enter_lane(std::uint32_t lane) {
-        return mode_ != SNAPMEM_SHARE && lock_.try_lock_lane(lane);
-    }
-    // In a lane: a capture that copies, if that is all it takes. False: it is
-    // for whoever has the lock.
+    // In a lane: a capture that copies, or shares pages that others have armed,
+    // if that is all it takes. False: it is for whoever has the lock.
     bool capture_in_lane(std::uint32_t lane, std::uint32_t handle,
                          std::uint64_t offset, std::uint32_t length,
                          std::span<Frame> frames, std::uint32_t &nframes,
                          bool large);
+    bool copy_in_lane(std::uint32_t lane, const Source &source,
+                      std::span<Frame> frames, std::uint32_t &nframes,
+                      bool large);
+    bool share_in_lane(std::uint32_t lane, const Source &source,
+                       std::span<Frame> frames, std::uint32_t &nframes);
+    // Are there frames and mappings, were each lane to promise as much as it
+    // may?
+    [[nodiscard]] bool lanes_may_promise() const;
     // Release frames until one takes more than the lane; returns how many.
     std::size_t release_in_lane(std::uint32_t lane,
                                 std::span<const Frame> frames);
@@ -433,7 +449,7 @@ class Engine final : private StoreSink {
     std::vector<Tally> tallies_;
     Fd file_; // the frames, then the scratch pages of the window
     Ledger ledger_;
-    FramePool pool_;
+    mutable FramePool pool_; // settle() is not const
     PageMaps maps_;
     Window window_;
     mutable SlotTable<Region> regions_; // find() is not const

@@ -171,6 +171,79 @@ bool Engine::capture_in_lane(std::uint32_t lane, std::uint32_t handle,
         return false;
     }
     const Cut &c = source.cut;
+    const std::uint32_t wholes = c.wholes();
+    const bool share =
+        !copies_always(c) && (mode_ == SNAPMEM_SHARE ||
+                              source.region->policy.goes_on_sharing(wholes));
+    if (!(share ? share_in_lane(lane, source, frames, nframes)
+                : copy_in_lane(lane, source, frames, nframes, large))) {
+        return false;
+    }
+    const std::uint64_t shared = share ? wholes * page_bytes : 0;
+    Tally &t = tallies_[lane];
+    ++t.captures;
+    t.shared_bytes += shared;
+    t.copied_bytes += length - shared;
+    return true;
+}
+
+bool Engine::lanes_may_promise() const {
+    const std::uint64_t rebinds =
+        std::uint64_t{ledger_.rebinds()} + pool_.lanes_promise();
+    return pool_.lanes_may_promise() &&
+           window_.segments() + rebinds * Window::rebind_cost <=
+               map_budget_ / 2; // as far as any owner may go
+}
+
+// Whole pages are armed, and have been captured since; so the guest gets one
+// hold more on each.
+bool Engine::share_in_lane(std::uint32_t lane, const Source &source,
+                           std::span<Frame> frames, std::uint32_t &nframes) {
+    const Cut &c = source.cut;
+    Region &r = *source.region;
+    const std::uint32_t copies = c.pages() - c.wholes();
+    const std::span<const Frame> fresh = pool_.cached(lane, copies);
+    if (!lanes_may_promise() || fresh.size() < copies) {
+        return false;
+    }
+    std::uint32_t n = 0;
+    bool fit = true;
+    maps_.each(*source.map, c.first, c.pages(), [&](Page p, Frame f) {
+        fit = fit && f != no_frame &&
+              (!c.is_whole(p) || (!r.writable.has(p) && pool_.may_share(f)));
+        frames[n++] = f;
+    });
+    if (!fit ||
+        !pool_.share(lane, slot(r),
+                     frames.subspan(c.whole_first - c.first, c.wholes()))) {
+        return false;
+    }
+    std::size_t copied = 0;
+    for (Page p = c.first; p < c.end; ++p) {
+        if (!c.is_whole(p)) {
+            Frame &f = frames[p - c.first];
+            copy_page(fresh[copied], f, p, c);
+            f = fresh[copied++];
+        }
+    }
+    pool_.hand_out(lane, copies);
+    nframes = n;
+    if (mode_ == SNAPMEM_AUTO) {
+        r.policy.shared(c.wholes());
+    }
+    std::atomic_ref(r.shared_pages)
+        .fetch_add(c.wholes(), std::memory_order_relaxed);
+    if (copies != 0) {
+        std::atomic_ref(r.copied_pages)
+            .fetch_add(copies, std::memory_order_relaxed);
+    }
+    return true;
+}
+
+bool Engine::copy_in_lane(std::uint32_t lane, const Source &source,
+                          std::span<Frame> frames, std::uint32_t &nframes,
+                          bool large) {
+    const Cut &c = source.cut;
     std::span<const Frame> fresh;
     large = large && c.fits_large();
     if (large) {
@@ -206,8 +279,6 @@ bool Engine::capture_in_lane(std::uint32_t lane, std::uint32_t handle,
     }
     pool_.hand_out(lane, static_cast<std::uint32_t>(fresh.size()));
     std::atomic_ref(r.copied_pages).fetch_add(n, std::memory_order_relaxed);
-    ++tallies_[lane].captures;
-    tallies_[lane].copied_bytes += length;
     return true;
 }
 
@@ -216,7 +287,7 @@ snapmem_status Engine::capture(std::uint32_t handle, std::uint64_t offset,
                                std::uint32_t &nframes, std::uint32_t queue,
                                bool large) {
     const std::uint32_t lane = lane_of(queue);
-    if (enter_lane(lane)) {
+    if (lock_.try_lock_lane(lane)) {
         const bool done = capture_in_lane(lane, handle, offset, length, frames,
                                           nframes, large);
         lock_.unlock_lane(lane);
@@ -224,7 +295,7 @@ snapmem_status Engine::capture(std::uint32_t handle, std::uint64_t offset,
             return SNAPMEM_OK;
         }
     }
-    const Lock lock(lock_);
+    const Lock lock(*this);
     Source source;
     snapmem_status status =
         find_source(handle, offset, length, frames.size(), source);
@@ -284,7 +355,7 @@ snapmem_status Engine::capture(std::uint32_t handle, std::uint64_t offset,
     ++counters_.captures;
     counters_.shared_bytes += shared * page_bytes;
     counters_.copied_bytes += length - shared * page_bytes;
-    if (!share) {
+    if (shared != n) {
         pool_.refill(lane);
     }
     return SNAPMEM_OK;

@@ -87,7 +87,7 @@ const char *Engine::check_versions() const {
 }
 
 Work Engine::work() const {
-    const Lock lock(lock_);
+    const Lock lock(*this);
     Work w = work_;
     w.searched = pool_.searched();
     w.cleared = pool_.cleared();
@@ -97,7 +97,7 @@ Work Engine::work() const {
 }
 
 const char *Engine::check() const {
-    const Lock lock(lock_);
+    const Lock lock(*this);
     if (const char *message = pool_.check()) {
         return message;
     }

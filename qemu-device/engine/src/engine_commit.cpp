@@ -159,7 +159,7 @@ snapmem_status Engine::apply(Region &r, std::span<const Change> changes,
 
 snapmem_status Engine::commit(std::uint32_t region, std::uint32_t from,
                               std::uint32_t quota, std::uint64_t &version) {
-    const Lock lock(lock_);
+    const Lock lock(*this);
     Region *r = regions_.find(region);
     const Snapshot *s = snapshots_.find(from);
     if (r == nullptr || s == nullptr) {
@@ -193,7 +193,7 @@ snapmem_status Engine::merge(std::uint32_t region, std::uint32_t base,
                              std::uint32_t from, std::uint32_t quota,
                              std::span<std::uint64_t> conflicts,
                              std::size_t &nconflicts, std::uint64_t &version) {
-    const Lock lock(lock_);
+    const Lock lock(*this);
     Region *r = regions_.find(region);
     const Snapshot *sb = snapshots_.find(base);
     const Snapshot *sf = snapshots_.find(from);
@@ -257,7 +257,7 @@ snapmem_status Engine::merge(std::uint32_t region, std::uint32_t base,
 
 snapmem_status Engine::discard(std::uint32_t region, Page first,
                                std::uint32_t n) {
-    const Lock lock(lock_);
+    const Lock lock(*this);
     Region *r = regions_.find(region);
     if (r == nullptr) {
         return SNAPMEM_BAD_REGION;

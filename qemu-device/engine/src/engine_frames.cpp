@@ -31,7 +31,8 @@ std::size_t Engine::release_in_lane(std::uint32_t lane,
     for (const Frame number : frames) {
         const Named named(number);
         if (!named.exists(pool_.frames()) ||
-            !pool_.take_back(lane, named.first, named.count)) {
+            !(pool_.take_back(lane, named.first, named.count) ||
+              (named.count == 1 && pool_.unshare(lane, named.first)))) {
             break;
         }
         released += named.count;
@@ -46,14 +47,14 @@ snapmem_status Engine::release(std::span<const Frame> frames, std::size_t &done,
                                std::uint32_t queue) {
     const std::uint32_t lane = lane_of(queue);
     done = 0;
-    if (enter_lane(lane)) {
+    if (lock_.try_lock_lane(lane)) {
         done = release_in_lane(lane, frames);
         lock_.unlock_lane(lane);
         if (done == frames.size()) {
             return SNAPMEM_OK;
         }
     }
-    const Lock lock(lock_);
+    const Lock lock(*this);
     pool_.spill(lane);
     for (const Frame number : frames.subspan(done)) {
         const Named named(number);
@@ -81,7 +82,7 @@ bool Engine::guest_holds_all(Frame first, std::uint32_t count) const {
 }
 
 bool Engine::guest_holds(Frame first, std::uint32_t count) const noexcept {
-    const Lock lock(lock_);
+    const Lock lock(*this);
     return first <= pool_.frames() && count <= pool_.frames() - first &&
            guest_holds_all(first, count);
 }
@@ -95,7 +96,7 @@ bool Engine::may_receive(std::size_t frames) {
 }
 
 snapmem_status Engine::receive(std::span<Frame> frames) {
-    const Lock lock(lock_);
+    const Lock lock(*this);
     if (!may_receive(frames.size())) {
         return SNAPMEM_NO_FRAMES;
     }
@@ -106,7 +107,7 @@ snapmem_status Engine::receive(std::span<Frame> frames) {
 }
 
 snapmem_status Engine::receive_large(Frame &large) {
-    const Lock lock(lock_);
+    const Lock lock(*this);
     const Frame first =
         may_receive(large_frames) ? pool_.take_large(Holder::device) : no_frame;
     if (first == no_frame) {
@@ -132,7 +133,7 @@ void Engine::each_frame(std::span<const Frame> numbers, Each each) {
 }
 
 void Engine::give(std::span<const Frame> frames) noexcept {
-    const Lock lock(lock_);
+    const Lock lock(*this);
     each_frame(frames, [this](Frame f) {
         if (pool_.device_holds(f) != 0) {
             pool_.add(f, Holder::guest);
@@ -142,7 +143,7 @@ void Engine::give(std::span<const Frame> frames) noexcept {
 }
 
 void Engine::hold(std::span<const Frame> frames) noexcept {
-    const Lock lock(lock_);
+    const Lock lock(*this);
     each_frame(frames, [this](Frame f) {
         if (pool_.held(f)) {
             pool_.add(f, Holder::device);
@@ -151,7 +152,7 @@ void Engine::hold(std::span<const Frame> frames) noexcept {
 }
 
 void Engine::drop(std::span<const Frame> frames) noexcept {
-    const Lock lock(lock_);
+    const Lock lock(*this);
     each_frame(frames, [this](Frame f) {
         if (pool_.device_holds(f) != 0) {
             pool_.drop(f, Holder::device);

@@ -64,7 +64,7 @@ void Engine::share_duplicates(Region &r, PageMap &snapshot) noexcept {
 snapmem_status Engine::snapshot(std::uint32_t region, std::uint32_t quota,
                                 std::uint32_t &snapshot,
                                 std::uint64_t &version) {
-    const Lock lock(lock_);
+    const Lock lock(*this);
     Region *r = regions_.find(region);
     if (r == nullptr) {
         return SNAPMEM_BAD_REGION;
@@ -129,7 +129,7 @@ void Engine::forget(Snapshot &s) noexcept {
 }
 
 snapmem_status Engine::snapshot_drop(std::uint32_t snapshot) {
-    const Lock lock(lock_);
+    const Lock lock(*this);
     Snapshot *s = snapshots_.find(snapshot);
     if (s == nullptr) {
         return SNAPMEM_BAD_REGION;
@@ -145,7 +145,7 @@ snapmem_status Engine::clone(std::uint32_t snapshot,
                              const snapmem_region_spec &spec,
                              std::uint32_t &region, std::uint32_t &page,
                              bool step) {
-    const Lock lock(lock_);
+    const Lock lock(*this);
     if (!trap_) {
         return SNAPMEM_NO_TRAP;
     }
@@ -219,7 +219,7 @@ snapmem_status Engine::clone_shared(const Snapshot &s, const Birth &birth,
 snapmem_status Engine::diff(std::uint32_t a, std::uint32_t b, Page first,
                             std::span<Page> pages, std::size_t &npages,
                             Page &next) const {
-    const Lock lock(lock_);
+    const Lock lock(*this);
     const Snapshot *sa = snapshots_.find(a);
     const Snapshot *sb = snapshots_.find(b);
     if (sa == nullptr || sb == nullptr) {
@@ -267,7 +267,7 @@ snapmem_status Engine::diff(std::uint32_t a, std::uint32_t b, Page first,
 
 snapmem_status Engine::get_object(std::uint32_t handle,
                                   snapmem_object &out) const {
-    const Lock lock(lock_);
+    const Lock lock(*this);
     out = {};
     if (const Snapshot *s = snapshots_.find(handle)) {
         out.npages = s->map.npages;
@@ -295,7 +295,7 @@ snapmem_status Engine::get_object(std::uint32_t handle,
 }
 
 std::uint64_t Engine::charged(std::uint32_t owner) const {
-    const Lock lock(lock_);
+    const Lock lock(*this);
     return ledger_.charged_id(owner);
 }
 

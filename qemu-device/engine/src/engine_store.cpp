@@ -140,7 +140,7 @@ Resolved Engine::copy_from(Region &r, Page p) noexcept {
 }
 
 Resolved Engine::resolve_store(Page p) noexcept {
-    const Lock lock(lock_);
+    const Lock lock(*this);
     if (p >= window_.pages()) {
         return Resolved::yes;
     }

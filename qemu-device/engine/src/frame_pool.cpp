@@ -36,7 +36,9 @@ FramePool::FramePool(const Fd &file, std::uint32_t frames, Ledger &ledger,
 }
 
 void FramePool::update_available() {
-    available_.store(free_ - ledger_.kept(), std::memory_order_relaxed);
+    // What is settled is among what is kept, and counted by lanes.
+    available_.store(free_ - ledger_.kept() + settled_,
+                     std::memory_order_relaxed);
     if (plenty() != caching_) {
         caching_ = !caching_;
         empty_caches();
@@ -118,7 +120,7 @@ void FramePool::hand_out(std::uint32_t lane, std::uint32_t n) {
         std::atomic_ref(entries_[f].guest).store(1, std::memory_order_release);
     }
     c.frames.resize(c.frames.size() - n);
-    c.count(n);
+    c.out.add(n);
 }
 
 // What others than the guest have of a frame, and its mark, is written by
@@ -153,7 +155,7 @@ bool FramePool::take_back(std::uint32_t lane, Frame first, std::uint32_t n) {
     for (Frame f = first; f < first + n; ++f) {
         c.frames.push_back(f);
     }
-    c.count(0 - n);
+    c.out.add(0 - n);
     c.unsorted += n;
     return true;
 }
@@ -196,6 +198,89 @@ void FramePool::empty_caches() {
             list(f);
         }
         c.frames.clear();
+    }
+}
+
+// ---- Holds on frames of regions, by lanes ----------------------------------
+
+FramePool::Promises *FramePool::Cache::promises_of(Slot slot) {
+    const auto end = unsettled.begin() + regions;
+    const auto at = std::find_if(unsettled.begin(), end,
+                                 [&](Promises p) { return p.slot == slot; });
+    if (at == end) {
+        if (end == unsettled.end()) {
+            return nullptr;
+        }
+        *at = {slot, 0};
+        ++regions;
+    }
+    return &*at;
+}
+
+bool FramePool::share(std::uint32_t lane, Slot slot,
+                      std::span<const Frame> frames) {
+    Cache &c = caches_[lane];
+    Promises *promises = c.promises_of(slot);
+    std::uint32_t before = 0; // since settle()
+    for (std::uint32_t i = 0; i < c.regions; ++i) {
+        before += c.unsettled[i].n;
+    }
+    if (promises == nullptr ||
+        static_cast<std::int32_t>(before + frames.size()) >
+            static_cast<std::int32_t>(cache_frames_)) {
+        return false;
+    }
+    std::uint32_t first = 0;
+    for (const Frame f : frames) {
+        Entry &e = entries_[f];
+        const std::uint32_t holds =
+            std::atomic_ref(e.guest).fetch_add(1, std::memory_order_relaxed);
+        first += holds == 0;
+    }
+    promises->n += first;
+    c.promised.add(first);
+    return true;
+}
+
+bool FramePool::unshare(std::uint32_t lane, Frame f) {
+    Entry &e = entries_[f];
+    if (!promises(e)) {
+        return false;
+    }
+    Cache &c = caches_[lane];
+    Promises *promises = c.promises_of(e.mark.slot);
+    if (promises == nullptr) {
+        return false;
+    }
+    const std::atomic_ref guest(e.guest);
+    std::uint32_t holds = guest.load(std::memory_order_relaxed);
+    do {
+        if (holds == 0) {
+            return false;
+        }
+    } while (!guest.compare_exchange_weak(holds, holds - 1,
+                                          std::memory_order_relaxed));
+    if (holds == 1) {
+        --promises->n;
+        c.promised.add(one_less);
+    }
+    return true;
+}
+
+void FramePool::settle() {
+    bool changed = false;
+    for (Cache &c : caches_) {
+        for (; c.regions != 0; --c.regions) {
+            const Promises &p = c.unsettled[c.regions - 1];
+            ledger_.count_own_held(p.slot, p.n);
+            ledger_.count_rebind(p.slot, p.n);
+            guest_ += p.n;
+            settled_ += p.n;
+            changed = true;
+        }
+    }
+    if (changed) {
+        update_available();
     }
 }
 

@@ -3,11 +3,13 @@
 // The frames: their memory, who holds each, which are free.
 #pragma once
 
+#include "cache_lines.hpp"
 #include "free_frames.hpp"
 #include "ledger.hpp"
 #include "os.hpp"
 #include "types.hpp"
 
+#include <array>
 #include <atomic>
 #include <span>
 #include <vector>
@@ -20,7 +22,7 @@ enum class Holder : std::uint8_t { guest, device, map };
 
 struct FrameCaches {
     std::uint32_t lanes = 1;
-    std::uint32_t frames = 0;  // in each at most; 0: no caches
+    std::uint32_t frames = 0;  // in each at most, and promised by it; or 0
     std::uint32_t reserve = 0; // free frames kept from lanes
 };
 
@@ -41,6 +43,10 @@ struct FrameCaches {
 // in the list is enough for all that free frames are kept for, and cache_frames
 // more: when fewer are, update_available() puts all of them into the list, and
 // caches stay empty. So nobody lacks a frame because a cache has it.
+//
+// A lane also gives the guest holds on frames of regions, and takes them back.
+// What that promises is for the lane to know until somebody takes the lock, who
+// tells the ledger: settle().
 class FramePool {
   public:
     // file: the frames are its first pages. It and the ledger must live longer.
@@ -64,7 +70,7 @@ class FramePool {
     [[nodiscard]] std::uint32_t available() const {
         // Below zero only in the middle of a copy-on-write, under the lock.
         const auto n = static_cast<std::int32_t>(
-            available_.load(std::memory_order_relaxed) - out());
+            available_.load(std::memory_order_relaxed) - out() - promised());
         return n > 0 ? static_cast<std::uint32_t>(n) : 0;
     }
     // After the ledger's promises, or its shared nodes, changed other than
@@ -117,6 +123,30 @@ class FramePool {
     // are plenty; empty it to the half if no large frame fits in any more.
     void refill(std::uint32_t lane);
     void spill(std::uint32_t lane);
+
+    // For a lane: may the guest get a hold on that frame of a region, without a
+    // change to its mark? If all lanes may promise that much more, that is.
+    [[nodiscard]] bool may_share(Frame f) const {
+        const Entry &e = entries_[f];
+        return promises(e) && e.mark.captured != 0 &&
+               std::atomic_ref(entries_[f].guest)
+                       .load(std::memory_order_relaxed) < guest_holds_max;
+    }
+    [[nodiscard]] std::uint32_t lanes_promise() const {
+        return static_cast<std::uint32_t>(caches_.size()) * cache_frames_;
+    }
+    [[nodiscard]] bool lanes_may_promise() const {
+        return plenty(lanes_promise());
+    }
+    // It gets one on each of these, all of one region: false, and none, if the
+    // lane has promised too much since the lock was taken.
+    [[nodiscard]] bool share(std::uint32_t lane, Slot slot,
+                             std::span<const Frame> frames);
+    // It drops one; false if the frame is none of a region alone.
+    [[nodiscard]] bool unshare(std::uint32_t lane, Frame f);
+    // Whoever takes the lock: what lanes have promised is in the ledger then.
+    // O(lanes).
+    void settle();
 
     // Frames that had to be written to be zero.
     [[nodiscard]] std::uint64_t cleared() const { return cleared_; }
@@ -226,22 +256,50 @@ class FramePool {
                                            : maps;
         }
     };
-    static_assert(sizeof(Entry) == 20);
+    static_assert(sizeof(Entry) == 20 &&
+                  sizeof(Entry) * large_frames % cache_line == 0);
+    // Written by one thread at a time, read by all.
+    class Count {
+      public:
+        [[nodiscard]] std::uint32_t get() const {
+            return n_.load(std::memory_order_relaxed);
+        }
+        void add(std::uint32_t by) {
+            n_.store(get() + by, std::memory_order_relaxed);
+        }
+
+      private:
+        std::atomic<std::uint32_t> n_ = 0;
+    };
+    // Own frames of a region that came to be held, less those that are no
+    // longer. Modular.
+    struct Promises {
+        Slot slot;
+        std::uint32_t n;
+    };
     // Who has its lane writes it.
     struct alignas(64) Cache {
         std::vector<Frame> frames;  // taken from the end
         std::uint32_t unsorted = 0; // taken back since they were sorted
         // Handed out, less those taken back: the levels lack it. Modular.
-        std::atomic<std::uint32_t> out = 0;
+        Count out;
+        // Promised, less those given back, since ever. Modular.
+        Count promised;
+        // Those since settle(), by region.
+        std::uint32_t regions = 0;
+        std::array<Promises, 4> unsettled{};
 
-        void count(std::uint32_t by) {
-            out.store(out.load(std::memory_order_relaxed) + by,
-                      std::memory_order_relaxed);
-        }
+        // A place for those of that region, or nullptr.
+        Promises *promises_of(Slot slot);
     };
 
     [[nodiscard]] bool is_own(const Entry &e) const {
         return e.maps != 0 && e.mark.epoch == ledger_.epoch(e.mark.slot);
+    }
+    // Would a store take one frame more, and show it, just because the guest
+    // holds this one? A region's own, which one page shows.
+    [[nodiscard]] bool promises(const Entry &e) const {
+        return is_own(e) && e.mark.shown == Shown::once && e.device == 0;
     }
     // Drop that hold alone; false if it is not like that. With a lane.
     [[nodiscard]] bool drop_last(Frame f);
@@ -254,7 +312,14 @@ class FramePool {
     [[nodiscard]] std::uint32_t out() const {
         std::uint32_t n = 0;
         for (const Cache &c : caches_) {
-            n += c.out.load(std::memory_order_relaxed);
+            n += c.out.get();
+        }
+        return n;
+    }
+    [[nodiscard]] std::uint32_t promised() const {
+        std::uint32_t n = 0;
+        for (const Cache &c : caches_) {
+            n += c.promised.get();
         }
         return n;
     }
@@ -274,7 +339,8 @@ class FramePool {
     Ledger &ledger_;
     const Fd &file_;
     Mapping memory_;
-    std::vector<Entry> entries_;
+    // Those of an aligned group of 16 have cache lines of their own.
+    LineVector<Entry> entries_;
     FreeFrames listed_;                    // free, and in no cache
     std::vector<std::uint64_t> used_bits_; // freed at least once
     std::uint64_t cleared_ = 0;
@@ -285,6 +351,7 @@ class FramePool {
     const std::uint32_t cache_frames_;
     const std::uint32_t cache_above_; // of the list, besides what is kept
     bool caching_ = false;
+    std::uint32_t settled_ = 0; // of what lanes have promised since ever
     std::vector<Cache> caches_;
     std::atomic<std::uint32_t> available_ = 0;
 };

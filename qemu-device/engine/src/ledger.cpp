@@ -45,6 +45,12 @@ void Ledger::count_own(Slot slot, bool held, std::uint32_t by) {
     }
 }
 
+void Ledger::count_own_held(Slot slot, std::uint32_t by) {
+    Account &a = accounts_[slot];
+    a.own_held += by;
+    promise(a, by);
+}
+
 void Ledger::count_node(Owner o, Slot slot, bool comes) noexcept {
     OwnerEntry &e = owners_[o];
     const std::uint32_t by = comes ? 1 : ~std::uint32_t{0};

@@ -76,6 +76,8 @@ class Ledger {
 
     // For the pool: one more or less (`by`: 1 or the modular -1).
     void count_own(Slot slot, bool held, std::uint32_t by);
+    // The same of own frames that came to be held, or are no longer.
+    void count_own_held(Slot slot, std::uint32_t by);
 
     // For pool and window: the same of the window pages that a store would show
     // another frame, and so may give a mapping of their own: holes, and pages

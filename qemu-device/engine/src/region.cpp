@@ -23,6 +23,16 @@ bool SharePolicy::copies(std::uint32_t whole_pages) {
     return true;
 }
 
+bool SharePolicy::goes_on_sharing(std::uint32_t whole_pages) {
+    if (hint_ != SNAPMEM_HINT_NONE || whole_pages < share_pages_min) {
+        return hint_ == SNAPMEM_HINT_KEEP;
+    }
+    const std::uint64_t shared =
+        std::atomic_ref(shared_).load(std::memory_order_relaxed);
+    return sharing_ && std::uint64_t{faults_} * 8 < shared &&
+           shared < trust_pages;
+}
+
 bool SharePolicy::share(std::uint32_t whole_pages) {
     if (hint_ == SNAPMEM_HINT_KEEP) {
         return true;

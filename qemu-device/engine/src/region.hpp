@@ -11,6 +11,7 @@
 #include "snapmem/snapmem.h"
 
 #include <algorithm>
+#include <atomic>
 
 namespace snapmem_impl {
 
@@ -39,9 +40,13 @@ class SharePolicy {
     // The same for several threads at a time: true if it has to copy. If not,
     // share() knows.
     bool copies(std::uint32_t whole_pages);
+    // True if share() would say yes and nothing else. Also for several threads.
+    bool goes_on_sharing(std::uint32_t whole_pages);
     // The capture did share so many pages; a store to one of them trapped,
-    // or made it writable with others.
-    void shared(std::uint32_t pages) { shared_ += pages; }
+    // or made it writable with others. The former for several threads, too.
+    void shared(std::uint32_t pages) {
+        std::atomic_ref(shared_).fetch_add(pages, std::memory_order_relaxed);
+    }
     void faulted() { ++faults_; }
     // Would the next long capture share?
     [[nodiscard]] bool sharing() const {

@@ -163,6 +163,211 @@ TEST_F(LanesTest, StoresGetTheFramesInCaches) {
     rig_->drop(received);
 }
 
+// ---- Captures that share ----------------------------------------------------
+
+class SharesTest : public testing::Test {
+  protected:
+    static constexpr std::uint32_t npages = 8;
+    Rig rig_{Trap::fake, config(SNAPMEM_SHARE), 10000, 6, cache_frames};
+
+    void TearDown() override {
+        EXPECT_STREQ(rig_->check(), nullptr);
+        rig_->reset();
+        EXPECT_EQ(rig_->available(), frames);
+        EXPECT_STREQ(rig_->check(), nullptr);
+    }
+    // Armed, and captured before.
+    RegionName create() {
+        const RegionName r = rig_.create(npages);
+        rig_.fill(r.page, 1, npages);
+        rig_.release(capture(r, 0).frames, 0);
+        return r;
+    }
+    Captured capture(const RegionName &r, std::uint32_t queue,
+                     std::uint32_t pages_of_it = npages) {
+        return rig_.capture(r.handle, 0, pages_of_it * page_bytes, queue);
+    }
+};
+
+TEST_F(SharesTest, NobodyTakesTheLock) {
+    const RegionName r = create();
+    const std::uint32_t free = frames - npages;
+    const std::uint64_t locked = rig_->work().locked;
+    const Captured first = capture(r, 1);
+    const Captured second = capture(r, 2);
+    EXPECT_EQ(second.frames, first.frames);
+    // Each page has been promised a frame, once.
+    EXPECT_EQ(rig_->available(), free - npages);
+    rig_.release(first.frames, 2);
+    EXPECT_EQ(rig_->available(), free - npages);
+    rig_.release(second.frames, 0);
+    EXPECT_EQ(rig_->available(), free);
+    EXPECT_EQ(rig_->work().locked, locked + 1); // by this look
+}
+
+// Whoever takes the lock finds what lanes have done.
+TEST_F(SharesTest, LevelsAreAsEver) {
+    const RegionName r = create();
+    const std::uint64_t shared = rig_.counters().shared_bytes;
+    const std::uint64_t captures = rig_.counters().captures;
+    const std::uint64_t released = rig_.counters().released;
+    const Captured first = capture(r, 1);
+    EXPECT_EQ(rig_.counters().guest_frames, npages);
+    EXPECT_EQ(rig_.counters().reserved_frames, npages);
+    EXPECT_STREQ(rig_->check(), nullptr);
+    const Captured second = capture(r, 2, 4);
+    EXPECT_EQ(rig_.counters().reserved_frames, npages);
+    rig_.release(first.frames, 2);
+    EXPECT_EQ(rig_.counters().guest_frames, 4U);
+    EXPECT_EQ(rig_.counters().reserved_frames, 4U);
+    EXPECT_STREQ(rig_->check(), nullptr);
+    rig_.release(second.frames, 0);
+    EXPECT_EQ(rig_.counters().shared_bytes, shared + 12 * page_bytes);
+    EXPECT_EQ(rig_.counters().captures, captures + 2);
+    EXPECT_EQ(rig_.counters().released, released + 12);
+    snapmem_object object;
+    ASSERT_EQ(rig_->get_object(r.handle, object), SNAPMEM_OK);
+    EXPECT_EQ(object.shared_pages, npages + 12U);
+}
+
+TEST_F(SharesTest, EndsOfTheRangeAreCopied) {
+    const RegionName r = create();
+    const auto ends = [&] {
+        return rig_.capture(r.handle, 100, 3 * page_bytes, 1);
+    };
+    rig_.release(ends().frames, 1); // the cache of the queue is filled
+    const std::uint64_t locked = rig_->work().locked;
+    const Captured c = ends();
+    EXPECT_EQ(rig_->work().locked, locked + 1);
+    ASSERT_EQ(c.frames.size(), 4U);
+    EXPECT_TRUE(all_bytes(rig_.frame(c.frames[0]), 100, 0));
+    EXPECT_TRUE(all_bytes(rig_.frame(c.frames[0]) + 100, page_bytes - 100, 1));
+    EXPECT_TRUE(all_bytes(rig_.frame(c.frames[3]), 100, 1));
+    EXPECT_TRUE(all_bytes(rig_.frame(c.frames[3]) + 100, page_bytes - 100, 0));
+    EXPECT_STREQ(rig_->check(), nullptr);
+    rig_.fill(r.page, 2, npages);
+    EXPECT_TRUE(all_bytes(rig_.frame(c.frames[1]), page_bytes, 1));
+    EXPECT_TRUE(all_bytes(rig_.frame(c.frames[2]), page_bytes, 1));
+    rig_.release(c.frames, 0);
+}
+
+// A store since the last capture: the page is armed first.
+TEST_F(SharesTest, WhatMayBeWrittenIsArmed) {
+    const RegionName r = create();
+    rig_.fill(r.page + 3, 2);
+    const Captured c = capture(r, 1);
+    rig_.fill(r.page, 3, npages);
+    EXPECT_TRUE(all_bytes(rig_.frame(c.frames[2]), page_bytes, 1));
+    EXPECT_TRUE(all_bytes(rig_.frame(c.frames[3]), page_bytes, 2));
+    rig_.release(c.frames, 1);
+}
+
+// The same of a page whose old bytes have gone elsewhere, to a snapshot.
+TEST_F(SharesTest, WhatHasMovedIsArmed) {
+    const RegionName r = create();
+    const std::uint32_t snapshot = rig_.snapshot(r);
+    rig_.release(capture(r, 0).frames, 0);
+    rig_.fill(r.page, 2, npages);
+    const Captured c = capture(r, 1);
+    rig_.fill(r.page, 3, npages);
+    for (const Frame f : c.frames) {
+        EXPECT_TRUE(all_bytes(rig_.frame(f), page_bytes, 2));
+    }
+    rig_.release(c.frames, 1);
+    EXPECT_EQ(rig_->snapshot_drop(snapshot), SNAPMEM_OK);
+}
+
+// The first of guest and device to hold a frame promises one, and the last one
+// gives it back.
+TEST_F(SharesTest, TheDeviceHoldsThem) {
+    const RegionName r = create();
+    const Captured c = capture(r, 1);
+    rig_->hold(c.frames);
+    rig_.release(c.frames, 1);
+    EXPECT_EQ(rig_.counters().reserved_frames, npages);
+    EXPECT_STREQ(rig_->check(), nullptr);
+    rig_.release(capture(r, 2).frames, 0);
+    EXPECT_EQ(rig_.counters().reserved_frames, npages);
+    EXPECT_STREQ(rig_->check(), nullptr);
+    rig_->drop(c.frames);
+    EXPECT_EQ(rig_.counters().reserved_frames, 0U);
+}
+
+TEST_F(SharesTest, FramesForReceptionStay) {
+    const RegionName r = create();
+    std::vector<Frame> received(rig_->available() - reserve - npages + 1);
+    ASSERT_EQ(rig_->receive(received), SNAPMEM_OK);
+    EXPECT_EQ(capture(r, 1).status, SNAPMEM_NO_FRAMES);
+    const Captured c = capture(r, 1, npages - 1);
+    EXPECT_EQ(c.status, SNAPMEM_OK);
+    EXPECT_EQ(capture(r, 2).status, SNAPMEM_NO_FRAMES);
+    rig_.release(c.frames, 1);
+    rig_->drop(received);
+}
+
+// Of more regions than a lane has places for.
+TEST_F(SharesTest, ManyRegions) {
+    std::vector<RegionName> regions;
+    regions.reserve(6);
+    for (int i = 0; i < 6; ++i) {
+        regions.push_back(create());
+    }
+    std::vector<Frame> all;
+    for (const RegionName &r : regions) {
+        const Captured c = capture(r, 1);
+        ASSERT_EQ(c.status, SNAPMEM_OK);
+        all.insert(all.end(), c.frames.begin(), c.frames.end());
+        EXPECT_EQ(rig_->available(), frames - 6 * npages - all.size());
+    }
+    EXPECT_STREQ(rig_->check(), nullptr);
+    rig_.release(all, 2);
+    EXPECT_EQ(rig_->available(), frames - 6 * npages);
+}
+
+// A lane promises only so much before somebody tells the ledger.
+TEST(Shares, NoLaneTakesWhatIsKept) {
+    snapmem_config c = config(SNAPMEM_SHARE);
+    c.frames = 400;
+    Rig rig(Trap::fake, c, 10000, 6, cache_frames);
+    const std::uint32_t npages = c.frames / 2;
+    const RegionName r = rig.create(npages);
+    rig.fill(r.page, 1, npages);
+    const auto capture = [&](Page first, std::uint32_t queue) {
+        return rig.capture(r.handle, first * page_bytes, pages * page_bytes,
+                           queue);
+    };
+    for (Page p = 0; p < npages; p += pages) {
+        rig.release(capture(p, 0).frames);
+    }
+    std::uint32_t captures = 0;
+    for (Page p = 0; p < npages; p += pages) {
+        captures += capture(p, 1).status == SNAPMEM_OK;
+    }
+    EXPECT_EQ(captures, (c.frames - npages - reserve) / pages);
+    EXPECT_GE(rig->available(), reserve);
+    EXPECT_STREQ(rig->check(), nullptr);
+}
+
+// With few mappings captures copy, before a store might lack one.
+TEST(Shares, MappingsSuffice) {
+    constexpr std::uint32_t budget = 20; // for two of four regions
+    Rig rig(Trap::fake, config(SNAPMEM_SHARE), budget, 6, cache_frames);
+    std::vector<RegionName> regions;
+    regions.reserve(4);
+    for (int i = 0; i < 4; ++i) {
+        const RegionName r = rig.create(pages);
+        rig.fill(r.page, 1, pages);
+        rig.release(rig.capture(r.handle, 0, pages * page_bytes, 0).frames);
+        regions.push_back(r);
+    }
+    for (std::uint32_t i = 0; i < 4; ++i) {
+        EXPECT_EQ(
+            rig.capture(regions[i].handle, 0, pages * page_bytes, i % 3).status,
+            SNAPMEM_OK);
+        EXPECT_STREQ(rig->check(), nullptr);
+    }
+}
+
 TEST_F(LanesTest, WhatIsNotHeldIsNotReleased) {
     const RegionName r = rig_.create(pages);
     fill_cache(r, 0);
@@ -226,8 +431,16 @@ TEST(LaneLock, OneWriterOrOneReaderInEachLane) {
 // Commits make the region all one byte, then all another; discards zero it;
 // what a capture has of it is one of them, from its first page to its last,
 // and stays so, also if the region goes and others take its frames.
-TEST(Lanes, CapturesSeeNothingHalf) {
-    snapmem_config c = config();
+class CapturesTest : public testing::TestWithParam<snapmem_mode> {};
+
+INSTANTIATE_TEST_SUITE_P(Modes, CapturesTest,
+                         testing::Values(SNAPMEM_COPY, SNAPMEM_SHARE),
+                         [](const auto &info) {
+                             return mode_name(info.param);
+                         });
+
+TEST_P(CapturesTest, SeeNothingHalf) {
+    snapmem_config c = config(GetParam());
     c.frames = 600;
     Rig rig(Trap::fake, c, 10000, 6, cache_frames);
     constexpr std::uint32_t n = 12; // pages
