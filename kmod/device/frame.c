@@ -151,16 +151,19 @@ void snap_frames_uncharge(struct snap_frames *sf, struct snap_frame *fr, u32 n)
 		atomic_sub(n, &sf->received);
 }
 
-/* No view has it: each would have kept it OUT. */
-static void snap_frames_forget(struct snap_frames *sf, u32 f)
+struct snap_home *snap_frames_send_home(struct snap_frames *sf, u32 f, struct folio *folio)
 {
 	struct snap_frame *fr = snap_frame_at(sf, f);
 
+	snap_frames_rest(folio);
+	fr->state = SNAP_FRAME_FREE;
+	/* no view has it: each would have kept it OUT */
 	snap_frames_uncharge(sf, fr, snap_frame_weight(f));
 	if (fr->user)
 		snap_user_put(fr->user, 1);
 	fr->user = NULL;
 	fr->received = 0;
+	return sf->sd ? snap_home_list(sf, f) : NULL;
 }
 
 void snap_frames_flush(struct snap_frames *sf)
@@ -224,8 +227,7 @@ static bool snap_frames_count_out(struct snap_frames *sf, u32 n)
 	return true;
 }
 
-/* Who sees SNAP_OUT_ORPHAN and no frame is the one who frees the pool. */
-static void snap_frames_count_home(struct snap_frames *sf, u32 n)
+void snap_frames_count_home(struct snap_frames *sf, u32 n)
 {
 	int out = atomic_sub_return(n, &sf->out);
 
@@ -241,12 +243,12 @@ static void snap_frames_free(struct folio *folio)
 	struct snap_frames *sf = snap_frames_of(&folio->page);
 	u32 f = snap_frames_number(&folio->page);
 	struct snap_frame *fr = snap_frame_at(sf, f);
-	struct snap_home *home = NULL;
+	struct snap_home *home;
 	unsigned long flags;
 
 	spin_lock_irqsave(snap_frame_lock_of(sf, f), flags);
 	if (fr->state == SNAP_FRAME_PART) {
-		atomic_set(snap_folio_mapcount(folio), -1);
+		snap_frames_rest(folio);
 		fr->state = SNAP_FRAME_IDLE;
 		spin_unlock_irqrestore(snap_frame_lock_of(sf, f), flags);
 		put_page(snap_frames_page(sf, snap_frame_large(f)));
@@ -256,11 +258,7 @@ static void snap_frames_free(struct folio *folio)
 		spin_unlock_irqrestore(snap_frame_lock_of(sf, f), flags);
 		return;
 	}
-	atomic_set(snap_folio_mapcount(folio), -1);	/* as it is at rest */
-	fr->state = SNAP_FRAME_FREE;
-	snap_frames_forget(sf, f);
-	if (sf->sd)
-		home = snap_home_list(sf, f);
+	home = snap_frames_send_home(sf, f, folio);
 	spin_unlock_irqrestore(snap_frame_lock_of(sf, f), flags);
 
 	if (home)

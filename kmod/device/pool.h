@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What is known of a pool and of each frame, for frame.c, which takes frames and gives
- * them away as pages, viewed.c, which knows those in views, and home.c, by which they go
- * back to the device.
+ * them away as pages, row.c, which gives and drops references on them, viewed.c, which
+ * knows those in views, and home.c, by which they go back to the device.
  *
  * Locks: that of a frame > home->lock.  Interrupts are off below the first; of several
  * frames that have the same lock and follow each other it is taken once.
@@ -201,14 +201,19 @@ bool snap_frames_wake(struct page *page);
 void snap_frames_charge(struct snap_frames *sf, struct snap_frame *fr, u32 n);
 void snap_frames_uncharge(struct snap_frames *sf, struct snap_frame *fr, u32 n);
 
-/*
- * What answers for a page that has a reference, and for how many frames; below the lock
- * of the frame.
- */
-struct snap_frame *snap_frames_answering(struct snap_frames *sf, const struct page *page,
-					 u32 *weight);
+/* Its page has no reference any more; below the frame's lock. */
+static inline void snap_frames_rest(struct folio *folio)
+{
+	atomic_set(snap_folio_mapcount(folio), -1);
+	folio->mapping = NULL;
+}
 
-/* How many of @n pages, the first of them at least, have the first one's lock. */
-u32 snap_frames_same_row(struct snap_frames *sf, struct page *const *page, u32 n);
+/*
+ * The same for one that is OUT and goes home, on whose way it then is, or NULL.  Without
+ * the lock: snap_home_ring(), and snap_frames_count_home().
+ */
+struct snap_home *snap_frames_send_home(struct snap_frames *sf, u32 f, struct folio *folio);
+/* So many fewer are OUT.  Whoever counts the last of an orphan frees it. */
+void snap_frames_count_home(struct snap_frames *sf, u32 n);
 
 #endif /* SNAP_POOL_H */

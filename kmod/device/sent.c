@@ -6,6 +6,7 @@
 #include "device/dev.h"
 #include "device/frame.h"
 #include "device/pool.h"
+#include "device/row.h"
 #include "device/sent.h"
 #include "device/user.h"
 #include "snap.h"
@@ -34,33 +35,33 @@ static int snap_frames_may_leave(const struct snap_frames *sf,
 	return 0;
 }
 
-static int snap_frames_send_row(struct snap_frames *sf, struct page *const *page, u32 n,
-				struct snap_user *user, const struct net_device *netdev)
+static int snap_row_send(const struct snap_row *row, struct snap_user *user,
+			 const struct net_device *netdev)
 {
-	spinlock_t *lock = snap_frame_lock_of(sf, snap_frames_number(page[0]));
-	unsigned long flags;
-	u32 i, weight;
-	int why;
+	int why = snap_frames_may_leave(row->sf, netdev);
+	u32 i;
 
-	spin_lock_irqsave(lock, flags);
-	why = snap_frames_may_leave(sf, netdev);
-	for (i = 0; !why && i < n; i++)
-		snap_frame_own(snap_frames_answering(sf, page[i], &weight), user);
-	spin_unlock_irqrestore(lock, flags);
-	return why;
+	if (why)
+		return why;
+	if (row->large)
+		snap_frame_own(row->large, user);
+	else
+		for (i = 0; i < row->n; i++)
+			snap_frame_own(snap_row_frames(row) + i, user);
+	return 0;
 }
 
 int snap_frames_send(struct page *const *page, u32 n, struct snap_user *user,
 		     const struct net_device *netdev)
 {
-	u32 i, row;
+	struct snap_row row;
 	int why = 0;
+	u32 i;
 
-	for (i = 0; !why && i < n; i += row) {
-		struct snap_frames *sf = snap_frames_of(page[i]);
-
-		row = snap_frames_same_row(sf, page + i, n - i);
-		why = snap_frames_send_row(sf, page + i, row, user, netdev);
+	for (i = 0; !why && i < n; i += row.n) {
+		snap_row_begin(&row, page + i, n - i);
+		why = snap_row_send(&row, user, netdev);
+		snap_row_end(&row);
 	}
 	return why;
 }

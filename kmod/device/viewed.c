@@ -1,50 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Frames in views; see viewed.h. */
 
-#include <linux/mm.h>
-#include <linux/percpu-refcount.h>
 #include <linux/slab.h>
-#include <linux/spinlock.h>
 
 #include "device/dev.h"
-#include "device/frame.h"
 #include "device/pool.h"
+#include "device/row.h"
 #include "device/user.h"
 #include "device/viewed.h"
 
-u32 snap_frames_same_row(struct snap_frames *sf, struct page *const *page, u32 n)
-{
-	u64 first, offset;
-	u32 i;
+/* ---- Who has a large frame ---------------------------------------------------- */
 
-	snap_frames_find(sf, page[0], &first);
-	for (i = 1; i < n; i++)
-		if (!snap_frames_find(sf, page[i], &offset) ||
-		    offset / SNAP_LARGE_SIZE != first / SNAP_LARGE_SIZE)
-			break;
-	return i;
+static struct snap_viewer *snap_viewers_of(const struct snap_row *row)
+{
+	return &row->sf->viewers[snap_frame_row(row->first)];
 }
 
-struct snap_frame *snap_frames_answering(struct snap_frames *sf, const struct page *page,
-					 u32 *weight)
-{
-	u32 f = snap_frames_number(page);
-
-	if (snap_frame_at(sf, f)->state == SNAP_FRAME_PART)
-		f = snap_frame_large(f);
-	*weight = snap_frame_weight(f);
-	return snap_frame_at(sf, f);
-}
-
-static struct snap_viewer *snap_viewers_of(struct snap_frames *sf, const struct page *page)
-{
-	return &sf->viewers[snap_frame_row(snap_frames_number(page))];
-}
-
-static struct snap_viewer *snap_viewer_find(struct snap_frames *sf, const struct page *page,
+static struct snap_viewer *snap_viewer_find(const struct snap_row *row,
 					    const struct snap_user *user)
 {
-	struct snap_viewer *v = snap_viewers_of(sf, page);
+	struct snap_viewer *v = snap_viewers_of(row);
 
 	while (v && v->user != user)
 		v = v->next;
@@ -52,10 +27,10 @@ static struct snap_viewer *snap_viewer_find(struct snap_frames *sf, const struct
 }
 
 /* NULL: there is no memory for one more. */
-static struct snap_viewer *snap_viewer_add(struct snap_frames *sf, const struct page *page,
+static struct snap_viewer *snap_viewer_add(const struct snap_row *row,
 					   struct snap_user *user)
 {
-	struct snap_viewer *first = snap_viewers_of(sf, page), *v = first;
+	struct snap_viewer *first = snap_viewers_of(row), *v = first;
 
 	if (first->user) {
 		v = kzalloc(sizeof(*v), GFP_NOWAIT | __GFP_NOWARN | __GFP_ACCOUNT);
@@ -68,10 +43,9 @@ static struct snap_viewer *snap_viewer_add(struct snap_frames *sf, const struct 
 	return v;
 }
 
-static void snap_viewer_remove(struct snap_frames *sf, const struct page *page,
-			       struct snap_viewer *v)
+static void snap_viewer_remove(const struct snap_row *row, struct snap_viewer *v)
 {
-	struct snap_viewer *first = snap_viewers_of(sf, page), **at = &first->next;
+	struct snap_viewer *first = snap_viewers_of(row), **at = &first->next;
 
 	if (v == first) {
 		v->user = NULL;
@@ -83,188 +57,131 @@ static void snap_viewer_remove(struct snap_frames *sf, const struct page *page,
 	kfree(v);
 }
 
-/**
- * struct snap_view_row - pages of a row that a user is to have in a view
- * @single: those that are frames
- * @parts: those of a large frame, of which there is one at most in a row
- * @part: one of them
- * @viewer: what the user has of that already, or NULL
- */
-struct snap_view_row {
-	u32 single;
-	u32 parts;
-	const struct page *part;
-	struct snap_viewer *viewer;
-};
+/* ---- More views --------------------------------------------------------------- */
 
-static void snap_view_row_look(struct snap_view_row *row, struct snap_frames *sf,
-			       struct page *const *page, u32 n, const struct snap_user *user)
+static bool snap_view_pay(const struct snap_row *row, struct snap_user *user, u32 frames,
+			  bool force)
 {
-	u32 i, weight;
-
-	for (i = 0; i < n; i++) {
-		snap_frames_answering(sf, page[i], &weight);
-		if (weight == 1) {
-			row->single++;
-		} else {
-			row->parts++;
-			row->part = page[i];
-		}
-	}
-	if (row->parts)
-		row->viewer = snap_viewer_find(sf, row->part, user);
+	if (!force)
+		return snap_user_try(user, row->sf->sd, frames);
+	snap_user_add(user, frames);
+	return true;
 }
 
 /* One page keeps all of a large frame, and is paid for as that. */
-static u32 snap_view_row_price(const struct snap_view_row *row)
+static struct snap_viewer *snap_viewer_pay(const struct snap_row *row,
+					   struct snap_user *user, bool force)
 {
-	return row->single + (row->parts && !row->viewer ? SNAP_LARGE_FRAMES : 0);
+	struct snap_viewer *v;
+
+	if (!snap_view_pay(row, user, SNAP_LARGE_FRAMES, force))
+		return NULL;
+	v = snap_viewer_add(row, user);
+	if (!v)
+		snap_user_uncharge(user, SNAP_LARGE_FRAMES);
+	return v;
 }
 
-/* The user is charged, and among the viewers; or nothing has changed. */
-static bool snap_view_row_charge(struct snap_view_row *row, struct snap_frames *sf,
-				 struct snap_user *user, bool force)
+static bool snap_large_view(const struct snap_row *row, struct snap_user *user, bool force)
 {
-	u32 price = snap_view_row_price(row);
+	struct snap_viewer *v = snap_viewer_find(row, user) ?:
+				snap_viewer_pay(row, user, force);
 
-	if (force)
-		snap_user_add(user, price);
-	else if (price && !snap_user_try(user, sf->sd, price))
+	if (!v)
 		return false;
-	if (row->parts && !row->viewer) {
-		row->viewer = snap_viewer_add(sf, row->part, user);
-		if (!row->viewer) {
-			snap_user_uncharge(user, price);
-			return false;
-		}
-	}
-	if (row->parts)
-		row->viewer->pages += row->parts;
+	v->pages += row->n;
+	if (!row->large->views)
+		snap_frames_uncharge(row->sf, row->large, SNAP_LARGE_FRAMES);
+	row->large->views += row->n;
 	return true;
 }
 
-static void snap_frames_view_one(struct snap_frames *sf, const struct page *page)
+static bool snap_small_view(const struct snap_row *row, struct snap_user *user, bool force)
 {
-	u32 weight;
-	struct snap_frame *fr = snap_frames_answering(sf, page, &weight);
+	struct snap_frame *fr = snap_row_frames(row), *end = fr + row->n;
 
-	if (!fr->views++)
-		snap_frames_uncharge(sf, fr, weight);
+	if (!snap_view_pay(row, user, row->n, force))
+		return false;
+	for (; fr < end; fr++)
+		if (!fr->views++)
+			snap_frames_uncharge(row->sf, fr, 1);
+	return true;
 }
 
-/* Those of a row: all, or none. */
-static bool snap_frames_view_row(struct snap_frames *sf, struct page *const *page, u32 n,
-				 struct snap_user *user, bool force)
+/* All of them, or none. */
+static bool snap_row_view(struct snap_row *row, struct snap_user *user, bool force,
+			  struct page **own)
 {
-	u32 i, f = snap_frames_number(page[0]);
-	struct snap_view_row row = { };
-	unsigned long flags;
-	bool ok;
+	u32 n;
 
-	spin_lock_irqsave(snap_frame_lock_of(sf, f), flags);
-	ok = sf->sd && !READ_ONCE(sf->sd->gone);
-	if (ok) {
-		snap_view_row_look(&row, sf, page, n, user);
-		ok = snap_view_row_charge(&row, sf, user, force);
-	}
-	for (i = 0; ok && i < n; i++)
-		snap_frames_view_one(sf, page[i]);
-	spin_unlock_irqrestore(snap_frame_lock_of(sf, f), flags);
-	return ok;
+	if (!row->sf->sd || READ_ONCE(row->sf->sd->gone))
+		return false;
+	n = snap_row_get(row, own);
+	if (n == row->n && (row->large ? snap_large_view(row, user, force) :
+					 snap_small_view(row, user, force)))
+		return true;
+	snap_row_put(row, n);
+	return false;
 }
 
-bool snap_frames_view(struct page *const *page, u32 n, struct snap_user *user, bool force)
+bool snap_frames_view(struct page *const *page, u32 n, struct snap_user *user, bool force,
+		      struct page **own)
 {
-	u32 i, row;
+	struct snap_row row;
+	u32 i;
 
-	for (i = 0; i < n; i += row) {
-		struct snap_frames *sf = snap_frames_of(page[i]);
+	for (i = 0; i < n; i += row.n) {
+		bool ok;
 
-		row = snap_frames_same_row(sf, page + i, n - i);
-		if (!snap_frames_view_row(sf, page + i, row, user, force)) {
-			snap_frames_unview(page, i, user);
+		snap_row_begin(&row, page + i, n - i);
+		ok = snap_row_view(&row, user, force, own + i);
+		snap_row_end(&row);
+		if (!ok) {
+			snap_frames_unview(own, i, user);
 			return false;
 		}
 	}
 	return true;
 }
 
-/* @parts views less of a large frame; returns how many frames are paid for no longer. */
-static u32 snap_viewer_let_go(struct snap_frames *sf, const struct page *page, u32 parts,
-			      const struct snap_user *user)
-{
-	struct snap_viewer *v = snap_viewer_find(sf, page, user);
+/* ---- Fewer views -------------------------------------------------------------- */
 
-	v->pages -= parts;
+/* Each returns how many frames the user pays for no longer. */
+static u32 snap_large_unview(const struct snap_row *row, const struct snap_user *user)
+{
+	struct snap_viewer *v = snap_viewer_find(row, user);
+
+	row->large->views -= row->n;
+	if (!row->large->views)
+		snap_frames_charge(row->sf, row->large, SNAP_LARGE_FRAMES);
+	v->pages -= row->n;
 	if (v->pages)
 		return 0;
-	snap_viewer_remove(sf, page, v);
+	snap_viewer_remove(row, v);
 	return SNAP_LARGE_FRAMES;
 }
 
-/* Returns how many frames the user pays for no longer. */
-static u32 snap_frames_unview_row(struct snap_frames *sf, struct page *const *page,
-				  u32 n, const struct snap_user *user)
+static u32 snap_small_unview(const struct snap_row *row)
 {
-	u32 i, weight, frames = 0, parts = 0, f = snap_frames_number(page[0]);
-	const struct page *part = NULL;
-	unsigned long flags;
+	struct snap_frame *fr = snap_row_frames(row), *end = fr + row->n;
 
-	spin_lock_irqsave(snap_frame_lock_of(sf, f), flags);
-	for (i = 0; i < n; i++) {
-		struct snap_frame *fr = snap_frames_answering(sf, page[i], &weight);
-
+	for (; fr < end; fr++)
 		if (!--fr->views)
-			snap_frames_charge(sf, fr, weight);
-		if (weight == 1) {
-			frames++;
-		} else {
-			parts++;
-			part = page[i];
-		}
-	}
-	if (parts)
-		frames += snap_viewer_let_go(sf, part, parts, user);
-	spin_unlock_irqrestore(snap_frame_lock_of(sf, f), flags);
-	return frames;
+			snap_frames_charge(row->sf, fr, 1);
+	return row->n;
 }
 
-void snap_frames_unview(struct page *const *page, u32 n, struct snap_user *user)
+void snap_frames_unview(struct page *const *own, u32 n, struct snap_user *user)
 {
-	u32 i, row, frames = 0;
+	struct snap_row row;
+	u32 i, frames = 0;
 
-	for (i = 0; i < n; i += row) {
-		struct snap_frames *sf = snap_frames_of(page[i]);
-
-		row = snap_frames_same_row(sf, page + i, n - i);
-		frames += snap_frames_unview_row(sf, page + i, row, user);
+	for (i = 0; i < n; i += row.n) {
+		snap_row_begin(&row, own + i, n - i);
+		frames += row.large ? snap_large_unview(&row, user) :
+				      snap_small_unview(&row);
+		snap_row_put(&row, row.n);
+		snap_row_end(&row);
 	}
 	snap_user_uncharge(user, frames);
-}
-
-struct page *snap_frames_get_small(struct page *page)
-{
-	struct snap_frames *sf = snap_frames_of(page);
-	u32 f = page_to_pfn(page) - snap_pages_of(page)->first_pfn;
-	struct page *small = snap_frames_page(sf, f);
-	struct snap_frame *fr = &sf->frame[f];
-	unsigned long flags;
-	bool ok = false;
-
-	if (small == page) {
-		get_page(page);
-		return page;
-	}
-	spin_lock_irqsave(snap_frame_lock_of(sf, f), flags);
-	if (fr->state == SNAP_FRAME_PART) {
-		ok = get_page_unless_zero(small);
-	} else if (fr->state == SNAP_FRAME_IDLE && snap_frames_wake(small)) {
-		/* the pool stays: the large frame is OUT */
-		percpu_ref_get(&sf->small.pgmap.ref);
-		fr->state = SNAP_FRAME_PART;
-		get_page(page);
-		ok = true;
-	}
-	spin_unlock_irqrestore(snap_frame_lock_of(sf, f), flags);
-	return ok ? small : NULL;
 }

@@ -17,24 +17,21 @@ struct snap_user;
 
 /**
  * snap_frames_view() - a view is to have frames, all of them or none
- * @page: frames, of whatever pools; the caller has a reference on each, and keeps it
- *	for the view
+ * @page: frames, of whatever pools; the caller has a reference on each
  * @n: how many; those in a row in the pool and here cost little more than one
  * @user: charged for them, until snap_frames_unview(); for a large frame once.  Whoever
  *	has the views keeps a reference on it
  * @force: whatever its quota
+ * @own: filled, if all goes well: pages of one frame each with the same bytes, and a
+ *	reference on each, which is the view's; of a large frame the PARTs, which keep it
  *
  * Context: any.
  * Return: false, and nothing has changed, if @user has its share already, a device
- * is gone, or there is no memory.
+ * is gone, there is no memory, or a PART is on its way back just now.
  */
-bool snap_frames_view(struct page *const *page, u32 n, struct snap_user *user, bool force);
-/*
- * A reference on the page of one frame that has the bytes of @page: on that, or if it is
- * of a large frame on the PART, which keeps it.  NULL: that is on its way back just now.
- */
-struct page *snap_frames_get_small(struct page *page);
-/* Before the views' references go; not all that came together need go together. */
-void snap_frames_unview(struct page *const *page, u32 n, struct snap_user *user);
+bool snap_frames_view(struct page *const *page, u32 n, struct snap_user *user, bool force,
+		      struct page **own);
+/* The views' references go as well; not all that came together need go together. */
+void snap_frames_unview(struct page *const *own, u32 n, struct snap_user *user);
 
 #endif /* SNAP_VIEWED_H */

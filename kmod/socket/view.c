@@ -51,12 +51,11 @@ bool snap_view_mine(const struct snap_view *view)
 static int snap_view_insert(const struct snap_view *view, struct vm_area_struct *vma,
 			    unsigned long addr, pgoff_t first, pgoff_t end)
 {
-	unsigned long left, n = 0;
+	unsigned long left, n;
 	int err;
 
 	lockdep_assert_held(&view->lock);
-	while (first + n < end && view->page[first + n])
-		n++;
+	n = find_next_zero_bit(view->taken, end, first) - first;
 	if (!n)
 		return -ENOENT;
 	left = n;
@@ -179,30 +178,13 @@ static u32 snap_view_room(const struct snap_view *view, const struct sock *sk,
 }
 
 static bool snap_view_charge(const struct snap_view *view,
-			     const struct snap_view_run *run)
+			     const struct snap_view_run *run, u32 at)
 {
-	return snap_frames_view(run->page, run->npages, view->user, false) ||
+	struct page **own = view->page + at;
+
+	return snap_frames_view(run->page, run->npages, view->user, false, own) ||
 	       (snap_user_unlimited(view->user) &&
-		snap_frames_view(run->page, run->npages, view->user, true));
-}
-
-/* References of the view's own, all or none. */
-static bool snap_view_get(const struct snap_view_run *run, struct page **page)
-{
-	u32 i;
-
-	for (i = 0; i < run->npages; i++) {
-		page[i] = snap_frames_get_small(run->page[i]);
-		if (!page[i])
-			break;
-	}
-	if (i == run->npages)
-		return true;
-	while (i--) {
-		put_page(page[i]);
-		page[i] = NULL;
-	}
-	return false;
+		snap_frames_view(run->page, run->npages, view->user, true, own));
 }
 
 int snap_view_place(struct snap_view *view, const struct sock *sk,
@@ -213,11 +195,7 @@ int snap_view_place(struct snap_view *view, const struct sock *sk,
 
 	down_write(&view->lock);
 	at = snap_view_room(view, sk, run->npages);
-	ok = at < view->npages && snap_view_charge(view, run);
-	if (ok && !snap_view_get(run, view->page + at)) {
-		snap_frames_unview(run->page, run->npages, view->user);
-		ok = false;
-	}
+	ok = at < view->npages && snap_view_charge(view, run, at);
 	if (ok) {
 		bitmap_set(view->taken, at, run->npages);
 		view->used += run->npages;
@@ -233,15 +211,20 @@ int snap_view_place(struct snap_view *view, const struct sock *sk,
 /* Pages in a row that no mapping has any more. */
 static void snap_view_let_go(struct snap_view *view, u32 first, u32 n)
 {
-	u32 i;
-
 	snap_frames_unview(view->page + first, n, view->user);
-	for (i = first; i < first + n; i++) {
-		put_page(view->page[i]);
-		view->page[i] = NULL;
-	}
 	bitmap_clear(view->taken, first, n);
 	view->used -= n;
+}
+
+/* Of the frames from @first on, how many of a pool come before any other. */
+static u32 snap_view_owned(const struct snap_view *view, u32 first, u32 end,
+			   const struct snap_frames *sf)
+{
+	u32 i = first;
+
+	while (i < end && snap_frames_owns(sf, view->page[i]))
+		i++;
+	return i - first;
 }
 
 /* Release pages, all or those of a pool; what else is mapped faults in again. */
@@ -258,9 +241,7 @@ static void snap_view_clear(struct snap_view *view, u32 first, u32 end,
 				    (loff_t)(end - first) << PAGE_SHIFT, 1);
 	for (; i < end; i = find_next_bit(view->taken, end, i + max(n, 1))) {
 		last = find_next_zero_bit(view->taken, end, i);
-		for (n = 0; i + n < last; n++)
-			if (sf && !snap_frames_owns(sf, view->page[i + n]))
-				break;
+		n = sf ? snap_view_owned(view, i, last, sf) : last - i;
 		if (n)
 			snap_view_let_go(view, i, n);
 	}

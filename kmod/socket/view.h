@@ -44,7 +44,7 @@ struct vm_area_struct;
  * @npages: length
  * @used: pages that have a frame
  * @next: where to look first for room
- * @page: the frames, with a reference each; NULL: none
+ * @page: the frames, with a reference each, where there are any
  * @taken: bit by bit: there is a frame
  */
 struct snap_view {
