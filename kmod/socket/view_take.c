@@ -62,11 +62,30 @@ static int snap_view_add(struct snap_view_take *take,
 	return 0;
 }
 
-/* Does a run go on with @length bytes at @offset of the next page? */
+/* Does a run go on with bytes at @offset of the next page? */
 static bool snap_view_goes_on(const struct snap_view_run *run, size_t offset)
 {
 	return run->npages && run->npages < ARRAY_SIZE(run->page) && !offset &&
 	       !((run->offset + run->length) % PAGE_SIZE);
+}
+
+/*
+ * It goes on, or begins, at @offset of pages that are behind each other: with @length
+ * bytes, or as many as it has room for.  Returns how many.
+ */
+static size_t snap_view_grow(struct snap_view_run *run, struct page *page,
+			     size_t offset, size_t length)
+{
+	size_t n = min(DIV_ROUND_UP(offset + length, PAGE_SIZE),
+		       ARRAY_SIZE(run->page) - run->npages);
+
+	if (!run->npages)
+		run->offset = offset;
+	length = min(length, n * PAGE_SIZE - offset);
+	run->length += length;
+	while (n--)
+		run->page[run->npages++] = page++;
+	return length;
 }
 
 /**
@@ -111,25 +130,6 @@ static int snap_view_flush(struct snap_view_take *take,
 	return 0;
 }
 
-/* @length bytes follow, at @offset of a frame. */
-static int snap_view_page(struct snap_view_take *take, struct snap_view_packet *p,
-			  struct page *page, size_t offset, size_t length)
-{
-	struct snap_view_run *run = &p->run;
-	int err;
-
-	if (!snap_view_goes_on(run, offset)) {
-		err = snap_view_flush(take, p);
-		if (err)
-			return err;
-	}
-	if (!run->npages)
-		run->offset = offset;
-	run->page[run->npages++] = page;
-	run->length += length;
-	return 0;
-}
-
 /* @length bytes follow that are to be copied. */
 static int snap_view_skip(struct snap_view_take *take, struct snap_view_packet *p,
 			  enum snap_recv_reason why, size_t length)
@@ -146,16 +146,20 @@ static int snap_view_frag(struct snap_view_take *take, struct snap_view_packet *
 			  const skb_frag_t *frag, size_t skip, size_t length)
 {
 	size_t n, offset = skb_frag_off(frag) + skip;
-	int err = 0, why = snap_view_visible(frag);
+	int err, why = snap_view_visible(frag);
 
 	if (why)
 		return snap_view_skip(take, p, -1 - why, length);
-	for (; !err && length; offset += n, length -= n) {
-		n = min(length, PAGE_SIZE - offset % PAGE_SIZE);
-		err = snap_view_page(take, p, skb_frag_page(frag) + offset / PAGE_SIZE,
-				     offset % PAGE_SIZE, n);
+	for (; length; offset += n, length -= n) {
+		if (!snap_view_goes_on(&p->run, offset % PAGE_SIZE)) {
+			err = snap_view_flush(take, p);
+			if (err)
+				return err;
+		}
+		n = snap_view_grow(&p->run, skb_frag_page(frag) + offset / PAGE_SIZE,
+				   offset % PAGE_SIZE, length);
 	}
-	return err;
+	return 0;
 }
 
 /* Of the packet's bytes from @begin to @end, those of @skb, which has them from @from on. */
