@@ -104,7 +104,8 @@ int snap_view_mmap(struct snap_view *view, struct vm_area_struct *vma)
 	if (!(vma->vm_flags & VM_SHARED) || first >= view->npages ||
 	    vma_pages(vma) > view->npages - first)
 		return -EINVAL;
-	vm_flags_mod(vma, VM_MIXEDMAP | VM_DONTEXPAND | VM_DONTDUMP,
+	/* VM_RAND_READ: nobody asks how long ago frames were looked at */
+	vm_flags_mod(vma, VM_MIXEDMAP | VM_DONTEXPAND | VM_DONTDUMP | VM_RAND_READ,
 		     VM_MAYWRITE | VM_MAYEXEC);
 	vma->vm_private_data = view;
 	vma->vm_ops = &snap_view_vm_ops;
