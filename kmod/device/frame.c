@@ -135,37 +135,6 @@ static bool snap_frames_exists(const struct snap_frames *sf, u32 f)
 	       (first == f || (snap_frames_have_large(sf) && !(first % SNAP_LARGE_FRAMES)));
 }
 
-void snap_frames_charge(struct snap_frames *sf, struct snap_frame *fr, u32 n)
-{
-	if (fr->user)
-		snap_user_add(fr->user, n);
-	if (fr->received)
-		atomic_add(n, &sf->received);
-}
-
-void snap_frames_uncharge(struct snap_frames *sf, struct snap_frame *fr, u32 n)
-{
-	if (fr->user)
-		snap_user_uncharge(fr->user, n);
-	if (fr->received)
-		atomic_sub(n, &sf->received);
-}
-
-struct snap_home *snap_frames_send_home(struct snap_frames *sf, u32 f, struct folio *folio)
-{
-	struct snap_frame *fr = snap_frame_at(sf, f);
-
-	snap_frames_rest(folio);
-	fr->state = SNAP_FRAME_FREE;
-	/* no view has it: each would have kept it OUT */
-	snap_frames_uncharge(sf, fr, snap_frame_weight(f));
-	if (fr->user)
-		snap_user_put(fr->user, 1);
-	fr->user = NULL;
-	fr->received = 0;
-	return sf->sd ? snap_home_list(sf, f) : NULL;
-}
-
 void snap_frames_flush(struct snap_frames *sf)
 {
 	snap_homes_flush(sf);
@@ -240,8 +209,9 @@ void snap_frames_count_home(struct snap_frames *sf, u32 n)
 /* The last reference to a frame was dropped.  Any context. */
 static void snap_frames_free(struct folio *folio)
 {
-	struct snap_frames *sf = snap_frames_of(&folio->page);
-	u32 f = snap_frames_number(&folio->page);
+	const struct snap_pages *pages = snap_pages_of(&folio->page);
+	u32 f = snap_pages_number(pages, &folio->page);
+	struct snap_frames *sf = pages->sf;
 	struct snap_frame *fr = snap_frame_at(sf, f);
 	struct snap_home *home;
 	unsigned long flags;
@@ -258,7 +228,7 @@ static void snap_frames_free(struct folio *folio)
 		spin_unlock_irqrestore(snap_frame_lock_of(sf, f), flags);
 		return;
 	}
-	home = snap_frames_send_home(sf, f, folio);
+	home = snap_frames_send_home(sf, f, fr, folio);
 	spin_unlock_irqrestore(snap_frame_lock_of(sf, f), flags);
 
 	if (home)

@@ -57,6 +57,7 @@ struct snap_home *snap_home_list(struct snap_frames *sf, u32 f)
 {
 	struct snap_home *home = snap_home_here(sf);
 	struct snap_frame *fr = snap_frame_at(sf, f);
+	bool enough;
 
 	lockdep_assert_held(snap_frame_lock_of(sf, f));
 	if (fr->listed)
@@ -68,8 +69,9 @@ struct snap_home *snap_home_list(struct snap_frames *sf, u32 f)
 	if (!home->n)
 		queue_delayed_work(snap_frames_wq, &home->flush, SNAP_RELEASE_DELAY);
 	home->n += snap_frame_weight(f);
+	enough = home->n >= home->batch;
 	spin_unlock(&home->lock);
-	return home;
+	return enough ? home : NULL;
 }
 
 /**

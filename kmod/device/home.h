@@ -25,7 +25,7 @@ void snap_homes_free(struct snap_frames *sf);
  * @sf: pool
  * @f: frame; its lock is held
  *
- * Return: in whose list it is now; NULL if it was in one before.
+ * Return: in whose list it is now, if that has enough for a doorbell; else NULL.
  */
 struct snap_home *snap_home_list(struct snap_frames *sf, u32 f);
 

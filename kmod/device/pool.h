@@ -18,6 +18,8 @@
 #include <linux/workqueue.h>
 
 #include "compat/page.h"
+#include "device/home.h"
+#include "device/user.h"
 #include "snap_device.h"
 
 struct snap_dev;
@@ -157,11 +159,6 @@ static inline struct snap_pages *snap_pages_of(const struct page *page)
 	return container_of(page_pgmap(page), struct snap_pages, pgmap);
 }
 
-static inline struct snap_frames *snap_frames_of(const struct page *page)
-{
-	return snap_pages_of(page)->sf;
-}
-
 /* Those that the frame, or the large one, is of. */
 static inline struct snap_pages *snap_frames_pages(struct snap_frames *sf, u32 f)
 {
@@ -174,10 +171,9 @@ static inline struct page *snap_frames_page(struct snap_frames *sf, u32 f)
 			   (f & ~SNAP_FRAME_LARGE));
 }
 
-/* The number of that which a page is, or is a part of. */
-static inline u32 snap_frames_number(const struct page *page)
+/* The number of that which a page of these is, or is a part of. */
+static inline u32 snap_pages_number(const struct snap_pages *pages, const struct page *page)
 {
-	const struct snap_pages *pages = snap_pages_of(page);
 	u32 f = page_to_pfn(page) - pages->first_pfn;
 
 	return pages == &pages->sf->large ? snap_frame_large(f) : f;
@@ -198,8 +194,21 @@ bool snap_frames_wake(struct page *page);
  * @n frames of that, whose lock is held, are, or are no longer, on the account that it
  * came from.
  */
-void snap_frames_charge(struct snap_frames *sf, struct snap_frame *fr, u32 n);
-void snap_frames_uncharge(struct snap_frames *sf, struct snap_frame *fr, u32 n);
+static inline void snap_frames_charge(struct snap_frames *sf, struct snap_frame *fr, u32 n)
+{
+	if (fr->user)
+		snap_user_add(fr->user, n);
+	if (fr->received)
+		atomic_add(n, &sf->received);
+}
+
+static inline void snap_frames_uncharge(struct snap_frames *sf, struct snap_frame *fr, u32 n)
+{
+	if (fr->user)
+		snap_user_uncharge(fr->user, n);
+	if (fr->received)
+		atomic_sub(n, &sf->received);
+}
 
 /* Its page has no reference any more; below the frame's lock. */
 static inline void snap_frames_rest(struct folio *folio)
@@ -209,10 +218,24 @@ static inline void snap_frames_rest(struct folio *folio)
 }
 
 /*
- * The same for one that is OUT and goes home, on whose way it then is, or NULL.  Without
- * the lock: snap_home_ring(), and snap_frames_count_home().
+ * The same for one that is OUT and goes home.  Returns as snap_home_list(): without the
+ * lock, snap_home_ring() is due, and snap_frames_count_home().
  */
-struct snap_home *snap_frames_send_home(struct snap_frames *sf, u32 f, struct folio *folio);
+static inline struct snap_home *snap_frames_send_home(struct snap_frames *sf, u32 f,
+						      struct snap_frame *fr,
+						      struct folio *folio)
+{
+	snap_frames_rest(folio);
+	fr->state = SNAP_FRAME_FREE;
+	/* no view has it: each would have kept it OUT */
+	snap_frames_uncharge(sf, fr, snap_frame_weight(f));
+	if (fr->user)
+		snap_user_put(fr->user, 1);
+	fr->user = NULL;
+	fr->received = 0;
+	return sf->sd ? snap_home_list(sf, f) : NULL;
+}
+
 /* So many fewer are OUT.  Whoever counts the last of an orphan frees it. */
 void snap_frames_count_home(struct snap_frames *sf, u32 n);
 

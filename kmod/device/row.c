@@ -84,8 +84,8 @@ void snap_row_put(struct snap_row *row, u32 n)
 			fr[i].state = SNAP_FRAME_IDLE;
 			row->parts++;
 		} else {
-			row->home = snap_frames_send_home(row->sf, row->first + i, folio) ?:
-				    row->home;
+			row->home = snap_frames_send_home(row->sf, row->first + i, fr + i,
+							  folio) ?: row->home;
 			row->frames++;
 		}
 	}

@@ -22,7 +22,7 @@ struct snap_home;
  *	for itself
  * @parts: PARTs that went home; each had a reference on the large frame
  * @frames: frames that did
- * @home: whose way that is; NULL: nobody's
+ * @home: whose way, if that has enough for a doorbell now, or NULL
  * @flags: of the lock
  */
 struct snap_row {
