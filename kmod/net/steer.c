@@ -7,6 +7,7 @@
 
 #include <linux/ethtool.h>
 
+#include "compat/rxfh.h"
 #include "device/cmd.h"
 #include "device/dev.h"
 #include "net/netdev.h"
@@ -85,6 +86,8 @@ void snap_steer_again(struct net_device *netdev)
 	snap_steer_get(netdev, channel);
 	if (snap_steer_tell(sn->sd, channel)) {
 		sn->steered = false;
+		/* else the core holds to it when channels are to go */
+		ethtool_rxfh_indir_lost(netdev);
 		netdev_warn(netdev, "flows come by channels of the device's choice\n");
 	}
 }
