@@ -3,6 +3,7 @@
 
 #include <linux/ethtool.h>
 
+#include "compat/probed.h"
 #include "device/dev.h"
 #include "device/frame.h"
 #include "net/edge.h"
@@ -177,15 +178,21 @@ static int snap_ethtool_set_coalesce(struct net_device *netdev,
 				   coalesce->use_adaptive_rx_coalesce);
 }
 
-/* The number of channels is all that there is to tell of received flows. */
+static u32 snap_ethtool_get_rx_ring_count(struct net_device *netdev)
+{
+	return netdev->real_num_rx_queues;
+}
+
+#ifndef SNAP_HAVE_RX_RING_COUNT	/* newer ones do not ask by this */
 static int snap_ethtool_get_rxnfc(struct net_device *netdev, struct ethtool_rxnfc *rxnfc,
 				  u32 *rules)
 {
 	if (rxnfc->cmd != ETHTOOL_GRXRINGS)
 		return -EOPNOTSUPP;
-	rxnfc->data = netdev->real_num_rx_queues;
+	rxnfc->data = snap_ethtool_get_rx_ring_count(netdev);
 	return 0;
 }
+#endif
 
 static u32 snap_ethtool_get_rxfh_indir_size(struct net_device *netdev)
 {
@@ -238,7 +245,11 @@ const struct ethtool_ops snap_ethtool_ops = {
 	.get_drvinfo = snap_ethtool_get_drvinfo,
 	.get_channels = snap_ethtool_get_channels,
 	.set_channels = snap_ethtool_set_channels,
+#ifdef SNAP_HAVE_RX_RING_COUNT
+	.get_rx_ring_count = snap_ethtool_get_rx_ring_count,
+#else
 	.get_rxnfc = snap_ethtool_get_rxnfc,
+#endif
 	.get_rxfh_indir_size = snap_ethtool_get_rxfh_indir_size,
 	.get_rxfh = snap_ethtool_get_rxfh,
 	.set_rxfh = snap_ethtool_set_rxfh,

@@ -119,6 +119,7 @@ TEST_F(queues, as_many_as_processors_and_backend)
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
 
 	EXPECT_EQ(queues < processors ? queues : processors, self->most);
+	EXPECT_EQ(self->most, rings_get());
 	EXPECT_EQ(-EINVAL, channels_set(0));
 	EXPECT_EQ(-EINVAL, channels_set(self->most + 1));
 }

@@ -173,10 +173,11 @@ int qstats_get_all(struct qstats *q)
 	return get(q, false);
 }
 
-static int channels(struct ethtool_channels *c)
+/* An ethtool command on NETDEV; 0 or a negative errno. */
+static int ethtool(void *command)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM, 0), err;
-	struct ifreq r = { .ifr_data = (void *)c };
+	struct ifreq r = { .ifr_data = command };
 
 	strcpy(r.ifr_name, NETDEV);
 	err = ioctl(fd, SIOCETHTOOL, &r) ? -errno : 0;
@@ -187,7 +188,7 @@ static int channels(struct ethtool_channels *c)
 int channels_get(unsigned int *most, unsigned int *used)
 {
 	struct ethtool_channels c = { .cmd = ETHTOOL_GCHANNELS };
-	int err = channels(&c);
+	int err = ethtool(&c);
 
 	*most = c.max_combined;
 	*used = c.combined_count;
@@ -198,7 +199,14 @@ int channels_set(unsigned int n)
 {
 	struct ethtool_channels c = { .cmd = ETHTOOL_SCHANNELS, .combined_count = n };
 
-	return channels(&c);
+	return ethtool(&c);
+}
+
+long rings_get(void)
+{
+	struct ethtool_rxnfc c = { .cmd = ETHTOOL_GRXRINGS };
+
+	return ethtool(&c) ?: (long)c.data;
 }
 
 bool table_possible(void)

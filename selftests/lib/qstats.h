@@ -32,6 +32,8 @@ int qstats_get_all(struct qstats *q);
 /* How many channels there may be, and are; 0 or a negative errno. */
 int channels_get(unsigned int *most, unsigned int *used);
 int channels_set(unsigned int n);
+/* How many of them receive, which whoever asks for the table asks first; negative errno. */
+long rings_get(void);
 
 /* Can flows be told by which channels to come?  Not where QEMU may load no program. */
 bool table_possible(void);
