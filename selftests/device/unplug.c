@@ -48,14 +48,11 @@ struct viewer {
 
 static bool viewer_make(struct viewer *me, int type)
 {
-	int big = 4 << 20, low = LENGTH;
+	int low = LENGTH;
 
 	me->v.p = NULL;
-	return !(type == SOCK_STREAM ? tcp_pair(AF_SNAP, AF_INET, me->fd) :
-				       udp_pair(AF_SNAP, AF_INET, me->fd)) &&
-	       !setsockopt(me->fd[0], SOL_SOCKET, SO_RCVBUFFORCE, &big, sizeof(big)) &&
+	return !view_pair(type, me->fd) &&
 	       !setsockopt(me->fd[0], SOL_SOCKET, SO_RCVLOWAT, &low, sizeof(low)) &&
-	       !set_timeout(me->fd[0], 10000) &&
 	       !view_make(&me->v, me->fd[0], 64 * PAGE, 0);
 }
 
