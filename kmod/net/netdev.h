@@ -89,8 +89,8 @@ struct snap_channel {
  * @nrecord: channels below are those of which packets say by which they came
  * @rx_usecs: least time between interrupts for received packets, unless
  * @rx_adaptive: each channel has one of its own, which follows its traffic
- * @steered: received flows come by the channels that @steer names; RTNL
- * @steer: of each entry the channel
+ * @steer: by which channel flows of each entry come, as long as the core has it that
+ *	somebody has set that; RTNL
  * @channel: sd->nqueues of them
  */
 struct snap_netdev {
@@ -99,7 +99,6 @@ struct snap_netdev {
 	u32 nrecord;
 	u32 rx_usecs;
 	bool rx_adaptive;
-	bool steered;
 	u8 steer[SNAP_STEER_ENTRIES];
 	struct snap_channel channel[];
 };

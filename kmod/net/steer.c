@@ -23,7 +23,7 @@ void snap_steer_get(struct net_device *netdev, u32 *channel)
 	u32 i;
 
 	for (i = 0; i < SNAP_STEER_ENTRIES; i++)
-		channel[i] = sn->steered ? sn->steer[i] :
+		channel[i] = netif_is_rxfh_configured(netdev) ? sn->steer[i] :
 			     ethtool_rxfh_indir_default(i, netdev->real_num_rx_queues);
 }
 
@@ -38,38 +38,38 @@ static bool snap_steer_is_equal(const struct net_device *netdev, const u32 *chan
 	return true;
 }
 
-/* NULL: as it likes.  ENETDOWN: it cannot do that. */
-static int snap_steer_tell(struct snap_dev *sd, const u32 *channel)
+/* Equal over all channels: as the device likes.  ENETDOWN: it cannot do that. */
+static int snap_steer_tell(struct net_device *netdev, const u32 *channel)
 {
+	struct snap_netdev *sn = netdev_priv(netdev);
 	struct snap_steer c = {};
 	int err;
 	u32 i;
 
-	if (!channel)
+	if (snap_steer_is_equal(netdev, channel))
 		c.e.flags = cpu_to_le16(SNAP_STEER_FREE);
-	for (i = 0; channel && i < SNAP_STEER_ENTRIES; i++)
-		c.queue[i] = SNAP_QUEUE_DATA + channel[i];
-	err = snap_dev_enter(sd);
+	else
+		for (i = 0; i < SNAP_STEER_ENTRIES; i++)
+			c.queue[i] = SNAP_QUEUE_DATA + channel[i];
+	err = snap_dev_enter(sn->sd);
 	if (err)
 		return err;
-	err = snap_cmd_mail(sd, &c.e, sizeof(c), SNAP_OP_STEER);
-	snap_dev_leave(sd);
+	err = snap_cmd_mail(sn->sd, &c.e, sizeof(c), SNAP_OP_STEER);
+	snap_dev_leave(sn->sd);
 	return err;
 }
 
 int snap_steer_set(struct net_device *netdev, const u32 *channel)
 {
 	struct snap_netdev *sn = netdev_priv(netdev);
-	bool equal = snap_steer_is_equal(netdev, channel);
 	int err;
 	u32 i;
 
 	if (!snap_steer_possible(sn))
 		return -EOPNOTSUPP;
-	err = snap_steer_tell(sn->sd, equal ? NULL : channel);
+	err = snap_steer_tell(netdev, channel);
 	if (err)
 		return err == -ENETDOWN ? -EOPNOTSUPP : err;
-	sn->steered = !equal;
 	for (i = 0; i < SNAP_STEER_ENTRIES; i++)
 		sn->steer[i] = channel[i];
 	return 0;
@@ -77,15 +77,13 @@ int snap_steer_set(struct net_device *netdev, const u32 *channel)
 
 void snap_steer_again(struct net_device *netdev)
 {
-	struct snap_netdev *sn = netdev_priv(netdev);
 	u32 channel[SNAP_STEER_ENTRIES];
 
-	if (!sn->steered)
+	if (!netif_is_rxfh_configured(netdev))
 		return;
 	/* the core lets no channel go that the table names */
 	snap_steer_get(netdev, channel);
-	if (snap_steer_tell(sn->sd, channel)) {
-		sn->steered = false;
+	if (snap_steer_tell(netdev, channel)) {
 		/* else the core holds to it when channels are to go */
 		ethtool_rxfh_indir_lost(netdev);
 		netdev_warn(netdev, "flows come by channels of the device's choice\n");

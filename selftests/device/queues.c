@@ -478,4 +478,26 @@ TEST_F(queues, table_keeps_its_queues)
 	EXPECT_EQ(0, channels_set(1));
 }
 
+/* Equal over those of now is not so over those that come, and names no more than it did. */
+TEST_F(queues, table_that_was_equal_keeps_its_queues)
+{
+	const char *why = no_tables(self->most);
+	uint64_t came[QSTATS_QUEUES];
+	unsigned int i;
+
+	if (why)
+		SKIP(return, "%s", why);
+	ASSERT_EQ(0, channels_set(2));
+	ASSERT_EQ(0, table_set("equal 2"));
+	ASSERT_EQ(0, channels_set(self->most));
+	EXPECT_EQ(0, table_shows("0 1 0"));
+	ASSERT_EQ(0, ask(came));
+	for (i = 2; i < self->most; i++)
+		EXPECT_EQ(0, came[i]);
+	EXPECT_EQ(0, channels_set(2));
+	EXPECT_EQ(-EINVAL, channels_set(1));
+	EXPECT_EQ(0, table_set("default"));
+	EXPECT_EQ(0, channels_set(1));
+}
+
 TEST_HARNESS_MAIN
