@@ -131,7 +131,8 @@ static int snap_snapshot_mmap(struct file *file, struct vm_area_struct *vma)
 		return -EINVAL;
 	if (READ_ONCE(s->sd->gone))
 		return -ENODEV;
-	vm_flags_mod(vma, VM_MIXEDMAP | VM_DONTEXPAND | VM_DONTDUMP,
+	/* VM_RAND_READ: nobody asks how long ago frames were looked at */
+	vm_flags_mod(vma, VM_MIXEDMAP | VM_DONTEXPAND | VM_DONTDUMP | VM_RAND_READ,
 		     VM_MAYEXEC | VM_MAYWRITE);
 	vma->vm_ops = &snap_snapshot_vm_ops;
 	vma->vm_private_data = s;
