@@ -246,9 +246,9 @@ class Engine final : private StoreSink {
                       bool large);
     bool share_in_lane(std::uint32_t lane, const Source &source,
                        std::span<Frame> frames, std::uint32_t &nframes);
-    // Are there frames and mappings, were each lane to promise as much as it
-    // may?
-    [[nodiscard]] bool lanes_may_promise() const;
+    // Are there frames, and mappings for the owner of r, were each lane to
+    // promise as much as it may?
+    [[nodiscard]] bool lanes_may_promise(const Region &r) const;
     // Release frames until one takes more than the lane; returns how many.
     std::size_t release_in_lane(std::uint32_t lane,
                                 std::span<const Frame> frames);

@@ -187,12 +187,12 @@ bool Engine::capture_in_lane(std::uint32_t lane, std::uint32_t handle,
     return true;
 }
 
-bool Engine::lanes_may_promise() const {
+bool Engine::lanes_may_promise(const Region &r) const {
     const std::uint64_t rebinds =
         std::uint64_t{ledger_.rebinds()} + pool_.lanes_promise();
     return pool_.lanes_may_promise() &&
            window_.segments() + rebinds * Window::rebind_cost <=
-               map_budget_ / 2; // as far as any owner may go
+               (r.limited ? map_budget_ / 2 : map_budget_);
 }
 
 // Whole pages are armed, and have been captured since; so the guest gets one
@@ -203,7 +203,7 @@ bool Engine::share_in_lane(std::uint32_t lane, const Source &source,
     Region &r = *source.region;
     const std::uint32_t copies = c.pages() - c.wholes();
     const std::span<const Frame> fresh = pool_.cached(lane, copies);
-    if (!lanes_may_promise() || fresh.size() < copies) {
+    if (!lanes_may_promise(r) || fresh.size() < copies) {
         return false;
     }
     std::uint32_t n = 0;

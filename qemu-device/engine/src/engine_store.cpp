@@ -65,7 +65,9 @@ Engine::Run Engine::run_to_copy(Region &r, Page p) noexcept {
                may_move(found.frame) == moves;
     };
     const std::uint32_t ahead = r.ahead.pages(p);
-    const bool group = r.writable.trapped(p) && ahead < WriteSet::group_pages;
+    // Where mappings change, pages that are copied in vain cost more.
+    const bool group =
+        moves && r.writable.trapped(p) && ahead < WriteSet::group_pages;
     const Page low =
         group ? p / WriteSet::group_pages * WriteSet::group_pages : p;
     Page end =
@@ -75,7 +77,7 @@ Engine::Run Engine::run_to_copy(Region &r, Page p) noexcept {
         end = std::min(end, p + StoreAhead::rebinds_max);
     }
     Page first = p;
-    while (moves && first > low && alike(first - 1)) {
+    while (first > low && alike(first - 1)) {
         --first;
     }
     Page last = p + 1;

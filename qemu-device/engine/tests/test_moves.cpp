@@ -11,6 +11,7 @@ namespace snapmem_test {
 namespace {
 
 constexpr std::uint32_t npages = 40;
+constexpr std::uint32_t extent = snapmem_impl::WriteSet::extent_pages;
 
 class MovesTest : public testing::TestWithParam<Trap> {
   protected:
@@ -24,6 +25,14 @@ class MovesTest : public testing::TestWithParam<Trap> {
         rig().fill(p, byte, n);
         EXPECT_STREQ(rig()->check(), nullptr);
         return rig()->work().mapped - before;
+    }
+    // The same of stores to all pages of an extent, in no order.
+    std::uint64_t mapped_by_jumps(Page p, std::uint8_t byte) {
+        std::uint64_t mapped = 0;
+        for (Page n = 0; n < extent; ++n) {
+            mapped += mapped_by_fill(p + n * 23 % extent, byte, 1);
+        }
+        return mapped;
     }
     // What a snapshot or region has, as a capture that is given back.
     void expect_bytes(std::uint32_t handle, std::uint8_t byte,
@@ -85,17 +94,13 @@ TEST_P(MovesTest, OnePageAtATime) {
 
 // Where one version after another is stored to all over, few stores trap.
 TEST_P(MovesTest, WhoJumpsAboutInOneVersionAfterAnother) {
-    constexpr std::uint32_t extent = 64;
     const RegionName r = rig().create(extent);
     rig().fill(r.page, 1, extent);
     std::vector<std::uint64_t> traps;
     for (std::uint8_t i = 1; i <= 4; ++i) {
         const std::uint32_t s = rig().snapshot(r);
         const std::uint64_t before = rig().counters().write_faults;
-        for (Page n = 0; n < extent; ++n) {
-            const Page p = n * 23 % extent;
-            EXPECT_EQ(mapped_by_fill(r.page + p, i + 1, 1), 0U);
-        }
+        EXPECT_EQ(mapped_by_jumps(r.page, i + 1), 0U);
         traps.push_back(rig().counters().write_faults - before);
         expect_bytes(s, i, extent);
         expect_bytes(r.handle, i + 1, extent);
@@ -105,6 +110,23 @@ TEST_P(MovesTest, WhoJumpsAboutInOneVersionAfterAnother) {
     for (int i = 1; i < 4; ++i) {
         EXPECT_EQ(traps[i], extent / snapmem_impl::WriteSet::group_pages) << i;
     }
+}
+
+// There a store to a page that the guest has rebinds that page only.
+TEST_P(MovesTest, WhoJumpedAboutAndIsCaptured) {
+    const RegionName r = rig().create(extent);
+    rig().fill(r.page, 1, extent);
+    for (std::uint8_t i = 2; i <= 3; ++i) {
+        const std::uint32_t s = rig().snapshot(r);
+        mapped_by_jumps(r.page, i);
+        EXPECT_EQ(rig()->snapshot_drop(s), SNAPMEM_OK);
+    }
+    const Captured c = rig().capture_all(r.handle, extent);
+    const std::uint64_t before = rig().counters().cow_copies;
+    rig().fill(r.page + 20, 4, 1);
+    EXPECT_EQ(rig().counters().cow_copies - before, 1U);
+    expect_frames(c, 3);
+    rig().release(c.frames);
 }
 
 // To the end of an extent; where mappings change, no more than 16.
