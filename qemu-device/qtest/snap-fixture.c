@@ -629,6 +629,16 @@ void snap_set_vectors(Snap *s)
     }
 }
 
+void snap_expect_message(Snap *s, unsigned vector)
+{
+    int64_t end = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
+
+    while (!snap_message(s, vector)) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(1000);
+    }
+}
+
 bool snap_message(Snap *s, unsigned vector)
 {
     uint32_t data = qtest_readl(s->qts, MESSAGE_AT(vector));

@@ -168,6 +168,8 @@ void snap_run_machine(Snap *s, bool run);
 /* Let all vectors leave messages; has one since we asked last? */
 void snap_set_vectors(Snap *s);
 bool snap_message(Snap *s, unsigned vector);
+/* There is one, or will be: what a thread has done shows before its message. */
+void snap_expect_message(Snap *s, unsigned vector);
 
 /* An answer to QMP that must be an error, with these words; it is freed. */
 void snap_expect_error(const char *want, struct QDict *response);

@@ -29,19 +29,19 @@ static void test_link(void)
     g_assert_cmpuint(snap_device_status(s).link_up, ==, 1);
     set_link(s, false);
     g_assert_cmpuint(snap_device_status(s).link_up, ==, 0);
-    g_assert_true(snap_message(s, SNAP_VECTOR_CONTROL));
+    snap_expect_message(s, SNAP_VECTOR_CONTROL);
     g_assert_cmpuint(snap_send(s, &tx), ==, SNAP_ST_LINK_DOWN);
     g_assert_cmpuint(snap_count(s, SNAP_CTR_TX_DROPPED), ==, 1);
     set_link(s, true);
     g_assert_cmpuint(snap_device_status(s).link_up, ==, 1);
-    g_assert_true(snap_message(s, SNAP_VECTOR_CONTROL));
+    snap_expect_message(s, SNAP_VECTOR_CONTROL);
     g_assert_false(snap_message(s, SNAP_VECTOR_DATA));
     g_assert_cmpuint(snap_send(s, &tx), ==, SNAP_ST_OK);
     /* A backend that goes away takes the link with it. */
     qtest_qmp_assert_success(s->qts, "{ 'execute': 'netdev_del', 'arguments':"
                              " { 'id': 'net0' } }");
     g_assert_cmpuint(snap_device_status(s).link_up, ==, 0);
-    g_assert_true(snap_message(s, SNAP_VECTOR_CONTROL));
+    snap_expect_message(s, SNAP_VECTOR_CONTROL);
     g_assert_cmpuint(snap_send(s, &tx), ==, SNAP_ST_LINK_DOWN);
     snap_halt(s);
 
@@ -185,7 +185,7 @@ static void test_link_reset(void)
     snap_expect(BUSY, snap_send(s, &tx));
     g_assert_cmpuint(snap_queue_status(s, SNAP_QUEUE_DATA).tx_paused, ==, 1);
     drain_wire(s, bytes, sent);
-    g_assert_true(snap_message(s, SNAP_VECTOR_DATA));
+    snap_expect_message(s, SNAP_VECTOR_DATA);
     halt_stream(s, folder, sock);
 }
 
@@ -334,13 +334,13 @@ static void test_reconnect(void)
         }
         close(s->sock);
         wait_link(s, false);
-        g_assert_true(snap_message(s, SNAP_VECTOR_CONTROL));
+        snap_expect_message(s, SNAP_VECTOR_CONTROL);
         g_assert_cmpuint(snap_queue_status(s, SNAP_QUEUE_DATA).tx_paused, ==,
                          0);
-        g_assert_true(snap_message(s, SNAP_VECTOR_DATA));
+        snap_expect_message(s, SNAP_VECTOR_DATA);
         s->sock = accept_wire(sock);
         wait_link(s, true);
-        g_assert_true(snap_message(s, SNAP_VECTOR_CONTROL));
+        snap_expect_message(s, SNAP_VECTOR_CONTROL);
         check_first(s, i ? 60 : FULL);
         check_first(s, 1500);
     }

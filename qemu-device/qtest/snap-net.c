@@ -183,7 +183,7 @@ static void test_tx_busy(void)
         snap_expect_packet(s, bytes, 60000);
     }
     snap_wait_resumed(s);
-    g_assert_true(snap_message(s, SNAP_VECTOR_DATA));
+    snap_expect_message(s, SNAP_VECTOR_DATA);
     tx = snap_tx_of(SNAP_SEG_DMA, SNAP_TEST_RAM, 600);
     g_assert_cmpuint(snap_send(s, &tx), ==, SNAP_ST_OK);
     memset(bytes, 0xee, 600);
@@ -217,13 +217,13 @@ static void test_interrupts(void)
     g_assert_false(snap_message(s, SNAP_VECTOR_DATA));
     snap_wire_send(s, bytes, 60);
     snap_wait(s, SNAP_CTR_RX_PACKETS, 1);
-    g_assert_true(snap_message(s, SNAP_VECTOR_DATA));
+    snap_expect_message(s, SNAP_VECTOR_DATA);
     snap_wire_send(s, bytes, 60);
     snap_wait(s, SNAP_CTR_RX_PACKETS, 2);
     g_assert_false(snap_message(s, SNAP_VECTOR_DATA));
     /* Armed when something is there already: at once. */
     arm(s, 1);
-    g_assert_true(snap_message(s, SNAP_VECTOR_DATA));
+    snap_expect_message(s, SNAP_VECTOR_DATA);
     g_assert_true(snap_take(s, &r));
     g_assert_cmpuint(r.packets, ==, 2);
     snap_give_back(s, &r);
@@ -267,7 +267,7 @@ static void test_take_arm(void)
     g_assert_cmphex(snap_get(s, reg), ==, SNAP_TAKE_NONE);
     snap_wire_send(s, bytes, 60);
     snap_wait(s, SNAP_CTR_RX_PACKETS, ++sent);
-    g_assert_true(snap_message(s, SNAP_VECTOR_DATA));
+    snap_expect_message(s, SNAP_VECTOR_DATA);
     /* The only batch: taken, and armed. */
     got = snap_get(s, reg);
     g_assert_cmphex(got & ~(uint64_t)UINT32_MAX, ==,
@@ -277,7 +277,7 @@ static void test_take_arm(void)
     g_assert_false(snap_message(s, SNAP_VECTOR_DATA));
     snap_wire_send(s, bytes, 60);
     snap_wait(s, SNAP_CTR_RX_PACKETS, ++sent);
-    g_assert_true(snap_message(s, SNAP_VECTOR_DATA));
+    snap_expect_message(s, SNAP_VECTOR_DATA);
     /* More than a batch has room for: not armed before the last. */
     while (sent < 100) {
         snap_wire_send(s, bytes, 250);

@@ -124,7 +124,7 @@ static void test_full(void)
     g_assert_false(snap_message(t.s, SNAP_VECTOR_DATA));
     expect_packets(&t, length, 0, n);
     snap_wait_resumed(t.s);
-    g_assert_true(snap_message(t.s, SNAP_VECTOR_DATA));
+    snap_expect_message(t.s, SNAP_VECTOR_DATA);
     snap_expect(OK, send_packet(t.s, length, n));
     expect_packets(&t, length, n, n + 1);
     g_assert_cmpuint(snap_count(t.s, SNAP_CTR_TX_DROPPED), ==, 0);
@@ -178,7 +178,7 @@ static void test_halted(void)
     set_halted(t.s, false);
     expect_packets(&t, 1514, 0, 4);
     snap_wait_resumed(t.s);
-    g_assert_true(snap_message(t.s, SNAP_VECTOR_DATA));
+    snap_expect_message(t.s, SNAP_VECTOR_DATA);
     g_assert_cmpint(waiting(t.s), ==, 0);
     receive_packet(&t, 1500, 5);
     snap_tap_halt(&t);

@@ -375,7 +375,7 @@ static void test_full(void)
         /* Not behind those that wait. */
         g_assert_true(i < n / 2 || others == 2);
     }
-    g_assert_true(snap_message(t.s, SNAP_VECTOR(2, 1 + QUEUES)));
+    snap_expect_message(t.s, SNAP_VECTOR(2, 1 + QUEUES));
     g_assert_false(snap_message(t.s, SNAP_VECTOR(1, 1 + QUEUES)));
     g_assert_false(snap_message(t.s, SNAP_VECTOR(3, 1 + QUEUES)));
     snap_tap_halt(&t);
