@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "heap.hpp"
 
+#include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstdlib>
 #include <malloc.h>
 #include <new>
@@ -11,8 +13,9 @@ namespace {
 std::atomic<std::size_t> bytes_out{0};
 
 // NOLINTBEGIN(cppcoreguidelines-no-malloc): this is the heap
-void *allocate(std::size_t n) {
-    void *p = std::malloc(n != 0 ? n : 1);
+void *allocate(std::size_t n, std::size_t alignment) {
+    n = (std::max<std::size_t>(n, 1) + alignment - 1) / alignment * alignment;
+    void *p = std::aligned_alloc(alignment, n);
     if (p == nullptr) {
         throw std::bad_alloc();
     }
@@ -30,12 +33,23 @@ void give_back(void *p) noexcept {
 
 // The array forms, and those with a size, come here too.
 [[gnu::noinline]] void *operator new(std::size_t n) {
-    return allocate(n);
+    return allocate(n, alignof(std::max_align_t));
+}
+[[gnu::noinline]] void *operator new(std::size_t n,
+                                     std::align_val_t alignment) {
+    return allocate(n, static_cast<std::size_t>(alignment));
 }
 [[gnu::noinline]] void operator delete(void *p) noexcept {
     give_back(p);
 }
 [[gnu::noinline]] void operator delete(void *p, std::size_t /*n*/) noexcept {
+    give_back(p);
+}
+[[gnu::noinline]] void operator delete(void *p, std::align_val_t) noexcept {
+    give_back(p);
+}
+[[gnu::noinline]] void operator delete(void *p, std::size_t /*n*/,
+                                       std::align_val_t) noexcept {
     give_back(p);
 }
 

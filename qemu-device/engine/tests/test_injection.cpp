@@ -6,8 +6,10 @@
 #include "engine.hpp"
 #include "fake_trap.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
@@ -42,6 +44,17 @@ bool allocation_fails() {
     return false;
 }
 
+// NOLINTBEGIN(cppcoreguidelines-no-malloc): this is the heap
+void *allocate(std::size_t n, std::size_t alignment) {
+    n = (std::max<std::size_t>(n, 1) + alignment - 1) / alignment * alignment;
+    void *p = allocation_fails() ? nullptr : std::aligned_alloc(alignment, n);
+    if (p == nullptr) {
+        throw std::bad_alloc();
+    }
+    return p;
+}
+// NOLINTEND(cppcoreguidelines-no-malloc)
+
 } // namespace
 
 } // namespace snapmem_test
@@ -49,17 +62,23 @@ bool allocation_fails() {
 // The forms for arrays, and those that do not throw, come here too.
 // NOLINTBEGIN(cppcoreguidelines-no-malloc): this is the heap
 [[gnu::noinline]] void *operator new(std::size_t n) {
-    void *p = snapmem_test::allocation_fails() ? nullptr
-                                               : std::malloc(n != 0 ? n : 1);
-    if (p == nullptr) {
-        throw std::bad_alloc();
-    }
-    return p;
+    return snapmem_test::allocate(n, alignof(std::max_align_t));
+}
+[[gnu::noinline]] void *operator new(std::size_t n,
+                                     std::align_val_t alignment) {
+    return snapmem_test::allocate(n, static_cast<std::size_t>(alignment));
 }
 [[gnu::noinline]] void operator delete(void *p) noexcept {
     std::free(p);
 }
 [[gnu::noinline]] void operator delete(void *p, std::size_t /*n*/) noexcept {
+    std::free(p);
+}
+[[gnu::noinline]] void operator delete(void *p, std::align_val_t) noexcept {
+    std::free(p);
+}
+[[gnu::noinline]] void operator delete(void *p, std::size_t /*n*/,
+                                       std::align_val_t) noexcept {
     std::free(p);
 }
 // NOLINTEND(cppcoreguidelines-no-malloc)
