@@ -173,6 +173,7 @@ TEST(table_without_backend)
 	EXPECT_EQ(0, log_count("refused with status"));
 	/* and of what is not in force nothing stands in the way of fewer channels */
 	EXPECT_EQ(0, channels_set(1));
+	EXPECT_EQ(0, table_set("default"));
 }
 
 TEST_HARNESS_MAIN

@@ -34,16 +34,7 @@ FIXTURE(viewers)
 {
 	struct bulk bulk;
 	struct viewer viewer[USERS];
-
 };
-
-/* It belongs to this process, and that user answers for it. */
-static int view_of(int uid, struct view *v, int fd)
-{
-	int err = setresuid(uid, 0, 0) ? -errno : view_make(v, fd, WINDOW, 0);
-
-	return setresuid(0, 0, 0) ? -errno : err;
-}
 
 FIXTURE_SETUP(viewers)
 {
@@ -60,8 +51,8 @@ FIXTURE_SETUP(viewers)
 	for (i = 1; i < USERS; i++)
 		ASSERT_EQ(0, view_pair(SOCK_DGRAM, self->viewer[i].fd));
 	for (i = 0; i < USERS; i++)
-		ASSERT_EQ(0, view_of(ALICE + i, &self->viewer[i].v,
-				     self->viewer[i].fd[0]));
+		ASSERT_EQ(0, view_make_of(ALICE + i, &self->viewer[i].v,
+					  self->viewer[i].fd[0], WINDOW));
 	ASSERT_TRUE(bulk_is_large(&self->bulk));
 }
 
@@ -85,19 +76,7 @@ FIXTURE_TEARDOWN(viewers)
 /* The first has a page of the next bytes in his view, and nothing else. */
 static bool first_gets(struct bulk *b, struct viewer *first)
 {
-	struct view_message *got = &first->got;
-
-	if (!bulk_wait(b))
-		return false;
-	view_receive(b->fd, got, RECEIVE_MAX, 0, SNAP_VIEW_PARTS_MAX);
-	if (got->bytes <= 0 || !got->n)
-		return false;
-	view_message_gather(got, &first->v);
-	if (differs_stream(got->buffer, got->bytes, b->at) >= 0)
-		return false;
-	b->at += got->bytes;
-	return bulk_drain(b) &&
-	       !view_message_release_pages(b->fd, got, 1, RECEIVE_MAX / PAGE);
+	return bulk_view(b, &first->got, &first->v, 1) && first->got.n;
 }
 
 /* What there is of the first part in that page: it is sent from there. */
@@ -114,18 +93,31 @@ static const char *first_at(const struct viewer *first)
 	return first->v.p + first->got.part[0].offset;
 }
 
-/* Another one gets the page, too: by view, or as a copy if he cannot have it. */
-static bool gets(struct viewer *v, const struct viewer *first)
+static bool is_sent(const struct viewer *first, const struct viewer *to)
+{
+	ssize_t length = first_has(first);
+
+	return send(to->fd[1], first_at(first), length, 0) == length;
+}
+
+/* What was received is that. */
+static bool has_come(const struct viewer *first, struct viewer *to)
 {
 	size_t length = first_has(first);
 
-	if (send(v->fd[1], first_at(first), length, 0) != (ssize_t)length)
+	if (to->got.bytes != (ssize_t)length)
+		return false;
+	view_message_gather(&to->got, &to->v);
+	return !memcmp(to->got.buffer, first_at(first), length);
+}
+
+/* Another one gets the page, too: by view, or as a copy if he cannot have it. */
+static bool gets(struct viewer *v, const struct viewer *first)
+{
+	if (!is_sent(first, v))
 		return false;
 	view_receive(v->fd[0], &v->got, RECEIVE_MAX, 0, SNAP_VIEW_PARTS_MAX);
-	if (v->got.bytes != (ssize_t)length)
-		return false;
-	view_message_gather(&v->got, &v->v);
-	return !memcmp(v->got.buffer, first_at(first), length);
+	return has_come(first, v);
 }
 
 static bool has(const struct viewer *v)
@@ -195,19 +187,16 @@ static int fail_nth(unsigned int n)
 static bool gets_without(struct viewer *other, const struct viewer *first, unsigned int n,
 			 bool *viewed, bool *failed)
 {
-	size_t length = first_has(first);
 	bool good;
 
-	if (send(other->fd[1], first_at(first), length, 0) != (ssize_t)length ||
-	    fail_nth(n))
+	if (!is_sent(first, other) || fail_nth(n))
 		return false;
 	view_receive(other->fd[0], &other->got, RECEIVE_MAX, 0, SNAP_VIEW_PARTS_MAX);
 	*failed = !read_number(FAIL_NTH);
-	if (fail_nth(0) || other->got.bytes != (ssize_t)length)
+	if (fail_nth(0))
 		return false;
 	*viewed = has(other);
-	view_message_gather(&other->got, &other->v);
-	good = !memcmp(other->got.buffer, first_at(first), length);
+	good = has_come(first, other);
 	return lets_go(other) && good;
 }
 

@@ -155,20 +155,26 @@ bool bulk_splice(struct bulk *b, const int pipes[2], size_t length)
 	return good;
 }
 
-long bulk_keep(struct bulk *b, struct view_message *got, const struct view *v,
+bool bulk_view(struct bulk *b, struct view_message *got, const struct view *v,
 	       size_t pages)
 {
 	if (!bulk_wait(b))
-		return -1;
+		return false;
 	view_receive(b->fd, got, RECEIVE_MAX, 0, SNAP_VIEW_PARTS_MAX);
 	if (got->bytes <= 0)
-		return -1;
+		return false;
 	view_message_gather(got, v);
 	if (differs_stream(got->buffer, got->bytes, b->at) >= 0)
-		return -1;
+		return false;
 	b->at += got->bytes;
-	if (!bulk_drain(b) ||
-	    view_message_release_pages(b->fd, got, pages, RECEIVE_MAX / PAGE))
+	return bulk_drain(b) &&
+	       !view_message_release_pages(b->fd, got, pages, RECEIVE_MAX / PAGE);
+}
+
+long bulk_keep(struct bulk *b, struct view_message *got, const struct view *v,
+	       size_t pages)
+{
+	if (!bulk_view(b, got, v, pages))
 		return -1;
 	/* what sockets and the thread of the device keep comes home meanwhile */
 	return wait_no_frames_out(300);

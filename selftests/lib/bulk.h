@@ -52,10 +52,10 @@ int bulk_pipe(int pipes[2]);
  */
 bool bulk_splice(struct bulk *b, const int pipes[2], size_t length);
 
-/*
- * Receive by view what comes next, keep the first pages of each part, and drain the rest.
- * How many frames are out then, or -1.
- */
+/* Receive by view what comes next, keep the first pages of each part, drain the rest. */
+bool bulk_view(struct bulk *b, struct view_message *got, const struct view *v,
+	       size_t pages);
+/* The same: how many frames are out then, or -1. */
 long bulk_keep(struct bulk *b, struct view_message *got, const struct view *v,
 	       size_t pages);
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* See view.h. */
 
+#define _GNU_SOURCE
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "view.h"
 
@@ -33,6 +35,13 @@ int view_make(struct view *v, int fd, size_t length, uint32_t flags)
 	int err = view_set(fd, length, flags);
 
 	return err ?: view_map(v, fd, length);
+}
+
+int view_make_of(int uid, struct view *v, int fd, size_t length)
+{
+	int err = setresuid(uid, 0, 0) ? -errno : view_make(v, fd, length, 0);
+
+	return setresuid(0, 0, 0) ? -errno : err;
 }
 
 int view_map(struct view *v, int fd, size_t length)
