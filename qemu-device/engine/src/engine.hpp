@@ -225,7 +225,7 @@ class Engine final : private StoreSink {
     };
 
     // What lanes count for themselves.
-    struct alignas(64) Tally {
+    struct alignas(cache_line) Tally {
         std::uint64_t captures = 0;
         std::uint64_t copied_bytes = 0;
         std::uint64_t shared_bytes = 0;

@@ -278,7 +278,7 @@ class FramePool {
         std::uint32_t n;
     };
     // Who has its lane writes it.
-    struct alignas(64) Cache {
+    struct alignas(cache_line) Cache {
         std::vector<Frame> frames;  // taken from the end
         std::uint32_t unsorted = 0; // taken back since they were sorted
         // Handed out, less those taken back: the levels lack it. Modular.

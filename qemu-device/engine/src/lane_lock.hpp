@@ -3,6 +3,8 @@
 // One thread that may change everything, or one in each lane that may not.
 #pragma once
 
+#include "cache_lines.hpp"
+
 #include <atomic>
 #include <cstdint>
 #include <mutex>
@@ -63,7 +65,7 @@ class LaneLock {
     }
 
   private:
-    struct alignas(64) Lane {
+    struct alignas(cache_line) Lane {
         std::atomic<int> inside = 0; // 1: a reader. int: waits in the kernel
     };
 

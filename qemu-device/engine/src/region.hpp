@@ -3,6 +3,7 @@
 // Regions and snapshots, and which way to capture a region.
 #pragma once
 
+#include "cache_lines.hpp"
 #include "page_map.hpp"
 #include "slot_table.hpp"
 #include "types.hpp"
@@ -84,7 +85,7 @@ class StoreAhead {
 };
 
 // Captures of several regions at a time share no cache line.
-struct alignas(64) Region : SlotBase {
+struct alignas(cache_line) Region : SlotBase {
     Page first = 0; // in the window
     std::uint32_t npages = 0;
     PageMap map;
