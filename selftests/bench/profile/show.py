@@ -82,9 +82,11 @@ def main():
         sys.exit(__doc__)
     symbols = Symbols(sys.argv[1])
     function = sys.argv[3] if len(sys.argv) == 4 else "do_syscall_64"
-    paths = glob.glob(glob.escape(sys.argv[2]) + ".[0-9]*")
+    # one that ends in .part was being written when the machine stopped
+    paths = [path for path in glob.glob(glob.escape(sys.argv[2]) + ".[0-9]*")
+             if not path.endswith(".part")]
     paths.sort(key=lambda path: int(path.rsplit(".", 1)[1]))
-    counts = [load(path) for path in paths if not path.endswith(".part")]
+    counts = [load(path) for path in paths]
     seconds = [second(symbols, *pair) for pair in zip(counts, counts[1:])]
     if not seconds:
         sys.exit("show.py: nothing was counted")
