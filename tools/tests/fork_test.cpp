@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // libsnap/owner.cpp: what a child of fork(2) can do with what it inherits.
-// Memory files stand for regions, and one for a socket with a view.
+// Memory files stand for regions.
+#include "fake_view.h"
+
 #include <snap/libsnap.hpp>
 
 #include <cerrno>
@@ -8,16 +10,12 @@
 #include <functional>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 namespace {
 
 constexpr std::size_t page = SNAP_BUFFER_ALIGN;
-
-int releases = 0; // of views, by this process
-bool views = false;
 
 int memory(std::size_t bytes) {
     const int fd = ::memfd_create("memory", MFD_CLOEXEC);
@@ -104,8 +102,8 @@ TEST(Fork, WhatTheChildMakesIsItsOwn) {
 
 // As exit(3) does with an object of static storage.
 TEST(Fork, AViewIsReleasedByItsMakerOnly) {
-    views = true;
-    const snap::Socket socket(memory(4 * page));
+    const FakeView fake;
+    const snap::Socket socket(FakeView::socket(4 * page));
     snap_view *view = nullptr;
     ASSERT_EQ(snap_view_create(socket.fd(), 4 * page, 0, &view), 0);
     EXPECT_TRUE(in_child([&] {
@@ -117,23 +115,10 @@ TEST(Fork, AViewIsReleasedByItsMakerOnly) {
             snap_view_receive(view, &byte, 1, 0, nullptr, nullptr, &part,
                               &nparts) == -EPERM;
         snap_view_free(view);
-        return refused && releases == 0;
+        return refused && fake.released.empty();
     }));
     snap_view_free(view);
-    EXPECT_EQ(releases, 1);
-    views = false;
+    EXPECT_EQ(fake.released.size(), 1U);
 }
 
 } // namespace
-
-// Before the C library's, which only makes the system call.
-extern "C" __attribute__((visibility("default"))) int
-setsockopt(int fd, int level, int name, const void *value,
-           socklen_t length) noexcept {
-    if (views && level == SOL_SNAP) {
-        releases += name == SNAP_VIEW_RELEASE ? 1 : 0;
-        return 0;
-    }
-    return static_cast<int>(
-        ::syscall(SYS_setsockopt, fd, level, name, value, length));
-}

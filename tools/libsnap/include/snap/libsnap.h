@@ -326,7 +326,8 @@ struct snap_view {
 /*
  * Gives the socket its view, for once and all, and maps it.  length is rounded
  * up to pages; flags: SNAP_VIEW_NEXT: a receive releases what the ones before
- * it gave; SNAP_VIEW_LAZY: it maps nothing, which is left to page faults.  The
+ * it gave; SNAP_VIEW_LAZY: it maps nothing, which is left to page faults, and
+ * pages that those map can be pinned (vmsplice(2), MSG_ZEROCOPY, O_DIRECT). The
  * socket must outlive the view.  The view is of this process alone: in others
  * that have the socket, a child of fork(2) for one, recvmsg(2) copies
  * everything, and the functions below fail with -EPERM. -EINVAL: NULL, length 0
@@ -358,8 +359,10 @@ ssize_t snap_view_receive(struct snap_view *view, void *buffer, size_t length,
                           size_t *nparts);
 
 /*
- * The pages of these parts are gone from the view.  -EINVAL; -EPERM: in another
- * process than the one that made it.
+ * The pages of these parts are gone from the view.  Parts that follow each
+ * other in the window go by one call of the kernel, whatever messages they are
+ * of: some at a time cost less.  -EINVAL; -EPERM: in another process than the
+ * one that made it.
  */
 int snap_view_release(struct snap_view *view,
                       const struct snap_view_part *parts, size_t nparts);

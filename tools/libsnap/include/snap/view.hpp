@@ -5,10 +5,13 @@
 
 #include <algorithm>
 #include <array>
+#include <concepts>
 #include <cstddef>
 #include <cstring>
+#include <iterator>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "check.hpp"
 #include "libsnap.h"
@@ -16,7 +19,12 @@
 
 namespace snap {
 
+class Message;
 class ReceiveView;
+
+template <typename T>
+concept MessageIterator =
+    std::forward_iterator<T> && std::same_as<std::iter_value_t<T>, Message>;
 
 // What one receive gave.  Its bytes in the view are there until it ends, and
 // those in the buffer until the caller writes to that.
@@ -24,9 +32,17 @@ class Message {
   public:
     Message(Message &&other) noexcept
         : view_(std::exchange(other.view_, nullptr)), bytes_(other.bytes_),
-          buffer_(other.buffer_), parts_(other.parts_), nparts_(other.nparts_) {
+          buffer_(other.buffer_), parts_(other.parts_),
+          nparts_(std::exchange(other.nparts_, 0)) {}
+    Message &operator=(Message &&other) noexcept {
+        Message taken(std::move(other));
+        std::swap(view_, taken.view_);
+        std::swap(bytes_, taken.bytes_);
+        std::swap(buffer_, taken.buffer_);
+        std::swap(parts_, taken.parts_);
+        std::swap(nparts_, taken.nparts_);
+        return *this;
     }
-    Message &operator=(Message &&) = delete;
     Message(const Message &) = delete;
     Message &operator=(const Message &) = delete;
     ~Message() {
@@ -78,6 +94,8 @@ class Message {
 
   private:
     friend class ReceiveView;
+    template <MessageIterator Iterator>
+    friend void release(Iterator first, Iterator last);
     Message() = default;
 
     snap_view *view_ = nullptr;
@@ -86,6 +104,26 @@ class Message {
     std::array<snap_view_part, SNAP_VIEW_PARTS_MAX> parts_{};
     std::size_t nparts_ = 0;
 };
+
+// Ends messages together, which costs less than one after the other: what
+// follows each other in the window, as messages of a stream mostly do, goes at
+// once.  std::bad_alloc, and nothing has ended; std::system_error.
+template <MessageIterator Iterator>
+void release(Iterator first, Iterator last) {
+    std::vector<snap_view_part> parts;
+    while (first != last) {
+        snap_view *const view = first->view_;
+        auto end = first;
+        parts.clear();
+        for (; end != last && end->view_ == view; ++end)
+            parts.insert(parts.end(), end->parts().begin(), end->parts().end());
+        for (; first != end; ++first)
+            first->nparts_ = 0;
+        if (!parts.empty())
+            check(snap_view_release(view, parts.data(), parts.size()),
+                  "snap_view_release");
+    }
+}
 
 // The view of a socket, which must outlive it.
 class ReceiveView {
