@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "receiver.h"
 
+#include "kept.h"
 #include "memory.h"
 #include "socket.h"
 
@@ -8,7 +9,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <deque>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -64,8 +64,9 @@ class PlainReceiver final : public Receiver {
 class ViewReceiver final : public Receiver {
   public:
     ViewReceiver(const snap::Socket &socket, std::size_t bytes, unsigned kept)
-        : view_(socket, std::max(window_bytes, 2 * kept * bytes)),
-          bytes_(bytes), most_(kept), buffer_(bytes) {}
+        : view_(socket,
+                std::max(window_bytes, 2 * (kept + Kept::batch) * bytes)),
+          bytes_(bytes), buffer_(bytes), kept_(kept) {}
 
     std::size_t receive(std::span<std::byte> head) override {
         auto message = view_.receive(buffer_.bytes().first(bytes_));
@@ -74,11 +75,7 @@ class ViewReceiver final : public Receiver {
             head = copy_head(piece, head);
         });
         const auto length = some(message.size());
-        if (most_ > 0) {
-            kept_.push_back(std::move(message));
-            if (kept_.size() > most_)
-                kept_.pop_front();
-        }
+        kept_.keep(std::move(message));
         return length;
     }
 
@@ -87,9 +84,8 @@ class ViewReceiver final : public Receiver {
 
     snap::ReceiveView view_;
     std::size_t bytes_;
-    std::size_t most_;
     Pages buffer_;
-    std::deque<snap::Message> kept_; // ends before the view
+    Kept kept_;
 };
 
 // TCP_ZEROCOPY_RECEIVE: maps whole pages that arrived, and copies the rest with

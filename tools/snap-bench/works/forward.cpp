@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // A stream from the other end and back to it: a proxy's work, which looks at
 // nothing.
+#include "../kept.h"
 #include "../memory.h"
 #include "../session.h"
 #include "../workload.h"
@@ -13,6 +14,7 @@
 #include <stdexcept>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 namespace snapbench {
@@ -89,15 +91,15 @@ class Splicer final : public Mover {
     snap::Socket in_{-1};
 };
 
-// Out of the view that it is received in, which lets go of it at once.
+// Out of the view that it is received in.
 class ViewMover final : public Mover {
   public:
     ViewMover(const snap::Socket &from, int to, std::size_t bytes)
         : to_(to), view_(from, window_bytes, SNAP_VIEW_LAZY), buffer_(bytes) {}
 
     std::uint64_t move(std::uint64_t most) override {
-        const auto message = view_.receive(buffer_.bytes().first(most));
-        some(static_cast<ssize_t>(message.size()));
+        auto message = view_.receive(buffer_.bytes().first(most));
+        const auto length = some(static_cast<ssize_t>(message.size()));
         pieces_.clear();
         message.for_each_piece([&](std::span<const std::byte> piece) {
             // The kernel writes to none of them.
@@ -109,9 +111,10 @@ class ViewMover final : public Mover {
         pieces.msg_iov = pieces_.data();
         pieces.msg_iovlen = pieces_.size();
         const auto sent = checked(sendmsg(to_, &pieces, MSG_NOSIGNAL), "send");
-        if (static_cast<std::size_t>(sent) != message.size())
+        if (static_cast<std::uint64_t>(sent) != length)
             throw std::runtime_error("not all was sent");
-        return message.size();
+        kept_.keep(std::move(message));
+        return length;
     }
 
   private:
@@ -121,6 +124,7 @@ class ViewMover final : public Mover {
     snap::ReceiveView view_;
     Pages buffer_;
     std::vector<iovec> pieces_;
+    Kept kept_{0};
 };
 
 std::unique_ptr<Mover> make_mover(const Side &side, const snap::Socket &from,
