@@ -99,7 +99,7 @@ struct snap_sock_stats {
 
 /* A receive with MSG_SNAP_VIEW releases what is in the view. */
 #define SNAP_VIEW_NEXT		0x0001
-/* A page is mapped when it is looked at: for who hardly looks at any. */
+/* A page is mapped when it is looked at, and can be pinned: for who hardly looks at any. */
 #define SNAP_VIEW_LAZY		0x0002
 
 #define SNAP_VIEW_LENGTH_MAX	0x10000000u	/* bytes */

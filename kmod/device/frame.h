@@ -9,12 +9,13 @@
  *         users: skbs, pipes, this driver
  *   FREE  its last page reference was dropped, the page rests; the holds go back
  *         to the device in the next batch
- *   PART  the large frame that it is in is OUT, and views have its bytes: its page has
- *         their references, all of which keep one on that of the large frame
+ *   PART  the large frame that it is in is OUT, and views that can be pinned have its
+ *         bytes: its page has the references, all of which keep one on that of the large
+ *         frame
  *
  * A large frame is in one of the first three, with a page of its own size for the same
- * memory.  Such pages are never mapped to processes: the core takes the folio for a
- * single page when somebody pins it for long.  So views have those of PARTs.
+ * memory.  Nobody can pin such pages by a process's mapping: the core takes the folio
+ * for a single page when somebody pins it for long.  For that there are PARTs.
  *
  * A frame that is OUT is on one account: that of the user whose capture it is, or
  * the pool's own for what was received; or on that of who has it in a view (viewed.h),

@@ -36,36 +36,61 @@ void snap_row_begin(struct snap_row *row, struct page *const *page, u32 n)
 	while (i < n && page[i] == page[0] + i && (!small || fr[i].state == fr->state))
 		i++;
 	row->n = i;
+	row->whole = !small;
 	if (!small || fr->state == SNAP_FRAME_PART)
 		row->large = snap_frame_at(sf, snap_frame_large(f));
 }
 
-u32 snap_row_get(struct snap_row *row, struct page **page)
+void snap_row_get(const struct snap_row *row)
+{
+	struct page *page = snap_frames_page(row->sf, row->first);
+	u32 i;
+
+	if (row->whole)
+		folio_ref_add(snap_row_large(row), row->n);
+	else
+		for (i = 0; i < row->n; i++)
+			get_page(page + i);
+}
+
+static int snap_row_part_one(struct snap_frame *fr, struct page *page, u32 *woken)
+{
+	if (fr->state == SNAP_FRAME_PART)
+		return get_page_unless_zero(page) ? 0 : -EBUSY;
+	/* a device that has given the frame as well is not believed */
+	if (fr->state != SNAP_FRAME_IDLE || !snap_frames_wake(page))
+		return -EIO;
+	fr->state = SNAP_FRAME_PART;
+	++*woken;
+	return 0;
+}
+
+int snap_row_part(struct snap_row *row, struct page **page)
 {
 	struct page *small = snap_frames_page(row->sf, row->first);
 	struct snap_frame *fr = snap_row_frames(row);
-	u8 state = row->large ? SNAP_FRAME_PART : SNAP_FRAME_OUT;
-	u32 i, woken = 0;
+	u32 n, woken = 0;
+	int err = 0;
 
-	for (i = 0; i < row->n; i++) {
-		page[i] = small + i;
-		if (fr[i].state == state) {
-			if (!get_page_unless_zero(page[i]))
-				break;
-		} else if (row->large && fr[i].state == SNAP_FRAME_IDLE &&
-			   snap_frames_wake(page[i])) {
-			fr[i].state = SNAP_FRAME_PART;
-			woken++;
-		} else {
+	for (n = 0; n < row->n; n++) {
+		err = snap_row_part_one(fr + n, small + n, &woken);
+		if (err)
 			break;
-		}
 	}
 	if (woken) {
 		/* the pool stays: the large frame is OUT */
 		percpu_ref_get_many(&row->sf->small.pgmap.ref, woken);
 		folio_ref_add(snap_row_large(row), woken);
 	}
-	return i;
+	row->whole = false;
+	if (err) {
+		snap_row_put(row, n);
+		return err;
+	}
+	row->dropped += n;
+	while (n--)
+		page[n] = small + n;
+	return 0;
 }
 
 void snap_row_put(struct snap_row *row, u32 n)
@@ -74,6 +99,10 @@ void snap_row_put(struct snap_row *row, u32 n)
 	struct snap_frame *fr = snap_row_frames(row);
 	u32 i;
 
+	if (row->whole) {
+		row->dropped += n;
+		return;
+	}
 	for (i = 0; i < n; i++) {
 		struct folio *folio = page_folio(page + i);
 
@@ -83,6 +112,7 @@ void snap_row_put(struct snap_row *row, u32 n)
 			snap_frames_rest(folio);
 			fr[i].state = SNAP_FRAME_IDLE;
 			row->parts++;
+			row->dropped++;
 		} else {
 			row->home = snap_frames_send_home(row->sf, row->first + i, fr + i,
 							  folio) ?: row->home;
@@ -97,8 +127,8 @@ void snap_row_end(struct snap_row *row)
 	spin_unlock_irqrestore(snap_frame_lock_of(row->sf, row->first), row->flags);
 	if (row->home)
 		snap_home_ring(row->home);
-	if (row->parts)
-		folio_put_refs(snap_row_large(row), row->parts);
+	if (row->dropped)
+		folio_put_refs(snap_row_large(row), row->dropped);
 	if (row->frames)
 		snap_frames_count_home(row->sf, row->frames);
 	/* as the core does; until then the pool stays */

@@ -20,7 +20,9 @@ struct snap_home;
  * @n: how many they are
  * @large: what answers for all of them: the large frame that they are of; NULL: each
  *	for itself
- * @parts: PARTs that went home; each had a reference on the large frame
+ * @whole: the pages are those of the large frame itself, no PARTs
+ * @dropped: references on the large frame that are to go
+ * @parts: PARTs that went home
  * @frames: frames that did
  * @home: whose way, if that has enough for a doorbell now, or NULL
  * @flags: of the lock
@@ -30,6 +32,8 @@ struct snap_row {
 	u32 first;
 	u32 n;
 	struct snap_frame *large;
+	bool whole;
+	u32 dropped;
 	u32 parts;
 	u32 frames;
 	struct snap_home *home;
@@ -50,18 +54,20 @@ void snap_row_end(struct snap_row *row) __releases(row);
 /* What is known of them, of one after the other. */
 struct snap_frame *snap_row_frames(const struct snap_row *row);
 
+/* One reference more on each. */
+void snap_row_get(const struct snap_row *row);
 /**
- * snap_row_get() - references on pages of one frame each
- * @row: row
- * @page: filled: pages with the same bytes; those of a large frame are PARTs, which
- *	keep it
+ * snap_row_part() - PARTs instead of the pages of a large frame itself
+ * @row: whose pages are that: the references on them go, and those on PARTs come
+ * @page: replaced by PARTs with the same bytes, which keep the large frame
  *
- * Return: how many have one; less than all: the next one is on its way back just now.
+ * Return: 0; or nothing has changed: -EBUSY if a PART is on its way back just now; -EIO
+ * if there cannot be one.
  */
-u32 snap_row_get(struct snap_row *row, struct page **page);
+int snap_row_part(struct snap_row *row, struct page **page);
 /*
- * Of the first @n pages of one frame each, one reference each.  Those that have no other
- * go home, without the core.
+ * Of the first @n pages, one reference each.  Those of one frame that have no other go
+ * home, without the core.
  */
 void snap_row_put(struct snap_row *row, u32 n);
 

@@ -108,24 +108,18 @@ static bool snap_small_view(const struct snap_row *row, struct snap_user *user, 
 	return true;
 }
 
-/* All of them, or none. */
-static bool snap_row_view(struct snap_row *row, struct snap_user *user, bool force,
-			  struct page **own)
+static bool snap_row_view(const struct snap_row *row, struct snap_user *user, bool force)
 {
-	u32 n;
-
 	if (!row->sf->sd || READ_ONCE(row->sf->sd->gone))
 		return false;
-	n = snap_row_get(row, own);
-	if (n == row->n && (row->large ? snap_large_view(row, user, force) :
-					 snap_small_view(row, user, force)))
-		return true;
-	snap_row_put(row, n);
-	return false;
+	if (row->large ? !snap_large_view(row, user, force) :
+			 !snap_small_view(row, user, force))
+		return false;
+	snap_row_get(row);
+	return true;
 }
 
-bool snap_frames_view(struct page *const *page, u32 n, struct snap_user *user, bool force,
-		      struct page **own)
+bool snap_frames_view(struct page *const *page, u32 n, struct snap_user *user, bool force)
 {
 	struct snap_row row;
 	u32 i;
@@ -134,14 +128,28 @@ bool snap_frames_view(struct page *const *page, u32 n, struct snap_user *user, b
 		bool ok;
 
 		snap_row_begin(&row, page + i, n - i);
-		ok = snap_row_view(&row, user, force, own + i);
+		ok = snap_row_view(&row, user, force);
 		snap_row_end(&row);
 		if (!ok) {
-			snap_frames_unview(own, i, user);
+			snap_frames_unview(page, i, user);
 			return false;
 		}
 	}
 	return true;
+}
+
+int snap_frames_part(struct page **own, u32 n)
+{
+	struct snap_row row;
+	int err = 0;
+	u32 i;
+
+	for (i = 0; !err && i < n; i += row.n) {
+		snap_row_begin(&row, own + i, n - i);
+		err = row.whole ? snap_row_part(&row, own + i) : 0;
+		snap_row_end(&row);
+	}
+	return err;
 }
 
 /* ---- Fewer views -------------------------------------------------------------- */

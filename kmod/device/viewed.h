@@ -22,16 +22,27 @@ struct snap_user;
  * @user: charged for them, until snap_frames_unview(); for a large frame once.  Whoever
  *	has the views keeps a reference on it
  * @force: whatever its quota
- * @own: filled, if all goes well: pages of one frame each with the same bytes, and a
- *	reference on each, which is the view's; of a large frame the PARTs, which keep it
+ *
+ * The views have a reference of their own on each page then.
  *
  * Context: any.
  * Return: false, and nothing has changed, if @user has its share already, a device
- * is gone, there is no memory, or a PART is on its way back just now.
+ * is gone, or there is no memory.
  */
-bool snap_frames_view(struct page *const *page, u32 n, struct snap_user *user, bool force,
-		      struct page **own);
+bool snap_frames_view(struct page *const *page, u32 n, struct snap_user *user, bool force);
 /* The views' references go as well; not all that came together need go together. */
 void snap_frames_unview(struct page *const *own, u32 n, struct snap_user *user);
+
+/**
+ * snap_frames_part() - pages in views that somebody may pin
+ * @own: the views' pages; those of a large frame are replaced by PARTs, which are of
+ *	one frame each, have the same bytes and keep it
+ * @n: how many
+ *
+ * Context: any.
+ * Return: 0; or not all are: -EBUSY if a PART is on its way back just now; -EIO if there
+ * cannot be one.
+ */
+int snap_frames_part(struct page **own, u32 n);
 
 #endif /* SNAP_VIEWED_H */

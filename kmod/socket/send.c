@@ -118,16 +118,21 @@ int snap_send_capture(struct sock *sk, const struct dst_entry *dst,
 
 static void snap_send_put_piece(const struct bio_vec *piece)
 {
+	unsigned long n = DIV_ROUND_UP(piece->bv_offset + piece->bv_len, PAGE_SIZE), some;
 	struct page *page = piece->bv_page;
-	int i, n = DIV_ROUND_UP(piece->bv_offset + piece->bv_len, PAGE_SIZE);
 
-	if (!is_zone_device_page(page))
+	if (!is_zone_device_page(page)) {
 		put_page(page);
-	else if (PageCompound(page))
-		folio_put_refs(page_folio(page), n);
-	else
-		for (i = 0; i < n; i++)
-			put_page(page + i);
+		return;
+	}
+	/* large frames that follow each other are a piece, and a folio each */
+	for (; n; n -= some, page += some) {
+		struct folio *folio = page_folio(page);
+
+		some = min_t(unsigned long, n,
+			     folio_nr_pages(folio) - folio_page_idx(folio, page));
+		folio_put_refs(folio, some);
+	}
 }
 
 void snap_send_put(const struct bio_vec *bvec, int n)

@@ -17,12 +17,6 @@
 #include "socket/sock.h"
 #include "socket/view.h"
 
-/* Nothing but windows is mapped from here on: see snap_view_mmaps(). */
-#define SNAP_VIEW_PGOFF		(SNAP_VIEW_OFFSET >> PAGE_SHIFT)
-
-/* A fault maps so many pages: one for a message, most of the time. */
-#define SNAP_VIEW_FAULT_PAGES	16ul
-
 #define SNAP_VIEW_FLAGS		(SNAP_VIEW_NEXT | SNAP_VIEW_LAZY)
 
 static_assert(SNAP_VIEW_LENGTH_MAX / PAGE_SIZE <= INT_MAX / sizeof(struct page *));
@@ -41,126 +35,19 @@ bool snap_view_mine(const struct snap_view *view)
 	return current->mm == view->mm;
 }
 
-/* ---- Mappings ----------------------------------------------------------- */
-
-/*
- * Map pages from @first to @end, as far as there are frames, at @addr, which is
- * theirs.  They stay what they are until all of them are mapped.  An error if not even
- * the first one is: -EBUSY if it was already, by a fault at the same time.
- */
-static int snap_view_insert(const struct snap_view *view, struct vm_area_struct *vma,
-			    unsigned long addr, pgoff_t first, pgoff_t end)
+bool snap_view_pinnable(const struct snap_view *view)
 {
-	unsigned long left, n;
-	int err;
-
-	lockdep_assert_held(&view->lock);
-	n = find_next_zero_bit(view->taken, end, first) - first;
-	if (!n)
-		return -ENOENT;
-	left = n;
-	err = vm_insert_pages(vma, addr, view->page + first, &left);
-	return left < n ? 0 : err;
-}
-
-/* What snap_view_map() has not mapped: for that it maps the neighbours as well. */
-static vm_fault_t snap_view_fault(struct vm_fault *vmf)
-{
-	struct snap_view *view = vmf->vma->vm_private_data;
-	unsigned long addr = vmf->address & PAGE_MASK;
-	pgoff_t first = vmf->pgoff - SNAP_VIEW_PGOFF;
-	pgoff_t end = first + min((vmf->vma->vm_end - addr) >> PAGE_SHIFT,
-				  SNAP_VIEW_FAULT_PAGES);
-	int err;
-
-	/* That of a child, copied at its fork, gets nothing that came later. */
-	if (vmf->vma->vm_mm != view->mm)
-		return VM_FAULT_SIGBUS;
-	down_read(&view->lock);
-	err = snap_view_insert(view, vmf->vma, addr, first, min(view->npages, end));
-	up_read(&view->lock);
-	if (err == -ENOMEM)
-		return VM_FAULT_OOM;
-	return err && err != -EBUSY ? VM_FAULT_SIGBUS : VM_FAULT_NOPAGE;
-}
-
-static const struct vm_operations_struct snap_view_vm_ops = {
-	.fault = snap_view_fault,
-};
-
-bool snap_view_mmaps(struct vm_area_struct *vma)
-{
-	return vma->vm_pgoff + vma_pages(vma) > SNAP_VIEW_PGOFF;
-}
-
-int snap_view_mmap(struct snap_view *view, struct vm_area_struct *vma)
-{
-	pgoff_t first = vma->vm_pgoff - SNAP_VIEW_PGOFF;
-
-	if (!view)
-		return -ENODEV;
-	if (vma->vm_flags & (VM_WRITE | VM_EXEC) || !snap_view_mine(view))
-		return -EPERM;
-	if (!(vma->vm_flags & VM_SHARED) || first >= view->npages ||
-	    vma_pages(vma) > view->npages - first)
-		return -EINVAL;
-	/* VM_RAND_READ: nobody asks how long ago frames were looked at */
-	vm_flags_mod(vma, VM_MIXEDMAP | VM_DONTEXPAND | VM_DONTDUMP | VM_RAND_READ,
-		     VM_MAYWRITE | VM_MAYEXEC);
-	vma->vm_private_data = view;
-	vma->vm_ops = &snap_view_vm_ops;
-	if (vma_pages(vma) == view->npages)
-		view->start = vma->vm_start;
-	return 0;
-}
-
-/* The mapping at @addr, if all of the window is mapped there. */
-static struct vm_area_struct *snap_view_mapping(const struct snap_view *view,
-						unsigned long addr)
-{
-	struct vm_area_struct *vma = vma_lookup(view->mm, addr);
-
-	mmap_assert_locked(view->mm);
-	return vma && vma->vm_ops == &snap_view_vm_ops &&
-	       vma->vm_private_data == view && vma->vm_start == addr &&
-	       vma->vm_pgoff == SNAP_VIEW_PGOFF &&
-	       vma_pages(vma) == view->npages ? vma : NULL;
-}
-
-void snap_view_map(struct snap_view *view, const struct snap_view_part *part,
-		   unsigned int n)
-{
-	struct vm_area_struct *vma;
-	unsigned int i;
-
-	/* who changes mappings may take his time */
-	if (!mmap_read_trylock(view->mm))
-		return;
-	vma = snap_view_mapping(view, view->start);
-	if (vma) {
-		pgoff_t first = part->offset >> PAGE_SHIFT, end = first;
-
-		down_read(&view->lock);
-		for (i = 0; i < n; i++) {
-			pgoff_t next = part[i].offset >> PAGE_SHIFT;
-
-			/* parts lie behind each other, unless the window ends */
-			if (next != end) {
-				snap_view_insert(view, vma, vma->vm_start +
-						 (first << PAGE_SHIFT), first, end);
-				first = next;
-			}
-			end = DIV_ROUND_UP_ULL(part[i].offset + part[i].length,
-					       PAGE_SIZE);
-		}
-		snap_view_insert(view, vma, vma->vm_start + (first << PAGE_SHIFT),
-				 first, end);
-		up_read(&view->lock);
-	}
-	mmap_read_unlock(view->mm);
+	return view->flags & SNAP_VIEW_LAZY;
 }
 
 /* ---- Pages -------------------------------------------------------------- */
+
+bool snap_view_has(const struct snap_view *view, pgoff_t first, u32 n)
+{
+	lockdep_assert_held(&view->lock);
+	return first + n <= view->npages &&
+	       find_next_zero_bit(view->taken, first + n, first) == first + n;
+}
 
 /* Where @n pages are free in a row; npages: nowhere. */
 static u32 snap_view_room(const struct snap_view *view, const struct sock *sk,
@@ -179,13 +66,11 @@ static u32 snap_view_room(const struct snap_view *view, const struct sock *sk,
 }
 
 static bool snap_view_charge(const struct snap_view *view,
-			     const struct snap_view_run *run, u32 at)
+			     const struct snap_view_run *run)
 {
-	struct page **own = view->page + at;
-
-	return snap_frames_view(run->page, run->npages, view->user, false, own) ||
+	return snap_frames_view(run->page, run->npages, view->user, false) ||
 	       (snap_user_unlimited(view->user) &&
-		snap_frames_view(run->page, run->npages, view->user, true, own));
+		snap_frames_view(run->page, run->npages, view->user, true));
 }
 
 int snap_view_place(struct snap_view *view, const struct sock *sk,
@@ -196,8 +81,9 @@ int snap_view_place(struct snap_view *view, const struct sock *sk,
 
 	down_write(&view->lock);
 	at = snap_view_room(view, sk, run->npages);
-	ok = at < view->npages && snap_view_charge(view, run, at);
+	ok = at < view->npages && snap_view_charge(view, run);
 	if (ok) {
+		memcpy(view->page + at, run->page, run->npages * sizeof(*run->page));
 		bitmap_set(view->taken, at, run->npages);
 		view->used += run->npages;
 		view->next = at + run->npages;
@@ -236,16 +122,20 @@ static void snap_view_clear(struct snap_view *view, u32 first, u32 end,
 
 	down_write(&view->lock);
 	i = find_next_bit(view->taken, end, first);
-	if (i < end)
+	if (i < end && view->mapped) {
+		end = find_last_bit(view->taken, end) + 1;
 		unmap_mapping_range(view->mapping,
-				    SNAP_VIEW_OFFSET + ((loff_t)first << PAGE_SHIFT),
-				    (loff_t)(end - first) << PAGE_SHIFT, 1);
+				    SNAP_VIEW_OFFSET + ((loff_t)i << PAGE_SHIFT),
+				    (loff_t)(end - i) << PAGE_SHIFT, 1);
+	}
 	for (; i < end; i = find_next_bit(view->taken, end, i + max(n, 1))) {
 		last = find_next_zero_bit(view->taken, end, i);
 		n = sf ? snap_view_owned(view, i, last, sf) : last - i;
 		if (n)
 			snap_view_let_go(view, i, n);
 	}
+	if (!view->used)
+		view->mapped = false;
 	up_write(&view->lock);
 }
 
@@ -286,19 +176,6 @@ void snap_views_exit(void)
 }
 
 /* ---- Sending ------------------------------------------------------------ */
-
-bool snap_view_maps(const struct vm_area_struct *vma)
-{
-	return vma->vm_ops == &snap_view_vm_ops;
-}
-
-/* Are there frames on all these pages? */
-static bool snap_view_has(const struct snap_view *view, pgoff_t first, u32 n)
-{
-	lockdep_assert_held(&view->lock);
-	return first + n <= view->npages &&
-	       find_next_zero_bit(view->taken, first + n, first) == first + n;
-}
 
 int snap_view_send(struct vm_area_struct *vma, unsigned long addr, size_t length,
 		   const struct net_device *netdev, struct page **page)

@@ -2,13 +2,14 @@
 /*
  * Receiving by view: what arrives in frames stays there, and the frames are mapped
  * read-only into the receiver.  view.c has the window of a socket and its pages,
- * view_take.c takes a message apart, view_recv.c is recvmsg() of each type.
+ * view_map.c maps it, view_take.c takes a message apart, view_recv.c is recvmsg() of
+ * each type.
  *
  * A page of the window has a frame from the receive that filled it to its release, and
- * a reference on it.  What a receive tells of is mapped with it, all at once; page faults
- * are for what that leaves out.  The window lives as long as its socket, which each
- * mapping of it keeps.  It is that of one process: who else has the descriptor neither
- * receives into it, nor maps it, nor releases anything.
+ * a reference on it.  What a receive tells of is mapped with it, all at once, unless the
+ * view is SNAP_VIEW_LAZY; page faults are for what that leaves out.  The window lives as
+ * long as its socket, which each mapping of it keeps.  It is that of one process: who else
+ * has the descriptor neither receives into it, nor maps it, nor releases anything.
  */
 #ifndef SNAP_VIEW_H
 #define SNAP_VIEW_H
@@ -22,6 +23,9 @@
 #include "observe/stats.h"
 #include "snap.h"
 
+/* Nothing but windows is mapped from here on: see snap_view_mmaps(). */
+#define SNAP_VIEW_PGOFF		(SNAP_VIEW_OFFSET >> PAGE_SHIFT)
+
 struct mm_struct;
 struct msghdr;
 struct net_device;
@@ -33,7 +37,7 @@ struct vm_area_struct;
 
 /**
  * struct snap_view - the window of a socket
- * @lock: page faults read it, what changes below writes it
+ * @lock: who maps or sends pages reads it, what changes below writes it
  * @list: in the list of all views, once a socket has it
  * @mapping: of the socket's inode, from SNAP_VIEW_OFFSET on
  * @mm: of the process that made it; holds a reference, not its memory
@@ -43,6 +47,7 @@ struct vm_area_struct;
  * @flags: SNAP_VIEW_*, as made
  * @npages: length
  * @used: pages that have a frame
+ * @mapped: some of them may be in page tables; readers set it, writers clear it
  * @next: where to look first for room
  * @page: the frames, with a reference each, where there are any
  * @taken: bit by bit: there is a frame
@@ -57,6 +62,7 @@ struct snap_view {
 	u32 flags;
 	u32 npages;
 	u32 used;
+	bool mapped;
 	u32 next;
 	struct page **page;
 	unsigned long *taken;
@@ -109,6 +115,13 @@ struct snap_view *snap_view_of(const struct snap_sock *ss);
 int snap_view_create(struct socket *sock, sockptr_t optval, unsigned int optlen);
 /* What a view is, for getsockopt(). */
 void snap_view_describe(struct snap_view *view, struct snap_view_args *args);
+/*
+ * May somebody pin what is mapped of it?  Then the mappings have references of their
+ * own, on pages of one frame each.
+ */
+bool snap_view_pinnable(const struct snap_view *view);
+/* Are there frames on all these pages?  Below its lock. */
+bool snap_view_has(const struct snap_view *view, pgoff_t first, u32 n);
 /* Is it the view of this process? */
 bool snap_view_mine(const struct snap_view *view);
 /* SNAP_VIEW_RELEASE: 0; EFAULT, EINVAL; ENODATA without a view; EPERM: not ours. */

@@ -190,7 +190,7 @@ static int views_let_go(int rounds)
 	    set_copybreak(fd[0], 1) || set_copybreak(fd[1], 1))
 		return 1;
 	/* the sender is root, whom quotas do not bind: the view is Bob's */
-	if (view_make_of(BOB, &v, fd[0], VIEW))
+	if (view_make_of(BOB, &v, fd[0], VIEW, SNAP_VIEW_LAZY))
 		return 2;
 	for (i = 0; i < rounds; i++) {
 		fill(r.p, LENGTH, i);
@@ -276,7 +276,7 @@ static int keep_pages_of_large_frames(int arg)
 	struct kept *k = calloc(1, sizeof(*k));
 
 	if (!k || bulk_open(&k->bulk, AF_SNAP) || set_copybreak(k->bulk.fd, 1) ||
-	    view_make_of(BOB, &k->v, k->bulk.fd, VIEW) || !bulk_is_large(&k->bulk))
+	    view_make_of(BOB, &k->v, k->bulk.fd, VIEW, 0) || !bulk_is_large(&k->bulk))
 		return 1;
 	if (keep_until_refused(k))
 		return 2;
@@ -326,8 +326,8 @@ static int keep_what_others_let_go(int arg)
 	int fd[2], n;
 
 	if (!k || !got || bulk_open(&k->bulk, AF_SNAP) ||
-	    set_copybreak(k->bulk.fd, 1) || view_make_of(BOB, &k->v, k->bulk.fd, VIEW) ||
-	    view_pair(SOCK_DGRAM, fd) || view_make_of(ALICE, &v, fd[0], 8 * VIEW) ||
+	    set_copybreak(k->bulk.fd, 1) || view_make_of(BOB, &k->v, k->bulk.fd, VIEW, 0) ||
+	    view_pair(SOCK_DGRAM, fd) || view_make_of(ALICE, &v, fd[0], 8 * VIEW, 0) ||
 	    !bulk_is_large(&k->bulk))
 		return 1;
 	large = bulk_large_packets();

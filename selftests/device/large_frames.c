@@ -114,8 +114,12 @@ TEST_F(large_frames, captures_are_in_them)
 	region_drop(&r);
 }
 
-/* A page that is kept keeps all of the large frame that it is of, and its bytes. */
-TEST_F(large_frames, a_page_of_a_view_keeps_it)
+/*
+ * A page that is kept keeps all of the large frame that it is of, and its bytes; one that
+ * can be pinned is a PART from the first look on.
+ */
+static void page_keeps(struct __test_metadata *_metadata,
+		       FIXTURE_DATA(large_frames) *self, uint32_t flags)
 {
 	struct bulk *b = &self->bulk;
 	struct view v;
@@ -123,7 +127,7 @@ TEST_F(large_frames, a_page_of_a_view_keeps_it)
 	long kept;
 
 	ASSERT_EQ(0, set_copybreak(b->fd, 1));
-	ASSERT_EQ(0, view_make(&v, b->fd, WINDOW, 0));
+	ASSERT_EQ(0, view_make(&v, b->fd, WINDOW, flags));
 	ASSERT_TRUE(bulk_is_large(b));
 	do {
 		uint64_t at = b->at;
@@ -139,6 +143,48 @@ TEST_F(large_frames, a_page_of_a_view_keeps_it)
 	} while (kept < (long)LARGE_PAGES && --tries);
 	EXPECT_LE((long)LARGE_PAGES, kept);
 	EXPECT_EQ(0, wait_no_guest_frames(10000));
+	view_drop(&v);
+}
+
+TEST_F(large_frames, a_page_of_a_view_keeps_it)
+{
+	page_keeps(_metadata, self, 0);
+}
+
+TEST_F(large_frames, a_page_to_pin_keeps_it)
+{
+	page_keeps(_metadata, self, SNAP_VIEW_LAZY);
+}
+
+/* What is sent from a view may be of several large frames: each gets back what it gave. */
+TEST_F(large_frames, sent_across_them)
+{
+	struct bulk *b = &self->bulk;
+	size_t at, used, length = 15 * PAGE;
+	unsigned int i, sent = 0;
+	struct view v;
+	int fd[2];
+
+	ASSERT_EQ(0, set_copybreak(b->fd, 1));
+	ASSERT_EQ(0, view_make(&v, b->fd, WINDOW, 0));
+	ASSERT_EQ(0, view_pair(SOCK_DGRAM, fd));
+	ASSERT_TRUE(bulk_is_large(b));
+	for (i = 0; i < 3; i++)
+		ASSERT_TRUE(bulk_view(b, &self->got, &v, LARGE_PAGES));
+	used = view_used(b->fd);
+	ASSERT_LE(2 * LARGE_PAGES * PAGE, used);
+	for (at = 0; at + length <= used; at += PAGE, sent++) {
+		ASSERT_EQ((ssize_t)length, send(fd[1], v.p + at, length, 0));
+		ASSERT_EQ((ssize_t)length, recv(fd[0], b->back, STREAM_ROOM, 0));
+		ASSERT_EQ(0, memcmp(b->back, v.p + at, length));
+	}
+	EXPECT_EQ(sent, sock_stats(fd[1]).tx_ref_msgs);
+	/* no frame has gone home that is in the view still, and then all do */
+	EXPECT_LE((long)(used / PAGE), wait_no_frames_out(300));
+	EXPECT_EQ(0, view_release(b->fd, 0, WINDOW));
+	EXPECT_EQ(0, wait_no_guest_frames(10000));
+	close(fd[0]);
+	close(fd[1]);
 	view_drop(&v);
 }
 

@@ -92,13 +92,12 @@ struct received {
 	int piece[2];
 };
 
-static bool received_make(struct received *me)
+static bool received_make(struct received *me, uint32_t flags)
 {
 	me->v.p = NULL;
 	me->bulk.fd = -1;
 	return !bulk_open(&me->bulk, AF_SNAP) && !set_copybreak(me->bulk.fd, 1) &&
-	       !view_make(&me->v, me->bulk.fd, 64 * PAGE, 0) && !pipe(me->page) &&
-	       !bulk_pipe(me->piece);
+	       !view_make(&me->v, me->bulk.fd, 64 * PAGE, flags);
 }
 
 static void received_drop(struct received *me)
@@ -112,38 +111,42 @@ static char *received_page(const struct received *me)
 	return (char *)me->v.p + me->got.part[0].offset / PAGE * PAGE;
 }
 
-/* No other frame is out. */
+/* A page of a large frame; nobody else gets frames meanwhile. */
 static bool received_keep(struct received *me)
 {
+	long least = wait_no_frames_out(300) + SNAP_LARGE_FRAMES;
 	long out = bulk_keep(&me->bulk, &me->got, &me->v, 1);
 	int tries = TRIES;
 
 	/* one of its own size had the bytes */
-	while (out > 0 && out < SNAP_LARGE_FRAMES && tries--)
+	while (out > 0 && out < least && tries--)
 		if (view_message_release(me->bulk.fd, &me->got))
 			return false;
 		else
 			out = bulk_keep(&me->bulk, &me->got, &me->v, 1);
-	return out >= SNAP_LARGE_FRAMES;
+	return out >= least;
 }
 
 static bool received_begin(struct received *me)
 {
-	struct iovec iov;
+	return bulk_is_large(&me->bulk) && received_keep(me);
+}
 
-	if (!bulk_is_large(&me->bulk) || !received_keep(me))
-		return false;
-	iov.iov_base = received_page(me);
-	iov.iov_len = PAGE;
-	if (vmsplice(me->page[1], &iov, 1, 0) != PAGE ||
+static bool received_pin(struct received *me)
+{
+	struct iovec iov = { received_page(me), PAGE };
+
+	if (pipe(me->page) || bulk_pipe(me->piece) ||
+	    vmsplice(me->page[1], &iov, 1, 0) != PAGE ||
 	    !bulk_splice(&me->bulk, me->piece, PIECE))
 		return false;
 	me->bulk.at += PIECE;
-	return bulk_wait_large(&me->bulk);
+	return true;
 }
 
 FIXTURE(unplug)
 {
+	struct received shown;		/* nobody can pin what is in its view */
 	struct received received;
 	struct viewer viewer[2];
 	int sink;		/* unread */
@@ -164,13 +167,15 @@ FIXTURE_SETUP(unplug)
 	ASSERT_EQ(0, region_make(&self->r, 16 * PAGE));
 	ASSERT_TRUE(viewer_make(&self->viewer[0], SOCK_DGRAM));
 	ASSERT_TRUE(viewer_make(&self->viewer[1], SOCK_STREAM));
-	ASSERT_TRUE(received_make(&self->received));
+	ASSERT_TRUE(received_make(&self->shown, 0));
+	ASSERT_TRUE(received_make(&self->received, SNAP_VIEW_LAZY));
 }
 
 FIXTURE_TEARDOWN(unplug)
 {
 	viewer_drop(&self->viewer[0]);
 	viewer_drop(&self->viewer[1]);
+	received_drop(&self->shown);
 	received_drop(&self->received);
 	region_drop(&self->r);
 	close(self->fd);
@@ -215,7 +220,11 @@ TEST_F(unplug, with_frames_out)
 
 	/* TCP leaves it to the next packet to free what was received elsewhere */
 	ASSERT_EQ(0, write_text("/proc/sys/net/core/skb_defer_max", "0"));
+	ASSERT_TRUE(received_begin(&self->shown));
 	ASSERT_TRUE(received_begin(&self->received));
+	ASSERT_TRUE(received_pin(&self->received));
+	ASSERT_TRUE(bulk_wait_large(&self->shown.bulk));
+	ASSERT_TRUE(bulk_wait_large(&self->received.bulk));
 	fill(self->r.p, LENGTH, 1);
 	snapshot = snapshot_fd(self->r.fd, NULL);
 	p = snapshot_map(snapshot, 16 * PAGE);
@@ -258,6 +267,7 @@ TEST_F(unplug, with_frames_out)
 	}
 	EXPECT_EQ(LENGTH, recv(self->sink, back, LENGTH, MSG_DONTWAIT));
 	EXPECT_EQ(-1, differs(back, LENGTH, 1));
+	expect_received(_metadata, &self->shown);
 	expect_received(_metadata, &self->received);
 	/* Their content is lost, their pages are not. */
 	expect_orphans(_metadata, pipes, back, PAGE);

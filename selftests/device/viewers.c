@@ -23,7 +23,10 @@
 #define FAILSLAB	"/sys/kernel/debug/failslab/"
 #define ALLOCATIONS_MAX	100
 
-/* Has a view of his own, and gets what is sent to him by view; the first is the bulk. */
+/*
+ * Has a view of his own, and gets what is sent to him by view; the first is the bulk.  In
+ * every other one there are PARTs once he looks.
+ */
 struct viewer {
 	int fd[2];		/* fd[0] receives */
 	struct view v;
@@ -52,7 +55,8 @@ FIXTURE_SETUP(viewers)
 		ASSERT_EQ(0, view_pair(SOCK_DGRAM, self->viewer[i].fd));
 	for (i = 0; i < USERS; i++)
 		ASSERT_EQ(0, view_make_of(ALICE + i, &self->viewer[i].v,
-					  self->viewer[i].fd[0], WINDOW));
+					  self->viewer[i].fd[0], WINDOW,
+					  i % 2 ? SNAP_VIEW_LAZY : 0));
 	ASSERT_TRUE(bulk_is_large(&self->bulk));
 }
 

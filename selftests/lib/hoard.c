@@ -180,10 +180,12 @@ static void hoard_views(struct region *r, int sockets)
 	static struct view_message m;
 	struct view v;
 	int fd[2], i, pipes[2];
+	bool lazy;
 
 	while (sockets-- && !dgram_pair(fd)) {
+		lazy = sockets % 2;
 		set_copybreak(fd[0], 1);
-		if (view_make(&v, fd[0], 256 * PAGE, 0))
+		if (view_make(&v, fd[0], 256 * PAGE, lazy ? SNAP_VIEW_LAZY : 0))
 			return;
 		for (i = 0; i < 16; i++) {
 			fill(r->p, MESSAGE, i);
@@ -193,8 +195,8 @@ static void hoard_views(struct region *r, int sockets)
 				     SNAP_VIEW_PARTS_MAX);
 			if (!m.n)
 				return;
-			/* let go of, but for what a pipe keeps */
-			if (i % 2 && !pipe(pipes)) {
+			/* of some it lets go, but for what a pipe keeps */
+			if (lazy && i % 2 && !pipe(pipes)) {
 				hoard_pin(pipes[1], v.p + m.part[0].offset, PAGE);
 				view_message_release(fd[0], &m);
 			}

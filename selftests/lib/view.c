@@ -37,9 +37,9 @@ int view_make(struct view *v, int fd, size_t length, uint32_t flags)
 	return err ?: view_map(v, fd, length);
 }
 
-int view_make_of(int uid, struct view *v, int fd, size_t length)
+int view_make_of(int uid, struct view *v, int fd, size_t length, uint32_t flags)
 {
-	int err = setresuid(uid, 0, 0) ? -errno : view_make(v, fd, length, 0);
+	int err = setresuid(uid, 0, 0) ? -errno : view_make(v, fd, length, flags);
 
 	return setresuid(0, 0, 0) ? -errno : err;
 }

@@ -37,7 +37,7 @@ int view_set(int fd, uint64_t length, uint32_t flags);
 /* Give a socket a view and map it; 0 or a negative errno. */
 int view_make(struct view *v, int fd, size_t length, uint32_t flags);
 /* The same, of this process but on the account of that user, by a root. */
-int view_make_of(int uid, struct view *v, int fd, size_t length);
+int view_make_of(int uid, struct view *v, int fd, size_t length, uint32_t flags);
 /* Map the one that it has. */
 int view_map(struct view *v, int fd, size_t length);
 void view_drop(struct view *v);

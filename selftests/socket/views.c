@@ -180,7 +180,7 @@ TEST_F(views, futex)
 {
 	const char *p;
 
-	VIEW(WINDOW, 0);
+	VIEW(WINDOW, SNAP_VIEW_LAZY);
 	SEND(0, MESSAGE);
 	RECEIVE(MESSAGE);
 	ASSERT_LE(1, self->got.n);
