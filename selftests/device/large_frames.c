@@ -21,6 +21,7 @@
 #define ROWS		300
 #define FDS		(3 * ROWS)
 #define PIECE		(8 * PAGE)
+#define REFERENCES	"/sys/module/snap/refcnt"
 #define UNREAD		20	/* times STREAM_ROOM, less than a socket may have */
 
 FIXTURE(large_frames)
@@ -86,6 +87,26 @@ TEST_F(large_frames, comes_home_from_who_is_killed)
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, wait_no_guest_frames(10000));
 	self->bulk.fd = dup(0);	/* for the end */
+}
+
+/* They hold the module as long as they are out, where no socket of ours does. */
+TEST_F(large_frames, hold_the_module)
+{
+	struct bulk plain;
+	long without;
+
+	close(self->bulk.fd);
+	self->bulk.fd = dup(0);	/* for the end */
+	ASSERT_EQ(0, wait_no_frames_out(10000));
+	without = read_number(REFERENCES);
+	ASSERT_EQ(0, bulk_open(&plain, AF_INET));
+	EXPECT_TRUE(bulk_is_large(&plain));
+	EXPECT_LE(STREAM_ROOM / PAGE / 2, unread(&plain));
+	EXPECT_EQ(without + 1, read_number(REFERENCES));
+	EXPECT_NE(0, sh("rmmod snap 2>/dev/null"));
+	bulk_close(&plain);
+	EXPECT_EQ(0, wait_no_frames_out(10000));
+	EXPECT_EQ(without, read_number(REFERENCES));
 }
 
 /* What is sent is in one frame, whose bytes stay, where the device copies. */
