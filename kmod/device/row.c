@@ -46,11 +46,12 @@ void snap_row_get(const struct snap_row *row)
 	struct page *page = snap_frames_page(row->sf, row->first);
 	u32 i;
 
-	if (row->whole)
+	if (row->whole) {
 		folio_ref_add(snap_row_large(row), row->n);
-	else
-		for (i = 0; i < row->n; i++)
-			get_page(page + i);
+		return;
+	}
+	for (i = 0; i < row->n; i++)
+		get_page(page + i);
 }
 
 static int snap_row_part_one(struct snap_frame *fr, struct page *page, u32 *woken)

@@ -6,8 +6,8 @@
  * the core: they show what the view has, and it lets go of nothing before it is out of all
  * of them.  The core sees to it that no processor has a translation of such a mapping
  * (VM_MIXEDMAP) when unmap_mapping_range() returns, whoever else unmaps it at the same
- * time.  Nobody gets at such pages but by loads (VM_IO, and not VM_PFNMAP, of which VFIO
- * takes the page frames without asking).  Where the view is SNAP_VIEW_LAZY it is by
+ * time.  Nobody can pin such pages (VM_IO; and not VM_PFNMAP, of which VFIO takes the page
+ * frames without asking).  Where the view is SNAP_VIEW_LAZY it is by
  * faults alone that pages are mapped, with references.
  */
 
@@ -51,13 +51,17 @@ static int snap_view_fill_one(pte_t *pte, unsigned long addr, void *data)
 static int snap_view_insert_pinnable(struct snap_view *view, struct vm_area_struct *vma,
 				     unsigned long addr, pgoff_t first, unsigned long n)
 {
-	unsigned long left = n;
+	unsigned long left;
 	int err;
 
 	lockdep_assert_held_write(&view->lock);
-	err = snap_frames_part(view->page + first, n);
-	if (err)
-		return err;
+	if (snap_frames_part(view->page + first, n)) {
+		n = 1;
+		err = snap_frames_part(view->page + first, n);
+		if (err)
+			return err;
+	}
+	left = n;
 	err = vm_insert_pages(vma, addr, view->page + first, &left);
 	return left < n ? 0 : err;
 }
@@ -113,7 +117,8 @@ static vm_fault_t snap_view_fault(struct vm_fault *vmf)
 		err = snap_view_insert(view, vmf->vma, addr, first, end);
 		up_read(&view->lock);
 	}
-	if (err == -ENOMEM)
+	/* vm_insert_pages() says -EFAULT for want of page tables */
+	if (err == -ENOMEM || err == -EFAULT)
 		return VM_FAULT_OOM;
 	return err && err != -EBUSY ? VM_FAULT_SIGBUS : VM_FAULT_NOPAGE;
 }
