@@ -119,11 +119,13 @@ static bool received_keep(struct received *me)
 	int tries = TRIES;
 
 	/* one of its own size had the bytes */
-	while (out > 0 && out < least && tries--)
+	while (out > 0 && out < least && tries--) {
 		if (view_message_release(me->bulk.fd, &me->got))
 			return false;
-		else
-			out = bulk_keep(&me->bulk, &me->got, &me->v, 1);
+		/* what others had may have come home meanwhile */
+		least = wait_no_frames_out(300) + SNAP_LARGE_FRAMES;
+		out = bulk_keep(&me->bulk, &me->got, &me->v, 1);
+	}
 	return out >= least;
 }
 

@@ -185,6 +185,7 @@ TEST_F(mapped, pins)
 	if (n >= 0 || errno != ENOSYS) {
 		EXPECT_EQ(lazy ? 100 : -EFAULT, n < 0 ? -errno : n);
 	}
+	EXPECT_EQ(lazy ? 0 : -EFAULT, futex_wake(p - (uintptr_t)p % 4));
 	EXPECT_EQ(0, madvise((void *)self->v.p, PAGE, MADV_DONTNEED));
 	EXPECT_EQ(-1, wrong(&self->got, self->v.p, &self->r));
 	ASSERT_EQ(0, pipe2(pipes, O_CLOEXEC | O_NONBLOCK));
