@@ -65,7 +65,8 @@ class ViewReceiver final : public Receiver {
   public:
     ViewReceiver(const snap::Socket &socket, std::size_t bytes, unsigned kept)
         : view_(socket,
-                std::max(window_bytes, 2 * (kept + Kept::batch) * bytes)),
+                std::clamp<std::size_t>(2 * (kept + Kept::batch) * bytes,
+                                        window_bytes, SNAP_VIEW_LENGTH_MAX)),
           bytes_(bytes), buffer_(bytes), kept_(kept) {}
 
     std::size_t receive(std::span<std::byte> head) override {

@@ -107,7 +107,8 @@ class Message {
 
 // Ends messages together, which costs less than one after the other: what
 // follows each other in the window, as messages of a stream mostly do, goes at
-// once.  std::bad_alloc, and nothing has ended; std::system_error.
+// once. std::bad_alloc: those of this view and behind have not ended.
+// std::system_error: they have, and their pages stay until the view ends.
 template <MessageIterator Iterator>
 void release(Iterator first, Iterator last) {
     std::vector<snap_view_part> parts;
