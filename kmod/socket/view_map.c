@@ -7,8 +7,8 @@
  * of them.  The core sees to it that no processor has a translation of such a mapping
  * (VM_MIXEDMAP) when unmap_mapping_range() returns, whoever else unmaps it at the same
  * time.  Nobody can pin such pages (VM_IO; and not VM_PFNMAP, of which VFIO takes the page
- * frames without asking).  Where the view is SNAP_VIEW_LAZY it is by
- * faults alone that pages are mapped, with references.
+ * frames without asking).  Where the view is SNAP_VIEW_LAZY it is by faults alone that
+ * pages are mapped, with references.
  */
 
 #include <linux/bitmap.h>
@@ -191,7 +191,7 @@ static struct vm_area_struct *snap_view_mapping(const struct snap_view *view,
 	struct vm_area_struct *vma = vma_lookup(view->mm, addr);
 
 	mmap_assert_locked(view->mm);
-	return vma && vma->vm_ops == &snap_view_vm_ops &&
+	return vma && snap_view_maps(vma) &&
 	       vma->vm_private_data == view && vma->vm_start == addr &&
 	       vma->vm_pgoff == SNAP_VIEW_PGOFF &&
 	       vma_pages(vma) == view->npages ? vma : NULL;
